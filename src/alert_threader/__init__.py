@@ -1,0 +1,3 @@
+"""Alert Threader: Prometheus Alertmanager webhooks as Slack threads."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,199 @@
+"""The settings: read once from the environment, typed, frozen, with every fault reported at once.
+
+The class `Settings` is the table: a row for each setting with its type, its kind, its default as an operator
+would write it, and its meaning. A secret may also stand in a file, out of sight of process lists: `NAME_FILE`
+holds the path (as Docker and Kubernetes do it), or systemd puts it into `$CREDENTIALS_DIRECTORY` under the
+setting's name in lower case (https://systemd.io/CREDENTIALS/). The order is `NAME` or `NAME_FILE` (both is a
+fault), then the credential.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, cast
+from urllib.parse import unquote, urlsplit
+
+from alert_threader import kinds
+from alert_threader.errors import ConfigError
+from alert_threader.kinds import Kind, channel_fault, parse_duration
+from alert_threader.secret import Secret, redactor
+
+__all__ = ["SETTINGS", "Secret", "Setting", "Settings", "channel_fault", "parse_duration"]
+
+T = TypeVar("T")
+
+#: A longer value is cut where a fault shows it.
+_LONGEST_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting as an operator sees it. `default` is as one would write it; None means there is none."""
+
+    kind: Kind[Any]
+    default: str | None
+    meaning: str
+    required: bool
+    name: str = ""
+
+    def allowed(self, raw: str) -> str | None:
+        """Return what a value must be, in words; `raw` is the value that is not."""
+        return self.kind.allowed if isinstance(self.kind.allowed, str) else self.kind.allowed(raw)
+
+
+def _row(kind: Kind[T], default: str | None, meaning: str, *, required: bool = False) -> T:
+    # A dataclass field, told as a T: so mypy compares the type of the field with what its kind reads.
+    return cast("T", field(metadata={"setting": Setting(kind, default, meaning, required)}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting with its value: durations in seconds, sizes in bytes. Made by `from_environ`."""
+
+    slack_bot_token: Secret = _row(kinds.BOT_TOKEN, None, "the Slack app's bot token", required=True)
+    slack_channel: str = _row(kinds.CHANNEL, None, "ID of the channel alerts go to", required=True)
+    slack_api_url: str = _row(kinds.API_URL, "https://slack.com/api/", "where Slack's Web API is")
+    environment: str = _row(kinds.LINE, "production", "named in every message, part of every thread's key")
+    bind_host: str = _row(kinds.HOST, "127.0.0.1", "address to listen on")
+    bind_port: int = _row(kinds.integer(1, 65535), "9009", "port to listen on")
+    web_threads: int = _row(kinds.integer(1, 512), "32", "requests answered at the same time")
+    max_body: int = _row(kinds.SIZE, "16MB", "largest webhook accepted")
+    webhook_token: Secret | None = _row(kinds.HEADER_TOKEN, None, "bearer token a webhook must carry, if set")
+    # Alertmanager gives up after 10 s: an answer that waited longer would not be heard.
+    response_wait: float = _row(
+        kinds.duration("0", "8s"), "2s", "how long a webhook's answer waits for Slack"
+    )
+    thread_store: Literal["file", "redis"] = _row(
+        kinds.choice("file", "redis"), "file", "where threads are kept"
+    )
+    thread_store_file: Path = _row(
+        kinds.FILE, "/var/lib/alert-threader/threads.json", "the file of the file store"
+    )
+    redis_url: Secret = _row(kinds.REDIS_URL, "redis://127.0.0.1:6379/0", "the server of the Redis store")
+    redis_key_prefix: str = _row(
+        kinds.REDIS_PREFIX, "threader:ts", "what a thread's key in Redis begins with"
+    )
+    thread_by: Literal["labels", "group"] = _row(
+        kinds.choice("labels", "group"), "labels", "what alerts of one thread share: labels, or a group"
+    )
+    thread_key_labels: tuple[str, ...] = _row(
+        kinds.LABELS, "alertname,severity,service,cluster", "the labels that make a thread's key"
+    )
+    reopen_window: float = _row(
+        kinds.duration("0", "1y"), "1h", "how long a resolved thread can be re-opened"
+    )
+    stale_after: float = _row(
+        kinds.duration("1s", "1y"), "7d", "silence that closes a firing thread as stale"
+    )
+    repeat_policy: Literal["update", "reply", "ignore"] = _row(
+        kinds.choice("update", "reply", "ignore"), "update", "what a repeated notification does to its thread"
+    )
+    slack_rate: float = _row(kinds.RATE, "1", "messages per second in one channel")
+    slack_burst: int = _row(kinds.integer(1, 100), "3", "messages that may go out at once after a pause")
+    slack_timeout: float = _row(kinds.duration("1ms", "5m"), "10s", "how long one call to Slack may take")
+    graceful_timeout: float = _row(
+        kinds.duration("1ms", "10m"), "30s", "how long a stop may take, more than SLACK_TIMEOUT"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _row(
+        kinds.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO", "the least severe line logged"
+    )
+    log_format: Literal["text", "json"] = _row(
+        kinds.choice("text", "json"), "text", "log lines for people or for machines"
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read every setting. An empty value counts as unset; a name that is none of ours is ignored.
+
+        Raises ConfigError with all faults. None holds a secret, not even one put into another setting.
+        """
+        faults: list[str] = []
+        raws = _each(SETTINGS, lambda setting: _written(setting, environ), faults)
+        redact = redactor(Secret(raw) for setting, raw in raws.items() if raw and setting.kind.secret)
+        parsed = _each(raws, lambda setting: _parsed(setting, raws[setting], redact), faults)
+        values: dict[str, Any] = {setting.name.lower(): value for setting, value in parsed.items()}
+        if values.get("graceful_timeout", float("inf")) <= values.get("slack_timeout", 0):
+            faults.append(
+                "GRACEFUL_TIMEOUT: must exceed SLACK_TIMEOUT, so that a stop can end the call under way"
+            )
+        if faults:
+            raise ConfigError(faults)
+        return cls(**values)
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Return what must never be written; of Redis's URL the password, as it is written and as meant."""
+        password = urlsplit(self.redis_url.reveal()).password or ""
+        secrets = (self.slack_bot_token, self.webhook_token, Secret(password), Secret(unquote(password)))
+        return tuple(secret for secret in secrets if secret and secret.reveal())
+
+
+#: All settings, in the order of their documentation.
+SETTINGS: tuple[Setting, ...] = tuple(
+    replace(row.metadata["setting"], name=row.name.upper()) for row in fields(Settings)
+)
+
+
+class _FaultError(Exception):
+    """One line about one setting."""
+
+
+def _each(settings: Iterable[Setting], read: Callable[[Setting], T], faults: list[str]) -> dict[Setting, T]:
+    results = {}
+    for setting in settings:
+        try:
+            results[setting] = read(setting)
+        except _FaultError as fault:
+            faults.append(str(fault))
+    return results
+
+
+def _written(setting: Setting, environ: Mapping[str, str]) -> str | None:
+    """Return what the operator wrote, wherever it stands, or None."""
+    given = environ.get(setting.name) or None
+    # Only secrets: THREAD_STORE_FILE is a setting of its own, not the file of THREAD_STORE.
+    if not setting.kind.secret:
+        return given
+    pointer = f"{setting.name}_FILE"
+    path, folder = environ.get(pointer), environ.get("CREDENTIALS_DIRECTORY")
+    if given and path:
+        raise _FaultError(f"{setting.name}: is set twice, here and as {pointer}: remove one of them")
+    if given:
+        return given
+    if path:
+        return _content(Path(path), pointer)
+    credential = Path(folder, setting.name.lower()) if folder else None
+    return (
+        _content(credential, f"{setting.name} as a systemd credential", optional=True) if credential else None
+    )
+
+
+def _content(path: Path, source: str, *, optional: bool = False) -> str | None:
+    # The path is not shown: it may be the secret itself, put into NAME_FILE by mistake.
+    try:
+        content = path.read_text("utf-8").rstrip("\r\n")
+    except OSError as error:
+        if optional and isinstance(error, FileNotFoundError):
+            return None
+        raise _FaultError(f"{source}: the file cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise _FaultError(f"{source}: the file must hold text in UTF-8") from None
+    if not content:
+        raise _FaultError(f"{source}: the file is empty")
+    return content
+
+
+def _parsed(setting: Setting, raw: str | None, redact: Callable[[str], str]) -> object:
+    text = raw or setting.default
+    if text is None:
+        if setting.required:
+            raise _FaultError(f"{setting.name}: is not set: {setting.allowed('')}")
+        return None
+    try:
+        return setting.kind.parse(text)
+    except ValueError:
+        shown = (
+            f"a value of {len(text)} characters"
+            if setting.kind.secret
+            else repr(redact(text)[:_LONGEST_SHOWN])
+        )
+        raise _FaultError(f"{setting.name}: {shown} is not allowed: {setting.allowed(text)}") from None

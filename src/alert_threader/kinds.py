@@ -1,0 +1,180 @@
+"""The kinds of values a setting can have: how each is written, read, and described when it is wrong."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+
+from alert_threader.secret import Secret
+
+T = TypeVar("T")
+Word = TypeVar("Word", bound=str)
+
+#: Milliseconds in each unit, in the order in which a duration names them
+#: (https://prometheus.io/docs/prometheus/latest/configuration/configuration/, `<duration>`).
+_MILLISECONDS = {
+    "y": 365 * 86_400_000,
+    "w": 7 * 86_400_000,
+    "d": 86_400_000,
+    "h": 3_600_000,
+    "m": 60_000,
+    "s": 1000,
+    "ms": 1,
+}
+_DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in _MILLISECONDS))
+#: Prometheus counts nanoseconds in 64 bits, and so refuses what is longer than about 292 years.
+_LONGEST_DURATION = (2**63 - 1) // 10**6
+
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SIZE_TEXT = re.compile(rf"([0-9]{{1,10}})({'|'.join(_BYTES)})?", re.IGNORECASE)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration as Prometheus writes it: `30s`, `1h30m`, `7d`, `500ms`, `0`.
+
+    Raises ValueError for anything else: another order of units, a fraction, a sign, a number without a unit.
+    """
+    if text == "0":
+        return 0.0
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        raise ValueError(f"not a duration such as 30s, 5m, 1h30m or 7d: {text!r}")
+    numbers = zip(found.groups(default="0"), _MILLISECONDS.values(), strict=True)
+    milliseconds = sum(int(number) * unit for number, unit in numbers)
+    if milliseconds > _LONGEST_DURATION:
+        raise ValueError(f"duration out of range: {text!r}")
+    return milliseconds / 1000
+
+
+def channel_fault(value: str) -> str | None:
+    """Return what is wrong with a channel's ID and where the right one stands, or None if nothing is."""
+    if re.fullmatch("[CGD][A-Z0-9]{6,}", value):
+        return None
+    not_its_name = " (not its name, which can change)" if value.startswith("#") else ""
+    where = "Slack shows it at the end of the channel's details"
+    return f"must be a channel ID such as C0123456789{not_its_name}: {where}"
+
+
+def _token_fault(value: str) -> str | None:
+    if re.fullmatch("xoxb-[A-Za-z0-9_-]+", value):
+        return None
+    others = {"xoxp-": "a user token", "xapp-": "an app-level token", "xoxe": "a token that expires"}
+    kind = next((f"is {name}, but " for prefix, name in others.items() if value.startswith(prefix)), "")
+    return f'{kind}must be the "Bot User OAuth Token" (xoxb-…) on the Slack app\'s page "OAuth & Permissions"'
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """How a value is read. `parse` raises ValueError, with whatever text, for what is not as `allowed` says.
+
+    `allowed` is a function where the words depend on the value; what it returns never holds the value.
+    """
+
+    parse: Callable[[str], T]
+    allowed: str | Callable[[str], str | None]
+    secret: bool = False
+
+
+def _only(value: T, *conditions: object) -> T:
+    if not all(conditions):
+        raise ValueError
+    return value
+
+
+def choice(*words: Word) -> Kind[Word]:
+    """Return the kind that is one of these words, in any case."""
+    spelled = {word.lower(): word for word in words}
+
+    def parse(raw: str) -> Word:
+        _only(raw, raw.lower() in spelled)
+        return spelled[raw.lower()]
+
+    return Kind(parse, "one of " + ", ".join(words))
+
+
+def integer(low: int, high: int) -> Kind[int]:
+    """Return the kind that is a whole number, both ends included."""
+
+    def parse(raw: str) -> int:
+        number = int(_only(raw, re.fullmatch("[0-9]{1,9}", raw)))
+        return _only(number, low <= number <= high)
+
+    return Kind(parse, f"a whole number from {low} to {high}")
+
+
+def duration(low: str, high: str) -> Kind[float]:
+    """Return the kind that is a duration, both ends included, read as seconds."""
+
+    def parse(raw: str) -> float:
+        seconds = parse_duration(raw)
+        return _only(seconds, parse_duration(low) <= seconds <= parse_duration(high))
+
+    return Kind(parse, f"a duration from {low} to {high}, such as 500ms, 2s, 5m, 1h30m or 7d")
+
+
+def _matching(pattern: str, allowed: str) -> Kind[str]:
+    return Kind(lambda raw: _only(raw, re.fullmatch(pattern, raw)), allowed)
+
+
+def _faultless(fault: Callable[[str], str | None]) -> Kind[str]:
+    return Kind(lambda raw: _only(raw, fault(raw) is None), fault)
+
+
+def _concealed(kind: Kind[str]) -> Kind[Secret]:
+    return Kind(lambda raw: Secret(kind.parse(raw)), kind.allowed, secret=True)
+
+
+def _size(raw: str) -> int:
+    found = _SIZE_TEXT.fullmatch(raw)
+    if found is None:
+        raise ValueError
+    size = int(found[1]) * _BYTES[(found[2] or "b").lower()]
+    return _only(size, 1 <= size <= 2**30)
+
+
+def _rate(raw: str) -> float:
+    number = raw.removesuffix("/s")
+    rate = float(_only(number, re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", number)))
+    return _only(rate, rate > 0)
+
+
+def _label_names(raw: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in raw.split(","))
+    # https://prometheus.io/docs/concepts/data_model/
+    valid = all(re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name) for name in names)
+    return _only(names, valid, len(set(names)) == len(names))
+
+
+def _line(raw: str) -> str:
+    return _only(raw, raw.isprintable(), raw == raw.strip(), len(raw) <= 100)
+
+
+def _api_url(raw: str) -> str:
+    url = urlsplit(_only(raw, raw.isprintable(), " " not in raw))
+    is_bare = not (url.username or url.password or url.query or url.fragment)
+    return _only(raw.rstrip("/") + "/", url.scheme in {"http", "https"}, url.hostname, url.port != 0, is_bare)
+
+
+def _redis_url(raw: str) -> str:
+    url = urlsplit(_only(raw, raw.isprintable(), " " not in raw))
+    is_located = url.path if url.scheme == "unix" else url.hostname and url.port != 0
+    return _only(raw, url.scheme in {"redis", "rediss", "unix"}, is_located)
+
+
+API_URL = Kind(_api_url, "an http or https URL without user, query and fragment")
+BOT_TOKEN = _concealed(_faultless(_token_fault))
+CHANNEL = _faultless(channel_fault)
+FILE = Kind(lambda raw: Path(_only(raw, "\0" not in raw, not raw.endswith("/"))), "the path of a file")
+HEADER_TOKEN = _concealed(_matching("[!-~]+", "printable ASCII without spaces, to travel in a header"))
+HOST = _matching("[A-Za-z0-9._:-]+", "an IP address or a host name")
+LABELS = Kind(_label_names, "label names parted by commas, each once")
+LINE = Kind(_line, "one line of at most 100 characters")
+RATE = Kind(_rate, "a number above 0, such as 1, 0.5 or 1/s")
+#: A prefix is also matched by pattern (`KEYS prefix:*`), so it holds none of a pattern's signs.
+REDIS_PREFIX = _matching("[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or any of _ . : -")
+REDIS_URL = _concealed(
+    Kind(_redis_url, "a URL: redis://host:port/db, rediss://host:port/db (TLS) or unix:///path")
+)
+SIZE = Kind(_size, "a size from 1B to 1GiB, such as 16MB, 512KB or 1MiB")

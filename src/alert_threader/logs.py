@@ -1,0 +1,90 @@
+"""Log lines, for people or for machines, that hold no secret.
+
+What happened is the message; with what, is `extra`: `log.info("thread opened", extra={"key": key})`.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+from alert_threader.secret import Secret, redactor
+
+_HANDLER = "alert_threader"
+#: What every record has; whatever else stands in one was given as `extra`.
+_COMMON = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def configure(
+    level: str, fmt: Literal["text", "json"], stream: TextIO, secrets: Iterable[Secret] = ()
+) -> None:
+    """Write this process's log lines to `stream`, our own from `level` on. Calling it again replaces that.
+
+    Libraries log from INFO on at most: their debug lines hold whole requests.
+    """
+    handler = logging.StreamHandler(stream)
+    handler.set_name(_HANDLER)
+    handler.setFormatter(_Lines(_as_json if fmt == "json" else _as_text, redactor(secrets)))
+    root = logging.getLogger()
+    for former in [each for each in root.handlers if each.get_name() == _HANDLER]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
+    logging.getLogger("alert_threader").setLevel(level)
+
+
+class _Lines(logging.Formatter):
+    """Redacts every text of a record before it is written: later, escapes in it would hide a secret."""
+
+    def __init__(self, write: Callable[[dict[str, Any]], str], redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._write = write
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": self._clean(_message(record)),
+        }
+        extra = {name: value for name, value in vars(record).items() if name not in _COMMON}
+        entry |= {name: self._clean(value) for name, value in extra.items() if name not in entry}
+        if record.exc_info:
+            entry["exception"] = self._redact(self.formatException(record.exc_info))
+        # A text that cannot be encoded is still written: logging's own complaint would show it unredacted.
+        return self._write(entry).encode("utf-8", "backslashreplace").decode()
+
+    def _clean(self, value: object) -> str | float | bool | None:
+        return value if value is None or isinstance(value, int | float) else self._redact(str(value))
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):
+        # Arguments that do not fit their message: again, logging would show both unredacted.
+        return f"{record.msg} {record.args!r}"
+
+
+def _as_json(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, ensure_ascii=False)
+
+
+def _as_text(entry: dict[str, Any]) -> str:
+    exception = entry.pop("exception", None)
+    head = [entry.pop("time"), entry.pop("level"), entry.pop("logger"), _on_one_line(entry.pop("message"))]
+    line = " ".join(head + [f"{name}={_as_value(value)}" for name, value in entry.items()])
+    return line if exception is None else f"{line}\n{exception}"
+
+
+def _on_one_line(text: str) -> str:
+    # A line break in a label's value must not look like a log line of ours.
+    return "\\n".join(text.splitlines())
+
+
+def _as_value(value: object) -> str:
+    text = str(value)
+    is_plain = text.isprintable() and text and not set(text) & set(' "=\\')
+    return text if is_plain else json.dumps(text, ensure_ascii=False)

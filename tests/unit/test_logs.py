@@ -1,0 +1,136 @@
+"""Log lines: their two forms, and what never stands in them."""
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alert_threader import logs
+from alert_threader.secret import Secret
+
+SECRET = Secret('s3"cret\\value')  # with signs that JSON escapes
+log = logging.getLogger("alert_threader.delivery")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root, own = logging.getLogger(), logging.getLogger("alert_threader")
+    handlers, levels = root.handlers[:], (root.level, own.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    own.setLevel(levels[1])
+
+
+def configured(fmt: Literal["text", "json"] = "text", level: str = "INFO") -> io.StringIO:
+    """Configure logging and return what is written to."""
+    stream = io.StringIO()
+    logs.configure(level, fmt, stream, [SECRET])
+    return stream
+
+
+def test_text_line() -> None:
+    """A line for people has time, level, logger and message, then what the message is about."""
+    stream = configured()
+    log.info(
+        "posted %s", "root", extra={"channel": "C0123456789", "alert": "Disk full", "tries": 2, "ts": None}
+    )
+    pattern = (
+        r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO alert_threader\.delivery posted root "
+        r'channel=C0123456789 alert="Disk full" tries=2 ts=None\n'
+    )
+    assert re.fullmatch(pattern, stream.getvalue())
+
+
+def test_json_line() -> None:
+    """A line for machines is one object, extra fields beside the common ones, with their types."""
+    stream = configured("json")
+    log.warning(
+        "posted", extra={"channel": "C0123456789", "tries": 2, "late": True, "labels": {"a": 1}, "ts": None}
+    )
+    entry = json.loads(stream.getvalue())
+    assert entry.pop("time").endswith("Z")
+    assert entry == {
+        "level": "WARNING",
+        "logger": "alert_threader.delivery",
+        "message": "posted",
+        "channel": "C0123456789",
+        "tries": 2,
+        "late": True,
+        "labels": "{'a': 1}",
+        "ts": None,
+    }
+
+
+@pytest.mark.parametrize("fmt", ["text", "json"])
+def test_nothing_secret_is_written(fmt: Literal["text", "json"]) -> None:
+    """A secret is taken out of message, arguments, extra fields and exceptions, their causes included."""
+    stream = configured(fmt)
+    value = SECRET.reveal()
+    log.error(f"message {value}")  # noqa: G004  # what a careless caller writes
+    log.error("args %s %s", value, "xoxb-123-unknown")
+    log.error("extra", extra={"url": "https://user:hunter2@host/", "nested": [value[:2], "xapp-1-abc"]})
+    try:
+        try:
+            raise ValueError(value)
+        except ValueError as error:
+            raise RuntimeError("again: xoxp-9-abc") from error
+    except RuntimeError:
+        log.exception("failed")
+    written = stream.getvalue()
+    assert "Traceback" in written
+    assert written.count("[redacted]") >= 7
+    assert not re.search(r's3\\*"cret|xox|xapp|hunter2', written)
+
+
+@pytest.mark.parametrize("fmt", ["text", "json"])
+def test_arguments_that_do_not_fit(fmt: Literal["text", "json"], capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong number of arguments costs no line, and logging's complaint shows no secret."""
+    stream = configured(fmt)
+    root = logging.getLogger()
+    root.handlers[:] = root.handlers[-1:]  # pytest's own handlers would raise
+    log.info("%s %s", "xoxb-123-abc")  # noqa: PLE1206  # the very mistake under test
+    assert "[redacted]" in stream.getvalue()
+    assert capsys.readouterr().err == ""
+
+
+@given(st.text(st.characters(codec=None)))
+def test_one_record_one_line(text: str) -> None:
+    """Whatever a label holds, line breaks and lone surrogates included, a record stays one line."""
+    for fmt in ("text", "json"):
+        stream = configured("json" if fmt == "json" else "text")
+        log.info("%s", text, extra={"label": text})
+        written = stream.getvalue()
+        assert written.endswith("\n")
+        assert written.count("\n") == 1
+        assert written.encode()
+
+
+def test_configured_twice_writes_once() -> None:
+    """A second configuration replaces the first, and other handlers stay."""
+    first, other = configured(), logging.NullHandler()
+    logging.getLogger().addHandler(other)
+    second = configured()
+    log.info("once")
+    assert first.getvalue() == ""
+    assert second.getvalue().count("once") == 1
+    assert other in logging.getLogger().handlers
+
+
+def test_levels() -> None:
+    """DEBUG opens our own lines only; a higher level quiets libraries too."""
+    stream = configured(level="DEBUG")
+    log.debug("ours")
+    logging.getLogger("slack_sdk").debug("theirs")
+    assert "ours" in stream.getvalue()
+    assert "theirs" not in stream.getvalue()
+    stream = configured(level="ERROR")
+    log.warning("ours")
+    logging.getLogger("slack_sdk").warning("theirs")
+    assert stream.getvalue() == ""
