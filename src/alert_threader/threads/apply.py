@@ -1,0 +1,255 @@
+"""What a notification, or the passing of time, makes of a thread. Rules 1 to 9 of ``threads/__init__.py``."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from alert_threader.threads.keys import Change, alert_name, spaced
+from alert_threader.threads.plan import Policy, RepeatPolicy, pending
+from alert_threader.threads.record import (
+    MAX_ALERTS,
+    MAX_DETAILED,
+    AlertState,
+    AlertThread,
+    Batch,
+    Event,
+    EventKind,
+    fold,
+    severity_rank,
+)
+from alert_threader.webhook import Alert, Status
+
+#: An unchanged notification is a repeat, not a duplicate, once this long has passed (seconds): a duplicate comes from
+#: a retry (10 s later) or from an HA peer (15 s later for each peer before it).
+REPEAT_AFTER = 30 * 60
+#: The same where Alertmanager itself says that it repeats; its HA peers say so too, within this time.
+_REPEAT_GAP = 60
+#: Alertmanager 0.30 and later: notify/dedup_stage.go, ReasonRepeatIntervalElapsed.
+_REPEAT_REASON = "repeat"
+
+#: How long a closed thread is kept at least, so that a late duplicate of its resolution finds it.
+KEEP_CLOSED = 60 * 60
+
+#: Longer values are cut when they are kept, in characters; Slack shows less than this of each.
+_MAX_LABELS = 30
+_MAX_LABEL = 300
+_MAX_ANNOTATIONS = 20
+_MAX_ANNOTATION = 3000
+_MAX_LINK = 2000
+
+
+class Reason(StrEnum):
+    """Why a notification changed a thread, or did not. The same word goes into the log and the counters."""
+
+    OPENED = "opened"
+    OPENED_RESOLVED = "opened_resolved"
+    REOPENED = "reopened"
+    FIRED = "fired"
+    RESOLVED = "resolved"
+    REPEATED = "repeated"
+    DUPLICATE = "duplicate"
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """A thread after a notification, why it changed, and what the notification was found to say."""
+
+    thread: AlertThread
+    reason: Reason
+    fired: int = 0
+    resolved: int = 0
+
+
+def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy) -> Applied:
+    """Bring a thread (None where there is none) to what a notification says.
+
+    The given record is not changed. Applying the same change again leaves a thread as it is (rule 10).
+    """
+    if thread is None or _is_over(thread, change, now, policy):
+        thread = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
+        opened = True
+    else:
+        thread = msgspec.structs.replace(thread, alerts=dict(thread.alerts))
+        opened = False
+    was_resolved = bool(thread.alerts) and not thread.firing
+    thread.seen_at = now
+    thread.external_url = change.external_url or thread.external_url
+
+    events = _take_alerts(thread, change.alerts, now)
+    kinds = [event.kind for event in events.values()]
+    fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
+    if events:
+        _note_events(thread, events, change, now, reopened=was_resolved and thread.firing > 0)
+        reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
+    elif _is_repeat(thread, change, now) and policy.repeat is not RepeatPolicy.IGNORE:
+        thread.notified_at = now
+        thread.notified += 1
+        thread.truncated = change.truncated
+        if policy.repeat is RepeatPolicy.REPLY:
+            thread.untold = thread.untold.then(Batch(repeated=True))
+        reason = Reason.REPEATED
+    else:
+        reason = Reason.DUPLICATE
+    return Applied(thread=thread, reason=reason, fired=fired, resolved=resolved)
+
+
+def expire(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
+    """Let time pass for a thread: the thread itself where nothing changes, another where it closes, None to drop it.
+
+    A thread that still has something to tell is never dropped.
+    """
+    if thread.closed_at is None and thread.firing and now >= thread.seen_at + policy.stale_after:
+        return msgspec.structs.replace(thread, stale=True, closed_at=now)
+    if pending(thread, policy):
+        return thread
+    if thread.closed_at is not None:
+        over_at = thread.closed_at
+    elif not thread.firing:
+        over_at = (thread.resolved_at or thread.seen_at) + policy.reopen_window
+    else:
+        return thread
+    return None if now >= max(over_at, thread.seen_at + KEEP_CLOSED) else thread
+
+
+def forget(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
+    """Make the next notification open a new thread: None to drop this one, or the thread until all of it is told."""
+    if not pending(thread, policy):
+        return None
+    return msgspec.structs.replace(thread, closed_at=now)
+
+
+def _is_over(thread: AlertThread, change: Change, now: float, policy: Policy) -> bool:
+    """Whether a firing would have to open a new thread (rules 4 and 9). What is untold keeps the old one going."""
+    if pending(thread, policy) or all(alert.status is Status.RESOLVED for alert in change.alerts):
+        return False
+    if thread.closed_at is not None:
+        return True
+    return thread.resolved_at is not None and now >= thread.resolved_at + policy.reopen_window
+
+
+def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float) -> dict[str, Event]:
+    """Write each alert's state into the thread; return the changes, by fingerprint (rules 1 to 3, 6)."""
+    events: dict[str, Event] = {}
+    detailed = sum(bool(known.labels) for known in thread.alerts.values())
+    for alert in alerts:
+        known = thread.alerts.get(alert.fingerprint)
+        if known is not None and known.status is alert.status:
+            continue
+        _note_place(thread, alert, is_new=known is None)
+        if known is not None and alert.status is Status.RESOLVED:
+            state = _resolved(known, alert, now)
+        else:
+            had_details = known is not None and bool(known.labels)
+            state = _described(alert, now)
+            if not had_details and detailed >= MAX_DETAILED and not _strip_a_resolved(thread):
+                state = _stripped(state)
+            elif not had_details and detailed < MAX_DETAILED:
+                detailed += 1
+        thread.alerts[alert.fingerprint] = state
+        kind = EventKind.FIRED if alert.status is Status.FIRING else EventKind.RESOLVED
+        fold(events, alert.fingerprint, Event(kind=kind, at=now))
+    _forget_oldest(thread, keep=events)
+    return events
+
+
+def _note_place(thread: AlertThread, alert: Alert, *, is_new: bool) -> None:
+    """Keep the thread's severity (the worst it had) and title, which must hold for all of its alerts."""
+    severity = (alert.labels.get("severity") or "info").lower()
+    if not thread.severity or severity_rank(severity) < severity_rank(thread.severity):
+        thread.severity = severity
+    if not is_new:
+        return
+    plain = spaced(alert.labels.get("alertname", "")) or "Alert"
+    title = (alert.annotations.get("summary") or alert.annotations.get("title") or plain)[:_MAX_LABEL]
+    if not thread.title:
+        thread.title = title
+    elif thread.title != title:
+        thread.title = plain
+
+
+def _described(alert: Alert, now: float) -> AlertState:
+    return AlertState(
+        status=alert.status,
+        name=alert_name(alert.labels),
+        starts_at=now if alert.starts_at is None else alert.starts_at,
+        ends_at=_end(alert, now),
+        labels=_cut(alert.labels, _MAX_LABELS, _MAX_LABEL),
+        annotations=_cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION),
+        # A cut address leads nowhere.
+        links={name: url for name, url in alert.links.items() if len(url) <= _MAX_LINK},
+        values=alert.values[:_MAX_LABEL],
+    )
+
+
+def _resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
+    return msgspec.structs.replace(known, status=Status.RESOLVED, ends_at=_end(alert, now))
+
+
+def _stripped(state: AlertState) -> AlertState:
+    return AlertState(status=state.status, name=state.name, starts_at=state.starts_at, ends_at=state.ends_at)
+
+
+def _end(alert: Alert, now: float) -> float | None:
+    if alert.status is Status.FIRING:
+        return None
+    return now if alert.ends_at is None else alert.ends_at
+
+
+def _cut(texts: dict[str, str], count: int, length: int) -> dict[str, str]:
+    """The first of some labels or annotations, each cut to a length that is more than Slack would show."""
+    return {
+        name[:length]: value if len(value) <= length else value[: length - 1] + "…"
+        for name, value in list(texts.items())[:count]
+    }
+
+
+def _strip_a_resolved(thread: AlertThread) -> bool:
+    """Take the details of the alert that resolved first, so that a new one can have them."""
+    for fingerprint, state in thread.alerts.items():
+        if state.labels and state.status is Status.RESOLVED:
+            thread.alerts[fingerprint] = _stripped(state)
+            return True
+    return False
+
+
+def _forget_oldest(thread: AlertThread, keep: dict[str, Event]) -> None:
+    """Keep only the number of the oldest resolved alerts past MAX_ALERTS. Firing and untold ones are never forgotten."""
+    excess = len(thread.alerts) - MAX_ALERTS
+    if excess <= 0:
+        return
+    kept = {**keep, **thread.untold.events, **(thread.attempt.batch.events if thread.attempt else {})}
+    old = [f for f, s in thread.alerts.items() if s.status is Status.RESOLVED and f not in kept][:excess]
+    for fingerprint in old:
+        del thread.alerts[fingerprint]
+    thread.forgotten += len(old)
+
+
+def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, now: float, *, reopened: bool) -> None:
+    thread.untold = thread.untold.then(Batch(events=events, reopened=reopened))
+    thread.truncated = change.truncated
+    thread.changed_at = thread.notified_at = now
+    thread.notified += 1
+    thread.stale = False
+    if thread.firing:
+        thread.resolved_at = thread.closed_at = None
+    else:
+        thread.resolved_at = now
+        thread.notified = 0
+    if reopened:
+        thread.flaps += 1
+
+
+def _reason(thread: AlertThread, *, opened: bool, was_resolved: bool, fired: int) -> Reason:
+    if opened:
+        return Reason.OPENED if thread.firing else Reason.OPENED_RESOLVED
+    if was_resolved and thread.firing:
+        return Reason.REOPENED
+    return Reason.FIRED if fired else Reason.RESOLVED
+
+
+def _is_repeat(thread: AlertThread, change: Change, now: float) -> bool:
+    """Rule 7. A clock that was set back must not make every notification a duplicate, hence the absolute value."""
+    if not thread.firing:
+        return False
+    gap = _REPEAT_GAP if _REPEAT_REASON in change.reason.lower() else REPEAT_AFTER
+    return abs(now - thread.notified_at) >= gap

@@ -1,0 +1,106 @@
+"""What the outcome of a call to Slack makes of a thread. The call itself may have taken long: the record it is written
+onto is the current one, not the one that the call was planned from."""
+
+import msgspec
+
+from alert_threader.threads.record import AlertThread, Shown, Step
+
+#: How simple a message may become: 0 in full, 1 without its attachment, 2 plain text, 3 plain text without metadata.
+MAX_SIMPLE = 3
+
+
+class Posted(msgspec.Struct, frozen=True, tag=True):
+    """Slack has the message. ``threaded`` is false where a reply stands at channel level, its root being deleted."""
+
+    ts: str
+    threaded: bool
+
+
+class Updated(msgspec.Struct, frozen=True, tag=True):
+    """The root shows this now. Also the outcome where Slack does not let it be edited any more."""
+
+    shown: Shown
+
+
+class NotFound(msgspec.Struct, frozen=True, tag=True):
+    """The attempt was looked for, and Slack has no such message: it may be told again."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """Slack refused, or was never reached: the message is not there. Try again at ``retry_at``."""
+
+    error: str
+    retry_at: float
+    simpler: bool = False
+
+
+class Unknown(msgspec.Struct, frozen=True, tag=True):
+    """Nobody knows whether Slack took it (timeout, 5xx, lost connection). Look for it at ``retry_at``."""
+
+    error: str
+    retry_at: float
+
+
+class RootGone(msgspec.Struct, frozen=True, tag=True):
+    """The root message is deleted: the thread needs another."""
+
+
+Outcome = Posted | Updated | NotFound | Failed | Unknown | RootGone
+
+
+def settle(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -> AlertThread:
+    """Write the outcome of a call onto the thread.
+
+    ``attempt_id`` names the attempt that was posted or looked for; an outcome of any other attempt than the one that
+    stands changes nothing, so a late answer cannot undo what has been settled since.
+    """
+    if thread.attempt is not None and thread.attempt.id != attempt_id:
+        return thread
+    match outcome:
+        case Posted():
+            return _told(thread, outcome, now)
+        case NotFound():
+            return _given_back(thread, next_try=0)
+        case Unknown(error, retry_at):
+            return _doubtful(thread, error, retry_at)
+        case Failed(error, retry_at, simpler):
+            given_back = _given_back(thread, next_try=retry_at)
+            given_back.failures, given_back.error = thread.failures + 1, error
+            given_back.simple = min(thread.simple + simpler, MAX_SIMPLE)
+            return given_back
+        case Updated(shown):
+            return _succeeded(thread, thread.ts, shown, now)
+        case RootGone():
+            rootless = _given_back(thread, next_try=0)
+            rootless.ts, rootless.shown = None, Shown()
+            return rootless
+
+
+def _told(thread: AlertThread, posted: Posted, now: float) -> AlertThread:
+    if thread.attempt is None:
+        return thread
+    if thread.attempt.step is Step.POST_ROOT:
+        return _succeeded(thread, posted.ts, thread.attempt.shown, now)
+    if posted.threaded:
+        return _succeeded(thread, thread.ts, thread.shown, thread.shown.at)
+    return _succeeded(thread, posted.ts, Shown(), now)
+
+
+def _succeeded(thread: AlertThread, ts: str | None, shown: Shown, at: float) -> AlertThread:
+    shown = msgspec.structs.replace(shown, at=at)
+    return msgspec.structs.replace(
+        thread, ts=ts, shown=shown, attempt=None, failures=0, next_try=0.0, error="", simple=0
+    )
+
+
+def _doubtful(thread: AlertThread, error: str, retry_at: float) -> AlertThread:
+    if thread.attempt is None:
+        return thread
+    attempt = msgspec.structs.replace(thread.attempt, find_at=retry_at)
+    return msgspec.structs.replace(thread, attempt=attempt, failures=thread.failures + 1, error=error)
+
+
+def _given_back(thread: AlertThread, *, next_try: float) -> AlertThread:
+    """The thread with what its attempt would have told untold again, before what came since."""
+    untold = thread.attempt.batch.then(thread.untold) if thread.attempt else thread.untold
+    return msgspec.structs.replace(thread, attempt=None, untold=untold, next_try=next_try)
