@@ -1,0 +1,28 @@
+"""Where thread records are kept."""
+
+import time
+
+from alert_threader.config import Settings
+from alert_threader.errors import ConfigError
+from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease, Store
+from alert_threader.store.file import FileStore
+from alert_threader.store.lock import FileLock
+from alert_threader.threads import Policy
+
+__all__ = ["LEASE_TTL", "Counts", "Due", "FileStore", "Lease", "Store", "check_free", "open_store"]
+
+
+def open_store(settings: Settings, policy: Policy, lock_wait: float = 0) -> Store:
+    """Open the store that the settings name.
+
+    ``lock_wait`` is how many seconds to wait for another process to let go of a file store. Raises StoreError.
+    """
+    if settings.thread_store != "file":
+        raise ConfigError([f"THREAD_STORE: {settings.thread_store!r} is not available in this version: use file"])
+    return FileStore(settings.thread_store_file, policy, settings.slack_channel, time.time(), lock_wait)
+
+
+def check_free(settings: Settings, wait: float) -> None:
+    """Raise StoreError if another process still owns the store after so many seconds, or if it cannot be used at all."""
+    if settings.thread_store == "file":
+        FileLock(settings.thread_store_file, wait).release()

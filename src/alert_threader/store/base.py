@@ -1,0 +1,103 @@
+"""What a store of thread records promises. The verbs are the domain's and atomic; the contract tests run on every store.
+
+Every method raises StoreError when the store cannot be reached or written. An error never stands for "no such thread":
+that would open a second one. Times (``now``) are seconds since the epoch.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from alert_threader.threads import Action, AlertThread, Applied, Change, Outcome
+
+#: A lease that is not renewed for this long, in seconds, passes to the next who asks. Longer than any one call to Slack.
+LEASE_TTL = 60.0
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to speak to one channel. ``token`` differs for every claim, so that a lost lease is recognised."""
+
+    channel: str
+    token: str
+
+
+class Due(msgspec.Struct, frozen=True):
+    """One thread that needs an action."""
+
+    key: str
+    action: Action
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many threads are kept, how many of them have something to tell, and since when the oldest of these has."""
+
+    threads: int
+    pending: int
+    oldest_pending: float | None
+
+
+class Store(Protocol):
+    """Keeps thread records, and hands them to one sender a channel."""
+
+    name: str
+
+    def update(self, changes: Sequence[Change], now: float) -> list[Applied]:
+        """Apply each change to its thread. On return all of them are durable; on an error none needs to be.
+
+        Concurrent updates of a thread are applied one after the other; each sees what the one before it made.
+        """
+
+    def claim(self, channel: str) -> Lease | None:
+        """Take the channel for LEASE_TTL, or None while somebody else has it. The first who asks wins."""
+
+    def renew(self, lease: Lease) -> None:
+        """Hold the lease for another LEASE_TTL. Raises LeaseLostError if it has passed on."""
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back. Nothing happens if it has passed on."""
+
+    def waiting(self) -> dict[str, float]:
+        """The channels that have something to tell, each with the earliest time that one of their actions is due."""
+
+    def due(self, channel: str, now: float) -> list[Due]:
+        """The channel's actions that are due, most pressing first."""
+
+    def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
+        """Start the thread's next action; on return its attempt is durable. None where none is due any more.
+
+        Raises LeaseLostError if the lease has passed on: then nothing is changed.
+        """
+
+    def settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> AlertThread | None:
+        """Write a call's outcome onto the thread as it is now, durably. None if the thread is gone.
+
+        Raises LeaseLostError if the lease has passed on: then nothing is changed.
+        """
+
+    def expire(self, now: float) -> None:
+        """Close stale threads and drop those that closed long ago."""
+
+    def forget(self, now: float) -> int:
+        """Drop every thread that has nothing more to tell, close the others; return how many it dropped."""
+
+    def read(self, key: str) -> AlertThread | None:
+        """The thread as it was last stored."""
+
+    def threads(self) -> Iterator[AlertThread]:
+        """All threads, in no order; those that change meanwhile may come in either state."""
+
+    def counts(self) -> Counts:
+        """How full the store is."""
+
+    def ping(self) -> None:
+        """Raise StoreError, with a line for a person, if a change could not be stored now."""
+
+    def info(self) -> dict[str, Any]:
+        """The store's own section of ``/stats``."""
+
+    def warnings(self) -> list[str]:
+        """What a person should know and act on, one line each, though changes are stored."""
+
+    def close(self) -> None:
+        """Let go of files and connections. Every change that was answered is durable already."""
