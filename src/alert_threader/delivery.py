@@ -1,0 +1,403 @@
+"""Delivery: from what a thread needs to a call to Slack, and back. The only sleeper.
+
+One thread watches for channels with something to tell; each such channel gets a sender, which holds the channel's lease
+and ends when nothing more is due. A sender stores the attempt, calls Slack, and writes the outcome down before it looks
+again, so a crash at any point leaves either no trace or an attempt that can be looked up.
+"""
+
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection
+from typing import Any
+
+import msgspec
+
+from alert_threader.counters import Counters
+from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.formatter import render
+from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Bucket
+from alert_threader.retry import Verdict, judge, judge_fault
+from alert_threader.slack import Kind, Sent, Slack, SlackError
+from alert_threader.store.base import Due, Lease, Store
+from alert_threader.threads import (
+    Action,
+    AlertThread,
+    NotFound,
+    Outcome,
+    Policy,
+    Posted,
+    Step,
+    Updated,
+    plan,
+)
+
+log = logging.getLogger(__name__)
+
+#: How often the store is asked for work that nobody announced (another process took the webhook, a lease ran out), in
+#: seconds.
+_POLL = 1.0
+#: How often time is let pass for the threads (stale, closed), in seconds.
+_EXPIRE_EVERY = 60.0
+#: A sender stays for work that is due this soon, in seconds.
+_LINGER = 5.0
+#: A sender that is held back longer looks after its lease this often, in seconds.
+_LEASE_CHECK = 10.0
+#: How many requests may wait for their alerts to be told. In a storm the others are answered at once.
+_MAX_WAITERS = 4
+
+_METHODS = {
+    Step.POST_ROOT: "chat.postMessage",
+    Step.POST_REPLY: "chat.postMessage",
+    Step.UPDATE_ROOT: "chat.update",
+    Step.FIND_ATTEMPT: "conversations.history",
+}
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """What keeps a channel from being told, since when (seconds since the epoch), and how often it failed."""
+
+    channel: str
+    method: str
+    code: str
+    text: str
+    since: float
+    failures: int
+
+
+class _Channel:
+    """What a sender must know of its channel between two calls."""
+
+    def __init__(self, posts: Bucket) -> None:
+        self.posts = posts
+        self.wake = threading.Event()
+        self.failures = 0
+        self.paused_until = 0.0
+        self.limited_until: dict[str, float] = {}
+
+
+class Deliverer:
+    """Tells Slack what the store holds, as long as it runs. ``start`` and ``stop`` it once."""
+
+    def __init__(
+        self,
+        store: Store,
+        slack: Slack,
+        policy: Policy,
+        *,
+        environment: str,
+        counters: Counters,
+        rate: float = 1.0,
+        burst: float = 3.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts; ``rate`` and ``burst`` are the posts a second to one channel, ``clock`` the time of day."""
+        self._store = store
+        self._slack = slack
+        self._policy = policy
+        self._environment = environment
+        self._counters = counters
+        self._rate, self._burst = rate, burst
+        self._clock = clock
+        started = time.monotonic()
+        # Edits and look-ups are limited for the whole workspace, posts for each channel.
+        self._shared = {name: Bucket(TIER_3_RATE, TIER_3_BURST, started) for name in ("chat.update", "conversations.history")}
+        self._channels: dict[str, _Channel] = {}
+        self._senders: dict[str, threading.Thread] = {}
+        self._guard = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._told = threading.Condition()
+        self._waiters = threading.Semaphore(_MAX_WAITERS)
+        self._troubles: dict[str, Trouble] = {}
+        self._store_trouble = ""
+        self._said: set[str] = set()
+        self._last_success: float | None = None
+        self._watcher = threading.Thread(target=self._watch, name="delivery", daemon=True)
+
+    # -- for the service ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin with what is pending, without waiting for a webhook."""
+        self._watcher.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Take up no more work and let the calls in flight end; wait up to so many seconds. Whether all ended in time."""
+        until = time.monotonic() + timeout
+        self._stopping.set()
+        self.wake()
+        with self._told:
+            self._told.notify_all()
+        if self._watcher.ident is not None:
+            self._watcher.join(max(until - time.monotonic(), 0))
+        with self._guard:
+            senders = list(self._senders.values())
+        for sender in senders:
+            sender.join(max(until - time.monotonic(), 0))
+        return not any(thread.is_alive() for thread in (self._watcher, *senders))
+
+    def wake(self) -> None:
+        """Look for work now."""
+        with self._guard:
+            for channel in self._channels.values():
+                channel.wake.set()
+        self._wake.set()
+
+    def wait_told(self, keys: Collection[str], timeout: float) -> None:
+        """Wait up to so many seconds until all that can be told of these threads is. Not at all when others wait already."""
+        if timeout <= 0 or not self._waiters.acquire(blocking=False):
+            return
+        try:
+            with self._told:
+                self._told.wait_for(lambda: self._stopping.is_set() or all(map(self.is_told, keys)), timeout)
+        finally:
+            self._waiters.release()
+
+    def is_told(self, key: str) -> bool:
+        """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""
+        thread = self._store.read(key)
+        if thread is None:
+            return True
+        action = plan(thread, self._policy)
+        return action is None or (action.step is Step.UPDATE_ROOT and not thread.failures and action.at > self._clock())
+
+    def troubles(self) -> list[Trouble]:
+        """What is wrong now, oldest first; empty while all goes well."""
+        return sorted(self._troubles.values(), key=lambda trouble: trouble.since)
+
+    @property
+    def last_success(self) -> float | None:
+        """When Slack last took something, in seconds since the epoch."""
+        return self._last_success
+
+    # -- watching -----------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        expire_at = 0.0
+        while not self._stopping.is_set():
+            wait = _POLL
+            try:
+                if time.monotonic() >= expire_at:
+                    self._store.expire(self._clock())
+                    expire_at = time.monotonic() + _EXPIRE_EVERY
+                wait = min(wait, self._engage())
+                self._store_trouble = ""
+            except StoreError as error:
+                self._note_store_trouble(error)
+            except Exception:
+                log.exception("delivery stumbled and goes on")
+            self._wake.wait(wait)
+            self._wake.clear()
+
+    def _engage(self) -> float:
+        """Start a sender for each channel that has something due; return the seconds until another one may have."""
+        now = self._clock()
+        soonest = _POLL
+        for name, at in self._store.waiting().items():
+            if name in self._senders:
+                continue
+            if at > now:
+                soonest = min(soonest, at - now)
+            lease = self._store.claim(name) if self._store.due(name, now) else None
+            if lease is not None:
+                self._send_from(lease)
+        return soonest
+
+    def _send_from(self, lease: Lease) -> None:
+        with self._guard:
+            channel = self._channels.get(lease.channel)
+            if channel is None:
+                channel = _Channel(Bucket(self._rate, self._burst, time.monotonic()))
+                self._channels[lease.channel] = channel
+            sender = threading.Thread(target=self._send, args=(lease, channel), name=f"delivery-{lease.channel}", daemon=True)
+            self._senders[lease.channel] = sender
+        sender.start()
+
+    # -- sending ------------------------------------------------------------------------------------------------
+
+    def _send(self, lease: Lease, channel: _Channel) -> None:
+        try:
+            while not self._stopping.is_set():
+                channel.wake.clear()
+                wait = self._step(lease, channel)
+                if wait == float("inf"):
+                    break
+                if wait > 0:
+                    channel.wake.wait(wait)
+        except LeaseLostError as error:
+            log.warning("%s: leaving it alone", error)
+        except StoreError as error:
+            self._note_store_trouble(error)
+            self._stopping.wait(_POLL)
+        except Exception:
+            log.exception("the sender for %s stumbled and starts again", lease.channel)
+            self._stopping.wait(_POLL)
+        finally:
+            self._leave(lease)
+
+    def _leave(self, lease: Lease) -> None:
+        try:
+            self._store.release(lease)
+        except StoreError as error:
+            self._note_store_trouble(error)
+        finally:
+            with self._guard:
+                del self._senders[lease.channel]
+            # Work that came while this sender was leaving is the watcher's to find.
+            self._wake.set()
+
+    def _step(self, lease: Lease, channel: _Channel) -> float:
+        """Do the most pressing thing that pacing allows; return how many seconds to wait for the next."""
+        self._store.renew(lease)
+        item, wait = self._choose(lease, channel)
+        if item is None:
+            return wait
+        attempt_id = uuid.uuid4().hex
+        begun = self._store.begin(lease, item.key, attempt_id, self._clock())
+        if begun is None:
+            return 0
+        thread, action = begun
+        self._bucket(channel, action.step).take(time.monotonic())
+        if action.step is Step.FIND_ATTEMPT and thread.attempt is not None:
+            attempt_id = thread.attempt.id
+        outcome = self._call(thread, action, channel)
+        self._settle(lease, item.key, attempt_id, outcome)
+        return 0
+
+    def _choose(self, lease: Lease, channel: _Channel) -> tuple[Due | None, float]:
+        """The first of the due actions that may be done now, or the seconds until one may: infinite if none is near."""
+        now = time.monotonic()
+        waits = []
+        for item in self._store.due(lease.channel, self._clock()):
+            wait = self._held_back(channel, item.action.step, now)
+            if wait <= 0:
+                return item, 0
+            waits.append(wait)
+        if waits:
+            return None, min(*waits, _LEASE_CHECK)
+        later = self._store.waiting().get(lease.channel, float("inf")) - self._clock()
+        return None, max(later, 0.01) if later < _LINGER else float("inf")
+
+    def _held_back(self, channel: _Channel, step: Step, now: float) -> float:
+        """How many seconds pacing, or what a failure asked for, holds a step back."""
+        bucket = self._bucket(channel, step).wait(now)
+        return max(bucket, channel.paused_until - now, channel.limited_until.get(_METHODS[step], 0) - now)
+
+    def _bucket(self, channel: _Channel, step: Step) -> Bucket:
+        return self._shared.get(_METHODS[step], channel.posts)
+
+    def _settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome) -> None:
+        """Write the outcome down, however long the store refuses: until then nobody else must act on the thread."""
+        while True:
+            try:
+                self._store.settle(lease, key, attempt_id, outcome, self._clock())
+                break
+            except LeaseLostError:
+                raise
+            except StoreError as error:
+                self._note_store_trouble(error)
+                if self._stopping.wait(_POLL):
+                    return  # the attempt is stored: the next process looks its outcome up
+                self._store.renew(lease)
+        with self._told:
+            self._told.notify_all()
+
+    # -- calling Slack ------------------------------------------------------------------------------------------
+
+    def _call(self, thread: AlertThread, action: Action, channel: _Channel) -> Outcome:
+        started = time.monotonic()
+        try:
+            outcome = self._ask(thread, action)
+        except SlackError as error:
+            outcome = self._failed(thread, action, channel, error)
+            word = error.code
+        except Exception as error:
+            log.exception("cannot make the message for %s: trying a simpler one", thread.key)
+            outcome = judge_fault(error, thread, now=self._clock(), chance=random.random()).outcome
+            word = "unexpected"
+        else:
+            self._succeeded(thread.channel, channel)
+            word = "ok"
+        self._counters.add(f"slack_{action.step}_{'ok' if word == 'ok' else 'failed'}")
+        took = round((time.monotonic() - started) * 1000)
+        log.info("%s %s", _METHODS[action.step], word, extra={"key": thread.key, "step": str(action.step), "ms": took})
+        return outcome
+
+    def _ask(self, thread: AlertThread, action: Action) -> Outcome:
+        attempt = thread.attempt
+        if action.step is Step.UPDATE_ROOT or attempt is None:
+            message = render(thread, action.step, thread.untold, environment=self._environment, simple=thread.simple)
+            self._slack.update(thread.channel, thread.ts or "", message)
+            return Updated(shown=action.shown)
+        if action.step is Step.FIND_ATTEMPT:
+            into = thread.ts if attempt.step is Step.POST_REPLY else None
+            found = self._slack.find(thread.channel, attempt.id, attempt.at, into)
+            self._counters.add("attempts_found" if found else "attempts_not_found")
+            return _posted(found) if found else NotFound()
+        message = render(
+            thread,
+            action.step,
+            attempt.batch,
+            environment=self._environment,
+            attempt_id=attempt.id,
+            simple=thread.simple,
+        )
+        into = thread.ts if action.step is Step.POST_REPLY else None
+        return _posted(self._slack.post(thread.channel, message, into))
+
+    def _failed(self, thread: AlertThread, action: Action, channel: _Channel, error: SlackError) -> Outcome:
+        channel.failures += 1
+        verdict = judge(
+            error,
+            thread,
+            action,
+            now=self._clock(),
+            chance=random.random(),
+            failures=channel.failures,
+            find_after=self._policy.find_after,
+        )
+        now = time.monotonic()
+        channel.paused_until = now + verdict.pause
+        channel.limited_until[_METHODS[action.step]] = now + verdict.limit
+        self._report(thread.channel, action, channel, error, verdict)
+        return verdict.outcome
+
+    # -- what people are told about it --------------------------------------------------------------------------
+
+    def _succeeded(self, name: str, channel: _Channel) -> None:
+        channel.failures = 0
+        self._last_success = self._clock()
+        trouble = self._troubles.pop(name, None)
+        if trouble is not None:
+            log.warning("%s can be told again after %s failures (%s)", name, trouble.failures, trouble.code)
+
+    def _report(self, name: str, action: Action, channel: _Channel, error: SlackError, verdict: Verdict) -> None:
+        if error.kind is Kind.RATE_LIMITED:
+            self._counters.add("slack_rate_limited")
+        if verdict.blind:
+            self._say_once("messages cannot be looked up: after a lost answer one may be told twice (%s)", error)
+        if not verdict.trouble:
+            log.info("%s: %s", name, error)
+            return
+        before = self._troubles.get(name)
+        since = before.since if before else self._clock()
+        self._troubles[name] = Trouble(name, _METHODS[action.step], error.code, str(error), since, channel.failures)
+        # The same failure is counted, not said again.
+        if before is None or before.code != error.code:
+            log.warning("%s cannot be told: %s", name, error)
+
+    def _note_store_trouble(self, error: StoreError) -> None:
+        if self._store_trouble != str(error):
+            self._store_trouble = str(error)
+            log.error("delivery waits for the store: %s", error)
+
+    def _say_once(self, text: str, *arguments: Any) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            log.warning(text, *arguments)
+
+
+def _posted(sent: Sent) -> Posted:
+    return Posted(ts=sent.ts, threaded=sent.threaded)

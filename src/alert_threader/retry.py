@@ -1,0 +1,103 @@
+"""What a failed call to Slack means: for the thread that it was made for, and for how fast its channel goes on.
+
+Pure: the time and the chance are arguments. ``delivery`` does the waiting.
+"""
+
+import msgspec
+
+from alert_threader.slack import Kind, SlackError
+from alert_threader.threads import (
+    MAX_SIMPLE,
+    Action,
+    AlertThread,
+    Failed,
+    NotFound,
+    Outcome,
+    RootGone,
+    Step,
+    Unknown,
+    Updated,
+)
+
+_FIRST_WAIT = 1.0
+#: Where a person has to act first.
+_FIRST_SLOW_WAIT = 5.0
+_LONGEST_WAIT = 60.0
+
+#: A code that we do not know is taken for the message's fault after so many failures in a row.
+_PATIENCE = 2
+
+#: The app may post, but not read the channel: without channels:history, or where it posts without being a member.
+_BLIND = frozenset({"missing_scope", "not_in_channel"})
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of the thread, and how long to hold back, in seconds.
+
+    ``pause`` is for all calls to the channel, ``limit`` only for the method that failed. ``trouble`` says that a person
+    should know as long as it lasts, ``blind`` that posts cannot be looked up.
+    """
+
+    outcome: Outcome
+    pause: float = 0
+    limit: float = 0
+    trouble: bool = False
+    blind: bool = False
+
+
+def backoff(failures: int, chance: float, *, slow: bool = False) -> float:
+    """How many seconds to wait after so many failures in a row: doubling up to a minute.
+
+    ``chance`` is a random number in [0, 1): up to half of the wait is taken off, so that senders do not move in step.
+    """
+    first = _FIRST_SLOW_WAIT if slow else _FIRST_WAIT
+    longest = min(first * 2.0 ** min(max(failures - 1, 0), 10), _LONGEST_WAIT)
+    return longest * (1 - chance / 2)
+
+
+def judge(
+    error: SlackError, thread: AlertThread, action: Action, *, now: float, chance: float, failures: int, find_after: float
+) -> Verdict:
+    """Judge a failure.
+
+    ``now`` is in seconds since the epoch, ``chance`` a random number in [0, 1), ``failures`` how many calls to the
+    channel failed in a row with this one, ``find_after`` how many seconds Slack may still be at work on a call that
+    timed out.
+    """
+    wait = backoff(thread.failures + 1, chance)
+    slow_wait = backoff(thread.failures + 1, chance, slow=True)
+    match error.kind:
+        case Kind.RATE_LIMITED:
+            return Verdict(outcome=_again(error, action, now, wait=0), limit=error.retry_after)
+        case Kind.TRANSIENT:
+            outcome = _again(error, action, now, wait=max(wait, find_after) if error.timed_out else wait)
+            return Verdict(outcome=outcome, pause=backoff(failures, chance), trouble=True)
+        case Kind.AUTH | Kind.DESTINATION:
+            if action.step is Step.FIND_ATTEMPT and error.code in _BLIND:
+                return Verdict(outcome=NotFound(), blind=True)
+            pause = backoff(failures, chance, slow=True)
+            return Verdict(outcome=_again(error, action, now, wait=0), pause=pause, trouble=True)
+        case Kind.PAYLOAD:
+            wait = 0 if thread.simple < MAX_SIMPLE else slow_wait
+            return Verdict(outcome=_again(error, action, now, wait=wait, simpler=True), trouble=True)
+        case Kind.GONE if action.step is not Step.FIND_ATTEMPT:
+            return Verdict(outcome=RootGone())
+        case Kind.UNEDITABLE:
+            return Verdict(outcome=Updated(shown=action.shown))
+        case _:
+            simpler = thread.failures >= _PATIENCE
+            return Verdict(outcome=_again(error, action, now, wait=wait, simpler=simpler), trouble=True)
+
+
+def judge_fault(error: Exception, thread: AlertThread, *, now: float, chance: float) -> Verdict:
+    """Judge a fault of ours in making a message: an alert must not be lost to it, so the next one is simpler."""
+    wait = 0 if thread.simple < MAX_SIMPLE else backoff(thread.failures + 1, chance, slow=True)
+    return Verdict(outcome=Failed(error=repr(error)[:200], retry_at=now + wait, simpler=True))
+
+
+def _again(error: SlackError, action: Action, now: float, *, wait: float, simpler: bool = False) -> Outcome:
+    """The call is to be made again; a post that Slack may have taken is to be looked for instead."""
+    doubtful_post = error.doubtful and action.step is not Step.UPDATE_ROOT
+    if doubtful_post or action.step is Step.FIND_ATTEMPT:
+        return Unknown(error=str(error), retry_at=now + wait)
+    return Failed(error=str(error), retry_at=now + wait, simpler=simpler)
