@@ -1,0 +1,3 @@
+"""How gunicorn runs Alert Threader: ``gunicorn -c gunicorn.conf.py``. Settings come from the environment (README)."""
+
+from alert_threader.server import *  # noqa: F403  # gunicorn reads its settings from this module's names

@@ -1,0 +1,75 @@
+"""The one place that wires the concrete parts together."""
+
+import os
+import time
+
+from flask import Flask
+
+from alert_threader.config import Settings
+from alert_threader.counters import Counters
+from alert_threader.delivery import Deliverer
+from alert_threader.routes import alert, cache, errors, health, stats
+from alert_threader.service import Service, install
+from alert_threader.slack import Slack
+from alert_threader.store import Store, open_store
+from alert_threader.threads import Identity, Policy, RepeatPolicy, ThreadBy
+
+
+def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Flask:
+    """Make the WSGI application; without settings they are read from the environment.
+
+    With ``open_now`` the store is open on return and requests are taken; delivery begins with ``service.start()``.
+    gunicorn's hooks open it later, in the worker. Raises ConfigError and StoreError.
+    """
+    settings = settings or Settings.from_environ(os.environ)
+    app = Flask("alert_threader")
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the answers' fields in the order of their documentation
+    for route in (alert, health, stats, cache):
+        app.register_blueprint(route.blueprint)
+    errors.register(app)
+    service = make_service(settings)
+    install(app, service)
+    if open_now:
+        service.open()
+    return app
+
+
+def make_service(settings: Settings) -> Service:
+    """Wire a service from its settings; nothing is opened or started."""
+    policy = Policy(
+        reopen_window=settings.reopen_window,
+        stale_after=settings.stale_after,
+        repeat=RepeatPolicy(settings.repeat_policy),
+        find_after=settings.slack_timeout,
+    )
+    identity = Identity(
+        environment=settings.environment,
+        channel=settings.slack_channel,
+        by=ThreadBy(settings.thread_by),
+        labels=settings.thread_key_labels,
+    )
+    counters = Counters()
+
+    def deliverer(store: Store) -> Deliverer:
+        slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
+        return Deliverer(
+            store,
+            slack,
+            policy,
+            environment=settings.environment,
+            counters=counters,
+            rate=settings.slack_rate,
+            burst=settings.slack_burst,
+        )
+
+    return Service(
+        settings=settings,
+        identity=identity,
+        policy=policy,
+        clock=time.time,
+        open_store=lambda lock_wait: open_store(settings, policy, lock_wait),
+        make_deliverer=deliverer,
+        started_at=time.time(),
+        counters=counters,
+    )

@@ -1,0 +1,95 @@
+"""``POST /alert``: a webhook comes in. A 2xx means that it is stored and will reach Slack."""
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from alert_threader import webhook
+from alert_threader.config import channel_fault
+from alert_threader.errors import PayloadError
+from alert_threader.routes.token import require_token
+from alert_threader.service import Service, current_service
+from alert_threader.threads import Applied, Reason, changes
+from alert_threader.webhook import Notification
+
+log = logging.getLogger(__name__)
+
+blueprint = Blueprint("alert", __name__)
+
+#: What has become of a change once Slack shows it. One that opened a thread, or was told with its opening, is "posted".
+_WORDS = {
+    Reason.OPENED: "posted",
+    Reason.OPENED_RESOLVED: "posted",
+    Reason.REOPENED: "replied",
+    Reason.FIRED: "replied",
+    Reason.RESOLVED: "replied",
+    Reason.REPEATED: "updated",
+    Reason.DUPLICATE: "unchanged",
+}
+
+
+@blueprint.post("/alert")
+@blueprint.post("/alert/<channel>")
+def receive(channel: str | None = None) -> Response:
+    """Store what a webhook says; wait a moment for Slack, so that on a quiet day the answer names the threads."""
+    service = current_service()
+    require_token(service.settings.webhook_token)
+    if channel is not None and (fault := channel_fault(channel)):
+        raise PayloadError(f"the channel in the path, {channel[:40]!r}, is none: it {fault}")
+    if not request.is_json:
+        raise UnsupportedMediaType
+    notification = webhook.parse(request.get_data(cache=False))
+    applied = service.store.update(changes(notification, service.identity, channel), service.clock())
+    _count(service, applied)
+    keys = [result.thread.key for result in applied]
+    service.deliverer.wake()
+    service.deliverer.wait_told(keys, service.settings.response_wait)
+    return _answer(service, notification, applied)
+
+
+def _count(service: Service, applied: list[Applied]) -> None:
+    service.counters.add("webhooks")
+    for result in applied:
+        service.counters.add(f"threads_{result.reason}")
+        service.counters.add("alerts_fired", result.fired)
+        service.counters.add("alerts_resolved", result.resolved)
+        log.info("webhook %s", result.reason, extra={"key": result.thread.key, "fired": result.fired, "resolved": result.resolved})
+
+
+def _answer(service: Service, notification: Notification, applied: list[Applied]) -> Response:
+    results = [_result(service, each) for each in applied]
+    response = jsonify(
+        ok=True,
+        count=len(notification.alerts),
+        status=notification.status,
+        group_key=notification.group_key,
+        thread_store=service.store.name,
+        results=results,
+    )
+    response.status_code = 202 if any(result["delivery"] == "queued" for result in results) else 200
+    return response
+
+
+def _result(service: Service, applied: Applied) -> dict[str, Any]:
+    before, key = applied.thread, applied.thread.key
+    told = service.deliverer.is_told(key)
+    thread = service.store.read(key) or before
+    if not told:
+        delivery = "queued"
+    elif before.ts is None:
+        delivery = "posted"
+    elif before.untold.repeated:
+        delivery = "replied"
+    else:
+        delivery = _WORDS[applied.reason]
+    first = next(iter(before.alerts.values()), None)
+    return {
+        "key": key,
+        "thread_ts": thread.ts,
+        "status": thread.status,
+        "alertname": first.labels.get("alertname", "unknown") if first else "unknown",
+        "severity": before.severity,
+        "delivery": delivery,
+    }

@@ -1,0 +1,70 @@
+"""``GET /health``: whether alerts are taken and told, and if not, what to do about it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from alert_threader.errors import StoreError
+from alert_threader.service import Service, current_service
+
+blueprint = Blueprint("health", __name__)
+
+#: What waits longer than this to be told, in seconds, is worth a look though nothing has failed.
+_LONG = 120
+
+
+@blueprint.get("/health")
+def health() -> Response:
+    """Answer 200 while alerts are stored, 503 when they are not: the only state in which a sender must hold them."""
+    service = current_service()
+    answer: dict[str, Any] = {
+        "status": "unhealthy",
+        "environment": service.settings.environment,
+        "channel": service.settings.slack_channel,
+        "thread_store": service.settings.thread_store,
+        "timestamp": iso(service.clock()),
+    }
+    try:
+        service.store.ping()
+        answer |= _state(service)
+    except StoreError as error:
+        answer |= {"problems": [str(error)]}
+        response = jsonify(answer)
+        response.status_code = 503
+        return response
+    return jsonify(answer)
+
+
+def _state(service: Service) -> dict[str, Any]:
+    counts = service.store.counts()
+    waiting = 0.0 if counts.oldest_pending is None else max(service.clock() - counts.oldest_pending, 0)
+    troubles = service.deliverer.troubles()
+    problems = [*service.store.warnings(), *(f"{each.channel}: {each.text}" for each in troubles)]
+    if not troubles and waiting > _LONG:
+        problems.append(f"{counts.pending} threads wait to be told, the oldest for {waiting:.0f} s")
+    last = troubles[-1] if troubles else None
+    return {
+        "status": "degraded" if problems else "healthy",
+        "problems": problems,
+        "cached_threads": counts.threads,
+        "pending": counts.pending,
+        "oldest_pending_seconds": round(waiting, 1),
+        "slack": {
+            "last_success": iso(service.deliverer.last_success),
+            "last_error": last
+            and {
+                "channel": last.channel,
+                "method": last.method,
+                "code": last.code,
+                "message": last.text,
+                "since": iso(last.since),
+                "failures": last.failures,
+            },
+        },
+    }
+
+
+def iso(moment: float | None) -> str | None:
+    """A time (seconds since the epoch) as ISO 8601 in UTC, None for never."""
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

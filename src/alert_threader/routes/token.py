@@ -1,0 +1,20 @@
+"""WEBHOOK_TOKEN: who may send alerts and touch the threads."""
+
+import hmac
+
+from flask import request
+
+from alert_threader.config import Secret
+from alert_threader.routes.errors import UnauthorisedError
+
+
+def require_token(expected: Secret | None) -> None:
+    """Raise UnauthorisedError unless the request carries the token, as a bearer token or as the password of basic
+    authentication. Any request is fine where no token is set."""
+    if expected is None:
+        return
+    given = request.authorization
+    token = (given.token or given.password or "") if given is not None else ""
+    if not hmac.compare_digest(token.encode(), expected.reveal().encode()):
+        reason = "the token is wrong" if token else "a token is missing"
+        raise UnauthorisedError(f"{reason}: send WEBHOOK_TOKEN as a bearer token (http_config.authorization in Alertmanager)")

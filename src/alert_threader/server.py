@@ -1,0 +1,93 @@
+"""gunicorn's settings and hooks. ``gunicorn.conf.py`` takes them from here; importing this module reads the environment,
+as a configuration file does.
+
+One worker with threads: the file store belongs to one process, and the work is waiting. Delivery starts in the worker
+once it is booted and stops when it leaves.
+"""
+
+import logging
+import os
+import sys
+from typing import Any
+
+from alert_threader import logs
+from alert_threader.app import create_app
+from alert_threader.config import Settings
+from alert_threader.errors import AlertThreaderError, ConfigError
+from alert_threader.service import service_of
+from alert_threader.store import check_free
+
+log = logging.getLogger(__name__)
+
+#: gunicorn's own exit status for a worker that cannot start (gunicorn/arbiter.py, WORKER_BOOT_ERROR): the master ends too,
+#: instead of starting one worker after the other.
+_BOOT_ERROR = 3
+#: How long a start waits for a process that is just leaving the file store, in seconds.
+_LOCK_WAIT = 5.0
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environ(os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"alert-threader cannot start, the settings are wrong:\n{error}\n")
+        sys.exit(1)
+
+
+settings = _settings()
+logs.configure(settings.log_level, settings.log_format, sys.stderr, settings.secrets())
+
+bind = f"{settings.bind_host}:{settings.bind_port}"
+wsgi_app = "alert_threader.server:app()"
+proc_name = "alert-threader"
+workers = 1
+worker_class = "gthread"
+threads = settings.web_threads
+graceful_timeout = int(settings.graceful_timeout)
+# A reloaded worker waits for the one before it to leave the file, and must not be taken for a hung one meanwhile.
+timeout = graceful_timeout + 30
+keepalive = 30
+control_socket_disable = True
+# One handler, ours, writes gunicorn's lines too.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
+    },
+}
+
+
+def app() -> Any:
+    """The WSGI application of a worker, its store still closed: ``--check-config`` must not touch a running one's."""
+    return create_app(settings, open_now=False)
+
+
+def on_starting(server: Any) -> None:
+    """Fail at once, with one line, where a second process would fight over the store."""
+    try:
+        check_free(settings, _LOCK_WAIT)
+    except AlertThreaderError as error:
+        log.error("cannot start: %s", error)
+        sys.exit(1)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Open the store, waiting for the worker that this one follows, and begin to deliver."""
+    service = service_of(worker.wsgi)
+    try:
+        service.open(lock_wait=settings.graceful_timeout + _LOCK_WAIT)
+    except AlertThreaderError as error:
+        log.error("cannot start: %s", error)
+        sys.exit(_BOOT_ERROR)
+    service.start()
+    log.info("ready", extra={"store": settings.thread_store, "channel": settings.slack_channel})
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Let the call in flight end and leave the store. What is still to be told is stored."""
+    if getattr(worker, "wsgi", None) is None:
+        return
+    if not service_of(worker.wsgi).close(timeout=settings.slack_timeout + 1):
+        log.warning("a call to Slack did not end in time: its outcome is looked up at the next start")
