@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Any
 
+from gunicorn import glogging
+
 from alert_threader import logs
 from alert_threader.app import create_app
 from alert_threader.config import Settings
@@ -35,7 +37,6 @@ def _settings() -> Settings:
 
 
 settings = _settings()
-logs.configure(settings.log_level, settings.log_format, sys.stderr, settings.secrets())
 
 bind = f"{settings.bind_host}:{settings.bind_port}"
 wsgi_app = "alert_threader.server:app()"
@@ -48,15 +49,21 @@ graceful_timeout = int(settings.graceful_timeout)
 timeout = graceful_timeout + 30
 keepalive = 30
 control_socket_disable = True
-# One handler, ours, writes gunicorn's lines too.
-logconfig_dict = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "loggers": {
-        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-        "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
-    },
-}
+
+
+class Logger(glogging.Logger):
+    """gunicorn's logger, written by our handler in our form: its own would put secrets and line breaks through."""
+
+    def setup(self, cfg: Any) -> None:
+        """Let gunicorn set itself up, then leave its lines to the root logger."""
+        super().setup(cfg)
+        for log in (self.error_log, self.access_log):
+            log.handlers.clear()
+            log.propagate = True
+        logs.configure(settings.log_level, settings.log_format, sys.stderr, settings.secrets())
+
+
+logger_class = Logger
 
 
 def app() -> Any:

@@ -1,0 +1,256 @@
+"""What every store promises (see alert_threader/store/base.py)."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from alert_threader.errors import LeaseLostError
+from alert_threader.store import Lease, Store
+from alert_threader.threads import AlertThread, Change, Posted, Reason, Step, Unknown, Updated
+from alert_threader.webhook import Alert, Status
+
+NOW = 1_800_000_000.0
+CHANNEL = "C0000001"
+
+
+def change(key: str, *names: str, status: Status = Status.FIRING, severity: str = "critical") -> Change:
+    """A webhook's word about one thread: these alerts have that status."""
+    alerts = tuple(
+        Alert(
+            status=status,
+            fingerprint=name,
+            labels={"severity": severity, "instance": name},
+            annotations={},
+            starts_at=NOW,
+            ends_at=None,
+            links={},
+            values="",
+        )
+        for name in names
+    )
+    return Change(key=key, channel=CHANNEL, alerts=alerts)
+
+
+def claim(store: Store) -> Lease:
+    """The channel's lease, which must be free."""
+    lease = store.claim(CHANNEL)
+    assert lease is not None
+    return lease
+
+
+def post(store: Store, key: str, ts: str) -> AlertThread:
+    """Begin the thread's next post and settle it as Slack's success."""
+    lease = claim(store)
+    begun = store.begin(lease, key, f"attempt-{ts}", NOW)
+    assert begun is not None
+    outcome = Posted(ts=ts, threaded=begun[1].step is Step.POST_REPLY)
+    settled = store.settle(lease, key, f"attempt-{ts}", outcome, NOW)
+    store.release(lease)
+    assert settled is not None
+    return settled
+
+
+class TestUpdate:
+    """Taking webhooks."""
+
+    def test_returns_what_each_change_did(self, store: Store) -> None:
+        """In the order of the changes."""
+        applied = store.update([change("a", "1"), change("b", "1", "2")], NOW)
+        assert [(each.thread.key, each.reason, each.fired) for each in applied] == [
+            ("a", Reason.OPENED, 1),
+            ("b", Reason.OPENED, 2),
+        ]
+
+    def test_is_durable_on_return(self, store: Store, reopen: Callable[[], Store]) -> None:
+        """Another process finds it."""
+        store.update([change("a", "1")], NOW)
+        kept = reopen().read("a")
+        assert kept is not None
+        assert kept.firing == 1
+
+    def test_sees_the_change_before_it_in_the_same_call(self, store: Store) -> None:
+        """One webhook may name a thread twice."""
+        applied = store.update([change("a", "1"), change("a", "1")], NOW)
+        assert [each.reason for each in applied] == [Reason.OPENED, Reason.DUPLICATE]
+
+    def test_concurrent_updates_of_a_thread_lose_none(self, store: Store) -> None:
+        """Each sees what the one before it made."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda i: store.update([change("a", f"n{i}")], NOW), range(100)))
+        thread = store.read("a")
+        assert thread is not None
+        assert thread.firing == 100
+        assert len(thread.untold.events) == 100
+
+    def test_same_change_at_the_same_time_is_applied_once(self, store: Store) -> None:
+        """HA peers and retries arrive together."""
+        barrier = threading.Barrier(8)
+
+        def send(_: int) -> Reason:
+            barrier.wait()
+            return store.update([change("a", "1")], NOW)[0].reason
+
+        with ThreadPoolExecutor(8) as pool:
+            reasons = list(pool.map(send, range(8)))
+        assert sorted(reasons) == sorted([Reason.OPENED, *[Reason.DUPLICATE] * 7])
+
+
+class TestLeases:
+    """One sender a channel."""
+
+    def test_first_claim_wins(self, store: Store) -> None:
+        """Until it is released."""
+        lease = claim(store)
+        assert store.claim(CHANNEL) is None
+        assert store.claim("C0000002") is not None
+        store.release(lease)
+        assert store.claim(CHANNEL) is not None
+
+    def test_of_many_at_once_one_wins(self, store: Store) -> None:
+        """However close they are."""
+        with ThreadPoolExecutor(8) as pool:
+            leases = list(pool.map(lambda _: store.claim(CHANNEL), range(8)))
+        assert sum(lease is not None for lease in leases) == 1
+
+    def test_lost_lease_changes_nothing(self, store: Store) -> None:
+        """A sender that was taken for dead can neither begin, settle nor renew, and does not free its successor's lease."""
+        store.update([change("a", "1")], NOW)
+        old = claim(store)
+        store.begin(old, "a", "old", NOW)
+        store.release(old)
+        new = claim(store)
+        with pytest.raises(LeaseLostError):
+            store.settle(old, "a", "old", Posted(ts="1.0", threaded=False), NOW)
+        with pytest.raises(LeaseLostError):
+            store.begin(old, "a", "older", NOW)
+        with pytest.raises(LeaseLostError):
+            store.renew(old)
+        store.release(old)
+        store.renew(new)
+        thread = store.read("a")
+        assert thread is not None
+        assert thread.ts is None
+
+    def test_lease_dies_with_its_holder(self, store: Store, reopen: Callable[[], Store]) -> None:
+        """A crash frees the channel."""
+        claim(store)
+        assert reopen().claim(CHANNEL) is not None
+
+
+class TestDelivery:
+    """What is due, begun and settled."""
+
+    def test_most_pressing_comes_first(self, store: Store) -> None:
+        """Severity, then step, then age."""
+        store.update([change("w", "1", severity="warning")], NOW)
+        store.update([change("c2", "1")], NOW + 2)
+        store.update([change("c1", "1")], NOW + 1)
+        assert [due.key for due in store.due(CHANNEL, NOW + 3)] == ["c1", "c2", "w"]
+        assert store.waiting() == {CHANNEL: 0}
+
+    def test_told_thread_is_not_due(self, store: Store) -> None:
+        """And its channel waits for nothing."""
+        store.update([change("a", "1")], NOW)
+        post(store, "a", "1.0")
+        assert store.due(CHANNEL, NOW) == []
+        assert store.waiting() == {}
+        assert store.counts().pending == 0
+
+    def test_attempt_is_durable_before_the_call(self, store: Store, reopen: Callable[[], Store]) -> None:
+        """After a crash the message can be looked for."""
+        store.update([change("a", "1")], NOW)
+        store.begin(claim(store), "a", "id", NOW)
+        thread = reopen().read("a")
+        assert thread is not None
+        assert thread.attempt is not None
+        assert (thread.attempt.id, list(thread.attempt.batch.events)) == ("id", ["1"])
+
+    def test_outcome_is_durable(self, store: Store, reopen: Callable[[], Store]) -> None:
+        """What Slack said is kept."""
+        store.update([change("a", "1")], NOW)
+        post(store, "a", "1.0")
+        thread = reopen().read("a")
+        assert thread is not None
+        assert (thread.ts, thread.attempt) == ("1.0", None)
+
+    def test_webhook_during_a_call_is_kept(self, store: Store) -> None:
+        """The outcome is written onto the thread as it is then."""
+        store.update([change("a", "1")], NOW)
+        lease = claim(store)
+        store.begin(lease, "a", "id", NOW)
+        store.update([change("a", "2")], NOW)
+        thread = store.settle(lease, "a", "id", Posted(ts="1.0", threaded=False), NOW)
+        assert thread is not None
+        assert (thread.ts, list(thread.untold.events)) == ("1.0", ["2"])
+
+    def test_waits_for_the_time_a_failure_set(self, store: Store) -> None:
+        """And is listed with it."""
+        store.update([change("a", "1")], NOW)
+        lease = claim(store)
+        store.begin(lease, "a", "id", NOW)
+        store.settle(lease, "a", "id", Unknown(error="x", retry_at=NOW + 30), NOW)
+        assert store.due(CHANNEL, NOW + 29) == []
+        assert store.waiting() == {CHANNEL: NOW + 30}
+        assert [due.action.step for due in store.due(CHANNEL, NOW + 30)] == [Step.FIND_ATTEMPT]
+
+    def test_nothing_to_begin_is_none(self, store: Store) -> None:
+        """Another sender may have been faster; an unknown thread needs nothing."""
+        store.update([change("a", "1")], NOW)
+        post(store, "a", "1.0")
+        lease = claim(store)
+        assert store.begin(lease, "a", "id", NOW) is None
+        assert store.begin(lease, "unknown", "id", NOW) is None
+        assert store.settle(lease, "unknown", "id", Posted(ts="1.0", threaded=False), NOW) is None
+
+
+class TestHousekeeping:
+    """Reading, counting, closing, forgetting."""
+
+    def test_unknown_key_is_none(self, store: Store) -> None:
+        """Only a thread that does not exist reads as none."""
+        assert store.read("a") is None
+
+    def test_counts_and_lists(self, store: Store) -> None:
+        """All threads, those with something to tell, and the oldest of these."""
+        store.update([change("a", "1")], NOW)
+        store.update([change("b", "1")], NOW + 5)
+        counts = store.counts()
+        assert (counts.threads, counts.pending, counts.oldest_pending) == (2, 2, NOW)
+        assert {thread.key for thread in store.threads()} == {"a", "b"}
+
+    def test_closed_threads_are_dropped(self, store: Store) -> None:
+        """A day after the resolution nothing is left."""
+        store.update([change("a", "1", status=Status.RESOLVED), change("b", "1")], NOW)
+        post(store, "a", "1.0")
+        store.expire(NOW + 86_400)
+        assert {thread.key for thread in store.threads()} == {"b"}
+
+    def test_forgets_what_is_told_only(self, store: Store, reopen: Callable[[], Store]) -> None:
+        """What is still to be told stays until it is."""
+        store.update([change("a", "1"), change("b", "1")], NOW)
+        post(store, "a", "1.0")
+        assert store.forget(NOW) == 1
+        kept = reopen()
+        assert [thread.key for thread in kept.threads()] == ["b"]
+        assert [due.key for due in kept.due(CHANNEL, NOW)] == ["b"]
+
+    def test_update_of_the_root_is_kept(self, store: Store) -> None:
+        """After a resolution the root is edited once."""
+        store.update([change("a", "1")], NOW)
+        post(store, "a", "1.0")
+        store.update([change("a", "1", status=Status.RESOLVED)], NOW)
+        post(store, "a", "2.0")
+        lease = claim(store)
+        begun = store.begin(lease, "a", "", NOW)
+        assert begun is not None
+        assert begun[1].step is Step.UPDATE_ROOT
+        store.settle(lease, "a", "", Updated(shown=begun[1].shown), NOW)
+        assert store.due(CHANNEL, NOW + 60) == []
+
+    def test_healthy_store_pings(self, store: Store) -> None:
+        """And tells about itself."""
+        store.ping()
+        assert store.info()
+        assert store.warnings() == []

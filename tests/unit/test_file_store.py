@@ -1,0 +1,187 @@
+"""What only the file store promises: its file."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alert_threader.errors import StoreError, StoreLockedError
+from alert_threader.store import FileStore
+from alert_threader.threads import Change, Policy, Reason
+from alert_threader.webhook import Alert, Status
+
+NOW = 1_800_000_000.0
+CHANGE = Change(
+    key="k",
+    channel="C0000001",
+    alerts=(
+        Alert(
+            status=Status.FIRING,
+            fingerprint="f",
+            labels={"alertname": 'quote " and {"a": {"b": 1}}'},
+            annotations={"summary": "ünï\n"},
+            starts_at=NOW,
+            ends_at=None,
+            links={},
+            values="",
+        ),
+    ),
+)
+
+
+def open_store(path: Path) -> FileStore:
+    """Open the store of a file."""
+    return FileStore(path, Policy(), "C0DEFAULT01", NOW)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the store's file will be."""
+    return tmp_path / "state" / "threads.json"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[FileStore]:
+    """An empty store."""
+    store = open_store(path)
+    yield store
+    store.close()
+
+
+def test_is_a_readable_document(store: FileStore, path: Path) -> None:
+    """An operator finds each thread by its key, its ts among its fields."""
+    store.update([CHANGE], NOW)
+    document = json.loads(path.read_text())
+    assert document["version"] == 2
+    assert document["threads"]["k"]["alerts"]["f"]["status"] == "firing"
+    assert document["threads"]["k"]["version"] == 2
+
+
+def test_nobody_else_can_read_it(store: FileStore, path: Path) -> None:
+    """Labels can be confidential."""
+    store.update([CHANGE], NOW)
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_copy_is_a_backup(store: FileStore, path: Path, tmp_path: Path) -> None:
+    """A copy taken at any time, laid back, is the state of that time."""
+    store.update([CHANGE], NOW)
+    shutil.copy(path, tmp_path / "backup.json")
+    store.forget(NOW)
+    store.update([Change(key="other", channel="C0000001", alerts=CHANGE.alerts)], NOW)
+    store.close()
+    shutil.copy(tmp_path / "backup.json", path)
+    restored = open_store(path)
+    assert [thread.key for thread in restored.threads()] == ["k"]
+    restored.close()
+
+
+def test_flat_file_of_an_older_installation_loads(path: Path) -> None:
+    """Its threads go on: a new firing is a reply in them."""
+    path.parent.mkdir()
+    path.write_text('{"k": "1700000000.000100", "unfinished": ""}')
+    store = open_store(path)
+    assert [(t.key, t.ts, t.channel) for t in store.threads()] == [("k", "1700000000.000100", "C0DEFAULT01")]
+    assert store.counts().pending == 0
+    applied = store.update([CHANGE], NOW)[0]
+    assert (applied.reason, applied.thread.ts) == (Reason.FIRED, "1700000000.000100")
+    store.close()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 2, "threads": []}', '{"k": {"ts": 1}}', "\x00" * 100])
+def test_damaged_file_is_set_aside_and_said(path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The service runs, with an empty store, and never silently: the log and the warnings name both files."""
+    path.parent.mkdir()
+    path.write_text(content)
+    store = open_store(path)
+    aside = next(path.parent.glob("threads.json.damaged-*"))
+    assert aside.read_text() == content
+    assert str(aside) in store.warnings()[0]
+    assert str(aside) in caplog.text
+    store.update([CHANGE], NOW)
+    store.close()
+
+
+def test_damaged_thread_does_not_cost_the_others(path: Path) -> None:
+    """Only what cannot be read is lost, and the whole file is kept beside."""
+    store = open_store(path)
+    store.update([CHANGE], NOW)
+    store.close()
+    document = json.loads(path.read_text())
+    document["threads"]["bad"] = {"key": 5}
+    path.write_text(json.dumps(document))
+    store = open_store(path)
+    assert [thread.key for thread in store.threads()] == ["k"]
+    assert "1 threads cannot be read" in store.warnings()[0]
+    store.close()
+
+
+def test_file_of_a_newer_version_is_left_alone(path: Path) -> None:
+    """A downgrade must not lose what it does not understand."""
+    path.parent.mkdir()
+    path.write_text('{"version": 3, "threads": {}}')
+    with pytest.raises(StoreError, match="newer version"):
+        open_store(path)
+    assert path.read_text() == '{"version": 3, "threads": {}}'
+    assert not list(path.parent.glob("*.damaged-*"))
+
+
+def test_second_owner_is_refused(store: FileStore, path: Path) -> None:
+    """With the number of the process that has it, and what to do."""
+    with pytest.raises(StoreLockedError, match=rf"in use by process {os.getpid()}: .*THREAD_STORE_FILE"):
+        open_store(path)
+
+
+def test_next_owner_waits_its_turn(path: Path) -> None:
+    """At a reload the new worker waits until the old one is gone."""
+    script = (
+        "import sys; from pathlib import Path; from alert_threader.store.lock import FileLock\n"
+        "lock = FileLock(Path(sys.argv[1]), 0); print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(StoreLockedError, match=f"process {other.pid}"):
+            open_store(path)
+        other.stdin.close()
+        FileStore(path, Policy(), "C0DEFAULT01", NOW, lock_wait=30).close()
+
+
+def test_failed_write_changes_nothing(store: FileStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender hears of it, nothing of the change stays, and the store recovers by itself."""
+
+    def no_space(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", no_space)
+        with pytest.raises(StoreError, match=r"no space left on device; make room"):
+            store.update([CHANGE], NOW)
+        with pytest.raises(StoreError, match="no space left on device"):
+            store.ping()
+    assert store.read("k") is None
+    assert store.counts().pending == 0
+    store.ping()
+    assert store.update([CHANGE], NOW)[0].reason is Reason.OPENED
+    assert "k" in json.loads(path.read_text())["threads"]
+
+
+def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    """A start with a wrong path says so."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot keep threads in .*: file exists"):
+        open_store(tmp_path / "file" / "threads.json")
+
+
+def test_closed_store_takes_nothing(store: FileStore) -> None:
+    """A request that outlives the store must not write into a successor's file."""
+    store.close()
+    with pytest.raises(StoreError, match="is closed"):
+        store.update([CHANGE], NOW)

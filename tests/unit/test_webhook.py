@@ -1,0 +1,123 @@
+"""Reading Alertmanager's webhook."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alert_threader.errors import PayloadError
+from alert_threader.webhook import Status, fingerprint, parse
+
+PAYLOADS = sorted((Path(__file__).parents[1] / "payloads").glob("*[0-9a-z].json"))
+
+
+def body(**changes: Any) -> bytes:
+    """A small webhook, with some of its fields changed."""
+    alert = {"labels": {"alertname": "A"}, "annotations": {}, "startsAt": "2026-01-31T12:00:00Z"}
+    return json.dumps({"status": "firing", "alerts": [alert], **changes}).encode()
+
+
+def alert_body(**changes: Any) -> bytes:
+    """A small webhook, with some fields of its only alert changed."""
+    return body(alerts=[{"labels": {"alertname": "A"}, **changes}])
+
+
+@pytest.mark.parametrize("path", [p for p in PAYLOADS if ".expected" not in p.name], ids=lambda p: p.stem)
+def test_computes_the_fingerprint_alertmanager_sends(path: Path) -> None:
+    """A sender without fingerprints ends in the same thread as Alertmanager itself."""
+    for alert in json.loads(path.read_text())["alerts"]:
+        assert fingerprint(alert["labels"]) == alert["fingerprint"]
+
+
+def test_needs_only_status_and_alerts() -> None:
+    """A hand-written webhook without group key, fingerprint or receiver is understood."""
+    notification = parse(body())
+    assert notification.status is Status.FIRING
+    assert notification.alerts[0].fingerprint == fingerprint({"alertname": "A"})
+    assert notification.alerts[0].starts_at == 1769860800
+    assert (notification.group_key, notification.receiver, notification.truncated) == ("", "", 0)
+
+
+def test_own_status_wins_over_the_groups() -> None:
+    """Rule 1: in a mixed group each alert has its own status."""
+    alerts = [{"labels": {"i": "1"}, "status": "resolved"}, {"labels": {"i": "2"}}]
+    notification = parse(body(alerts=alerts))
+    assert [alert.status for alert in notification.alerts] == [Status.RESOLVED, Status.FIRING]
+    assert notification.status is Status.FIRING
+
+
+def test_top_level_status_of_a_truncated_group_is_not_believed() -> None:
+    """Rule 6: "resolved" may be true of what was left out only, so an alert without a status fires."""
+    assert parse(body(status="resolved", truncatedAlerts=3)).alerts[0].status is Status.FIRING
+
+
+def test_go_zero_time_is_no_time() -> None:
+    """Alertmanager sends the year 1 as the end of an alert that has none."""
+    assert parse(alert_body(endsAt="0001-01-01T00:00:00Z")).alerts[0].ends_at is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2026-01-31T12:00:00Z", 1769860800.0),
+        ("2026-01-31T12:00:00", 1769860800.0),
+        ("2026-01-31T14:00:00+02:00", 1769860800.0),
+        ("2026-01-31T12:00:00.500000001Z", 1769860800.5),
+    ],
+)
+def test_reads_times_as_senders_write_them(text: str, seconds: float) -> None:
+    """Nanoseconds, other zones and a missing zone are all times."""
+    assert parse(alert_body(startsAt=text)).alerts[0].starts_at == seconds
+
+
+def test_null_stands_for_absent() -> None:
+    """Some senders write null where Alertmanager leaves a field out."""
+    nothing = parse(alert_body(annotations=None, startsAt=None, endsAt=None, generatorURL=None, fingerprint=None))
+    assert nothing.alerts[0].annotations == {}
+    assert nothing.alerts[0].starts_at is None
+
+
+def test_keeps_the_links_of_grafana() -> None:
+    """Grafana's webhook carries links and measured values of its own."""
+    alert = parse(
+        alert_body(dashboardURL="https://g/d", panelURL="https://g/p", silenceURL="https://g/s", values={"A": 91.5})
+    ).alerts[0]
+    assert alert.links == {"dashboard": "https://g/d", "panel": "https://g/p", "silence": "https://g/s"}
+    assert alert.values == "A=91.5"
+
+
+def test_unescapes_the_receivers_dots() -> None:
+    r"""Older Alertmanagers send the receiver "web.hook" as "web\.hook"."""
+    assert parse(body(receiver="web\\.hook")).receiver == "web.hook"
+
+
+@pytest.mark.parametrize(
+    ("bad", "fault"),
+    [
+        (b"", "the body is empty"),
+        (b" \n", "the body is empty"),
+        (b"{", "the body is not valid JSON"),
+        (b"\xff\xfe", "the body is not valid JSON"),
+        (b'{"alerts": [{"labels": {"a": "\xff"}}]}', "the body is not valid JSON"),
+        (b"[" * 100_000, "the body: expected object, got array"),
+        (b"null", "the body: expected object, got null"),
+        (b"{}", "the body: object missing required field alerts"),
+        (body(alerts={}), "alerts: expected array, got object"),
+        (body(alerts=[]), "alerts: is empty, expected at least one alert"),
+        (body(alerts=[1]), "alerts[0]: expected object, got int"),
+        (alert_body(labels=[]), "alerts[0].labels: expected object"),
+        (alert_body(labels={"a": 1}), "alerts[0].labels[...]: expected str, got int"),
+        (alert_body(status="burning"), "alerts[0].status: is 'burning', expected firing or resolved"),
+        (body(status=None), "alerts[0].status: is missing, expected firing or resolved"),
+        (alert_body(startsAt="yesterday"), "alerts[0].startsAt: is 'yesterday', expected a time like"),
+        (alert_body(startsAt=5), "alerts[0].startsAt: expected str"),
+        (body(truncatedAlerts="x"), "truncatedAlerts: expected int"),
+    ],
+)
+def test_names_the_place_of_a_fault(bad: bytes, fault: str) -> None:
+    """The line says where in the JSON something is wrong and what is expected there."""
+    with pytest.raises(PayloadError) as caught:
+        parse(bad)
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
