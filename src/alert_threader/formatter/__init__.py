@@ -1,0 +1,64 @@
+"""What people see: an AlertThread and a step become the arguments of one Slack call.
+
+``facts`` reads the record, ``links`` and ``listing`` write the two parts that need rules of their own,
+``content`` says what is said, ``layout`` puts it into Slack's forms. Pure, and for any record: an alert that
+cannot be shown well is shown somehow.
+"""
+
+import json
+from typing import Any
+
+from alert_threader.formatter import layout
+from alert_threader.formatter.content import reply_content, root_content
+from alert_threader.threads import AlertThread, Batch, Step
+
+#: From this simplicity on a message has no metadata: it is the last thing that could be at fault.
+_WITHOUT_METADATA = 3
+_LAYOUTS = (layout.in_full, layout.in_blocks, layout.in_text, layout.in_ascii)
+
+EVENT_TYPE = "alert_threader"
+#: How many events a message's metadata names, and how long it may be, in bytes of JSON (Slack publishes no
+#: number).
+_MAX_TOLD = 100
+_MAX_PAYLOAD = 6000
+_MAX_NAME = 64
+
+
+def render(
+    thread: AlertThread,
+    step: Step,
+    batch: Batch,
+    *,
+    environment: str,
+    attempt_id: str | None = None,
+    simple: int = 0,
+) -> dict[str, Any]:
+    """The arguments of chat.postMessage or chat.update for a step, but for channel, ts and thread_ts.
+
+    ``batch`` is what the message tells; a root shows the thread as it is, whatever the batch. ``simple`` is
+    the record's: 0 in full, 1 without attachment, 2 text only, 3 a plain line without metadata. Never raises.
+    """
+    is_reply = step is Step.POST_REPLY
+    content = reply_content(thread, batch, environment) if is_reply else root_content(thread, environment)
+    message = _LAYOUTS[min(max(simple, 0), len(_LAYOUTS) - 1)](content)
+    message |= {"unfurl_links": False, "unfurl_media": False}
+    if attempt_id is not None and simple < _WITHOUT_METADATA:
+        message["metadata"] = {"event_type": EVENT_TYPE, "event_payload": _payload(thread, batch, attempt_id)}
+    return message
+
+
+def _payload(thread: AlertThread, batch: Batch, attempt_id: str) -> dict[str, str | int]:
+    """By what a lost message is found again, and what it told: ``fired:<fingerprint> resolved:<fingerprint>``.
+
+    A string, because Slack's types for a payload know no list of strings (``MessageMetadata`` in
+    @slack/types).
+    """
+    told = [f"{event.kind}:{name[:_MAX_NAME]}" for name, event in batch.events.items()][:_MAX_TOLD]
+    payload: dict[str, str | int] = {
+        "attempt": attempt_id,
+        "key": thread.key,
+        "told_count": len(batch.events),
+    }
+    while told and len(json.dumps({**payload, "told": " ".join(told)})) > _MAX_PAYLOAD:
+        told = told[: len(told) * 3 // 4]
+    return payload | {"told": " ".join(told)}

@@ -1,0 +1,67 @@
+"""The form that a message's content takes in Slack: blocks and an attachment, blocks alone, or text."""
+
+from typing import Any
+
+from alert_threader.formatter.content import Content
+from alert_threader.mrkdwn import MAX_TEXT, bold, escape, plain, truncate
+
+
+def in_full(content: Content) -> dict[str, Any]:
+    """The headline on top, and one attachment with the colour and the rest.
+
+    Beside blocks an attachment may have a colour and a fallback, and nothing else. Top-level blocks are there
+    for a reply too: without them Slack shows ``text`` above the attachment, and everything would be said
+    twice.
+    """
+    blocks = [
+        *_section_fields(content.fields),
+        *_sections(content.alerts, content.description, content.links),
+        *_context(content.context),
+    ]
+    attachment = {"color": content.colour, "fallback": content.text, "blocks": blocks}
+    return {
+        "text": content.text,
+        "blocks": [_headline(content)],
+        "attachments": [attachment] if blocks else [],
+    }
+
+
+def in_blocks(content: Content) -> dict[str, Any]:
+    """The same without an attachment and without links: what Slack refused may be gone with them."""
+    blocks = [_headline(content), *_sections("\n".join(content.fields), content.alerts, content.description)]
+    return {"text": content.text, "blocks": [*blocks, *_context(content.context)], "attachments": []}
+
+
+def in_text(content: Content) -> dict[str, Any]:
+    """Text alone, of several lines. The empty lists take away what an edited message showed before."""
+    parts = [content.text, content.alerts, *content.context, content.links, content.description]
+    text = truncate("\n".join(filter(None, parts)), MAX_TEXT - 100)
+    return {"text": text, "blocks": [], "attachments": []}
+
+
+def in_ascii(content: Content) -> dict[str, Any]:
+    """One line of the plainest text."""
+    return {"text": plain(content.text), "blocks": [], "attachments": []}
+
+
+def _headline(content: Content) -> dict[str, Any]:
+    if content.is_root:
+        return {"type": "header", "text": {"type": "plain_text", "text": content.headline, "emoji": True}}
+    return {"type": "section", "text": _mrkdwn(bold(escape(content.headline)))}
+
+
+def _section_fields(fields: list[str]) -> list[dict[str, Any]]:
+    return [{"type": "section", "fields": [_mrkdwn(field) for field in fields]}] if fields else []
+
+
+def _sections(*texts: str) -> list[dict[str, Any]]:
+    return [{"type": "section", "text": _mrkdwn(text)} for text in texts if text]
+
+
+def _context(lines: list[str]) -> list[dict[str, Any]]:
+    # One element: Slack sets several side by side.
+    return [{"type": "context", "elements": [_mrkdwn("\n".join(lines))]}] if lines else []
+
+
+def _mrkdwn(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
