@@ -1,0 +1,172 @@
+"""What slack.py makes of Slack's answers, over HTTP against the sandbox."""
+
+import logging
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from alert_threader.sandbox import SandboxServer
+from alert_threader.slack import Kind, Sent, Slack, SlackError
+
+CHANNEL = "C0ALERTS1"
+TOKEN = "xoxb-sandbox-secret-1"  # noqa: S105 - the sandbox's
+TIMEOUT = 0.5
+
+
+def message(attempt: str = "a1") -> dict[str, object]:
+    """A message with an attempt's id."""
+    return {"text": "x", "metadata": {"event_type": "alert_threader", "event_payload": {"attempt": attempt, "key": "k"}}}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    """A Slack without rate limits."""
+    with SandboxServer(rate_limits=False) as server:
+        yield server
+
+
+@pytest.fixture
+def slack(sandbox: SandboxServer) -> Slack:
+    """The adapter, speaking to it."""
+    return Slack(TOKEN, sandbox.api_url, TIMEOUT)
+
+
+class TestCalls:
+    """The calls that succeed."""
+
+    def test_reply_says_that_it_is_threaded(self, slack: Slack) -> None:
+        """A root is not, a reply under it is."""
+        root = slack.post(CHANNEL, message())
+        assert not root.threaded
+        assert slack.post(CHANNEL, message("a2"), root.ts).threaded
+
+    def test_reply_to_a_deleted_root_is_not_threaded(self, slack: Slack, sandbox: SandboxServer) -> None:
+        """Slack posts it into the channel without a word; only the answer's missing thread_ts tells."""
+        root = slack.post(CHANNEL, message())
+        sandbox.workspace.delete(CHANNEL, root.ts)
+        assert not slack.post(CHANNEL, message("a2"), root.ts).threaded
+
+    def test_edit_replaces_everything(self, slack: Slack, sandbox: SandboxServer) -> None:
+        """A simpler message leaves nothing of the one before it."""
+        bar = [{"color": "#E01E5A", "fallback": "x"}]
+        root = slack.post(CHANNEL, {"text": "x", "attachments": bar})
+        slack.update(CHANNEL, root.ts, {"text": "y"})
+        edited = sandbox.workspace.find(CHANNEL, root.ts)
+        assert edited is not None
+        assert (edited.text, list(edited.attachments)) == ("y", [])
+
+
+class TestFind:
+    """Looking a message up by its attempt."""
+
+    def test_finds_a_root_among_many(self, slack: Slack) -> None:
+        """Over more than one page."""
+        root = slack.post(CHANNEL, message("mine"))
+        for n in range(205):
+            slack.post(CHANNEL, message(f"other{n}"))
+        assert slack.find(CHANNEL, "mine", float(root.ts), None) == Sent(root.ts, threaded=False)
+
+    def test_finds_a_reply_in_its_thread(self, slack: Slack) -> None:
+        """The channel's history does not show replies."""
+        root = slack.post(CHANNEL, message("root"))
+        reply = slack.post(CHANNEL, message("mine"), root.ts)
+        assert slack.find(CHANNEL, "mine", float(reply.ts), root.ts) == Sent(reply.ts, threaded=True)
+
+    def test_finds_a_reply_that_lost_its_root(self, slack: Slack, sandbox: SandboxServer) -> None:
+        """It stands in the channel."""
+        root = slack.post(CHANNEL, message("root"))
+        sandbox.workspace.delete(CHANNEL, root.ts)
+        reply = slack.post(CHANNEL, message("mine"), root.ts)
+        assert slack.find(CHANNEL, "mine", float(reply.ts), root.ts) == Sent(reply.ts, threaded=False)
+
+    def test_message_that_never_arrived_is_none(self, slack: Slack) -> None:
+        """So it may be posted."""
+        root = slack.post(CHANNEL, message("root"))
+        assert slack.find(CHANNEL, "mine", float(root.ts), None) is None
+        assert slack.find(CHANNEL, "mine", float(root.ts), root.ts) is None
+
+    def test_a_clock_that_is_an_hour_off_finds_it_all_the_same(self, slack: Slack) -> None:
+        """This machine's time is not Slack's."""
+        root = slack.post(CHANNEL, message("mine"))
+        assert slack.find(CHANNEL, "mine", float(root.ts) + 3600, None) is not None
+        assert slack.find(CHANNEL, "mine", float(root.ts) - 3600, None) is not None
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "code", "doubtful"),
+    [
+        ({"kind": "ratelimited", "retry_after": 7}, Kind.RATE_LIMITED, "ratelimited", False),
+        ({"kind": "http", "status": 503}, Kind.TRANSIENT, "http_503", True),
+        ({"kind": "http", "status": 500}, Kind.TRANSIENT, "http_500", True),
+        ({"kind": "garbage"}, Kind.TRANSIENT, "not_json", True),
+        ({"kind": "drop_before"}, Kind.TRANSIENT, "connection", True),
+        ({"kind": "drop_after"}, Kind.TRANSIENT, "connection", True),
+        ({"kind": "hang", "seconds": 2 * TIMEOUT}, Kind.TRANSIENT, "timeout", True),
+        ({"kind": "error", "error": "internal_error"}, Kind.TRANSIENT, "internal_error", True),
+        ({"kind": "error", "error": "request_timeout"}, Kind.TRANSIENT, "request_timeout", False),
+        ({"kind": "error", "error": "invalid_auth"}, Kind.AUTH, "invalid_auth", False),
+        ({"kind": "error", "error": "token_revoked"}, Kind.AUTH, "token_revoked", False),
+        ({"kind": "error", "error": "is_archived"}, Kind.DESTINATION, "is_archived", False),
+        ({"kind": "error", "error": "not_in_channel"}, Kind.DESTINATION, "not_in_channel", False),
+        ({"kind": "error", "error": "channel_not_found"}, Kind.DESTINATION, "channel_not_found", False),
+        ({"kind": "error", "error": "invalid_attachments"}, Kind.PAYLOAD, "invalid_attachments", False),
+        ({"kind": "error", "error": "invalid_blocks"}, Kind.PAYLOAD, "invalid_blocks", False),
+        ({"kind": "error", "error": "msg_too_long"}, Kind.PAYLOAD, "msg_too_long", False),
+        ({"kind": "error", "error": "message_not_found"}, Kind.GONE, "message_not_found", False),
+        ({"kind": "error", "error": "edit_window_closed"}, Kind.UNEDITABLE, "edit_window_closed", False),
+        ({"kind": "error", "error": "never_heard_of"}, Kind.UNKNOWN_CODE, "never_heard_of", False),
+    ],
+    ids=lambda value: value.get("error", value["kind"]) if isinstance(value, dict) else "",
+)
+def test_each_failure_has_its_kind(
+    slack: Slack, sandbox: SandboxServer, fault: dict[str, object], kind: Kind, code: str, doubtful: bool
+) -> None:
+    """What to do next hangs on it; a message that Slack may have taken is called doubtful."""
+    sandbox.workspace.faults.add(**fault)
+    with pytest.raises(SlackError) as caught:
+        slack.post(CHANNEL, message())
+    error = caught.value
+    assert (error.kind, error.code, error.doubtful) == (kind, code, doubtful)
+    assert error.timed_out == (code == "timeout")
+    assert error.retry_after == (7 if kind is Kind.RATE_LIMITED else 0)
+
+
+def test_refused_connection_is_certain(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody listens: the message cannot have arrived, so nothing is looked up."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        slack = Slack(TOKEN, f"http://127.0.0.1:{unused.getsockname()[1]}/api/", TIMEOUT)
+        with pytest.raises(SlackError) as caught:
+            slack.post(CHANNEL, message())
+    assert (caught.value.code, caught.value.doubtful) == ("refused", False)
+    assert not caplog.records
+
+
+def test_missing_scope_names_it(sandbox: SandboxServer, slack: Slack) -> None:
+    """The remedy is one line with the scope's name."""
+    sandbox.workspace.configure(scopes=("channels:history",))
+    with pytest.raises(SlackError, match=r"missing_scope: .*needed: chat:write"):
+        slack.post(CHANNEL, message())
+
+
+def test_wrong_token_is_in_no_line(sandbox: SandboxServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the error nor the log repeats it."""
+    slack = Slack("xoxb-wrong-9876", sandbox.api_url, TIMEOUT)
+    with caplog.at_level(logging.DEBUG), pytest.raises(SlackError, match="SLACK_BOT_TOKEN") as caught:
+        slack.identify()
+    assert "9876" not in str(caught.value)
+    assert "9876" not in caplog.text
+
+
+def test_identifies_the_bot_and_its_scopes(slack: Slack) -> None:
+    """For alert-threader check."""
+    assert slack.identify().scopes == ("chat:write", "channels:history", "channels:read")
+
+
+def test_archived_channel_is_recognised(slack: Slack, sandbox: SandboxServer) -> None:
+    """Before an alert finds out."""
+    assert slack.channel_name(CHANNEL)
+    sandbox.workspace.set_channel(CHANNEL, "archived")
+    with pytest.raises(SlackError, match="is_archived: the channel is archived: unarchive it"):
+        slack.channel_name(CHANNEL)
