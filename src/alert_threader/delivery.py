@@ -93,7 +93,11 @@ class Deliverer:
         burst: float = 3.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts; ``rate`` and ``burst`` are the posts a second to one channel, ``clock`` the time of day."""
+        """Take the parts; ``clock`` is the time of day.
+
+        ``rate`` is the posts a second to one channel, edits go up and down with it; ``burst`` the posts at once after a
+        pause.
+        """
         self._store = store
         self._slack = slack
         self._policy = policy
@@ -103,7 +107,10 @@ class Deliverer:
         self._clock = clock
         started = time.monotonic()
         # Edits and look-ups are limited for the whole workspace, posts for each channel.
-        self._shared = {name: Bucket(TIER_3_RATE, TIER_3_BURST, started) for name in ("chat.update", "conversations.history")}
+        self._shared = {
+            method: Bucket(TIER_3_RATE * rate, TIER_3_BURST * rate, started)
+            for method in ("chat.update", "conversations.history")
+        }
         self._channels: dict[str, _Channel] = {}
         self._senders: dict[str, threading.Thread] = {}
         self._guard = threading.Lock()

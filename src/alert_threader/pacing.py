@@ -12,7 +12,7 @@ class Bucket:
     def __init__(self, rate: float, burst: float, now: float) -> None:
         """Start with one token only: the process before this one may just have used the others."""
         self._rate = rate
-        self._burst = burst
+        self._burst = max(burst, 1.0)
         self._tokens = 1.0
         self._at = now
 

@@ -100,6 +100,7 @@ _AUTH = {
 _DESTINATION = {
     "channel_not_found": "there is no such channel, or it is private and the bot is not in it: check its ID, invite the bot",
     "is_archived": "the channel is archived: unarchive it, or send to another",
+    "is_inactive": "the channel is archived: unarchive it, or send to another",
     "not_in_channel": "the bot is not in the channel: invite it with /invite",
     "restricted_action": "the workspace does not let the bot post in this channel: ask a workspace admin",
     "restricted_action_read_only_channel": "the channel is read-only: let the bot post in it",
@@ -166,6 +167,8 @@ class Slack:
         """Edit a message. Raises SlackError."""
         # What an edit leaves out stays as it was, so a simpler message must say that it has no blocks.
         parts = {"blocks": [], "attachments": [], **message}
+        for unknown_to_edits in ("unfurl_links", "unfurl_media", "metadata"):
+            parts.pop(unknown_to_edits, None)
         _call(self._client.chat_update, channel=channel, ts=ts, **parts)
 
     def find(self, channel: str, attempt_id: str, since: float, thread_ts: str | None) -> Sent | None:

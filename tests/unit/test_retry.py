@@ -1,0 +1,151 @@
+"""How fast to speak to Slack, and how to go on after a failure."""
+
+import pytest
+
+from alert_threader.pacing import Bucket
+from alert_threader.retry import Verdict, backoff, judge, judge_fault
+from alert_threader.slack import Kind, SlackError
+from alert_threader.threads import (
+    MAX_SIMPLE,
+    Action,
+    AlertThread,
+    Failed,
+    NotFound,
+    RootGone,
+    Shown,
+    Step,
+    Unknown,
+    Updated,
+)
+
+NOW = 1000.0
+SHOWN = Shown(digest="d", status="firing")
+
+
+def verdict(kind: Kind, step: Step = Step.POST_REPLY, code: str = "code", failures: int = 0, **how: object) -> Verdict:
+    """Judge a failure of a step of a thread that has failed so often in a row."""
+    return judge(
+        SlackError(kind, code, "text", **how),  # type: ignore[arg-type]  # a test's table
+        AlertThread(key="k", channel="C", failures=failures, simple=int(bool(how.pop("simple", 0)))),
+        Action(step=step, at=0, rank=(0, 0, 0.0), shown=SHOWN),
+        now=NOW,
+        chance=0,
+        failures=failures + 1,
+        find_after=10,
+    )
+
+
+def test_rate_limit_holds_back_its_method_only() -> None:
+    """For as long as Slack asks; the message is due again at once."""
+    judged = verdict(Kind.RATE_LIMITED, retry_after=7)
+    assert (judged.limit, judged.pause, judged.trouble) == (7, 0, False)
+    assert judged.outcome == Failed(error="text", retry_at=NOW)
+
+
+def test_lost_answer_is_looked_up() -> None:
+    """A post that Slack may have taken is not sent again before that."""
+    assert verdict(Kind.TRANSIENT, doubtful=True).outcome == Unknown(error="text", retry_at=NOW + 1)
+
+
+def test_timeout_waits_until_slack_is_done() -> None:
+    """It may still be at work on the call."""
+    assert verdict(Kind.TRANSIENT, doubtful=True, timed_out=True).outcome == Unknown(error="text", retry_at=NOW + 10)
+
+
+def test_refused_connection_is_tried_again() -> None:
+    """Nothing to look up."""
+    assert verdict(Kind.TRANSIENT).outcome == Failed(error="text", retry_at=NOW + 1)
+
+
+def test_lost_edit_is_sent_again() -> None:
+    """To edit twice changes nothing."""
+    assert isinstance(verdict(Kind.TRANSIENT, Step.UPDATE_ROOT, doubtful=True).outcome, Failed)
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.DESTINATION])
+def test_what_a_person_must_mend_is_kept_and_tried_slowly(kind: Kind) -> None:
+    """The whole channel waits, nothing is dropped, and it is named as trouble."""
+    judged = verdict(kind)
+    assert judged.outcome == Failed(error="text", retry_at=NOW)
+    assert (judged.pause, judged.trouble) == (5, True)
+    assert verdict(kind, failures=9).pause == 60
+
+
+@pytest.mark.parametrize("code", ["missing_scope", "not_in_channel"])
+def test_without_sight_of_the_channel_it_is_posted_again(code: str) -> None:
+    """A duplicate beats a loss."""
+    judged = verdict(Kind.AUTH, Step.FIND_ATTEMPT, code=code)
+    assert (judged.outcome, judged.blind, judged.trouble) == (NotFound(), True, False)
+
+
+def test_failed_look_up_is_no_answer() -> None:
+    """The attempt still stands."""
+    for kind in (Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.AUTH, Kind.GONE, Kind.UNKNOWN_CODE, Kind.PAYLOAD):
+        assert isinstance(verdict(kind, Step.FIND_ATTEMPT).outcome, Unknown)
+
+
+def test_refused_form_becomes_simpler_at_once() -> None:
+    """And goes out before anything else is tried."""
+    assert verdict(Kind.PAYLOAD).outcome == Failed(error="text", retry_at=NOW, simpler=True)
+
+
+def test_simplest_form_that_is_refused_waits() -> None:
+    """There is nothing simpler, so do not storm Slack with it."""
+    thread = AlertThread(key="k", channel="C", simple=MAX_SIMPLE)
+    action = Action(step=Step.POST_ROOT, at=0, rank=(0, 0, 0.0), shown=SHOWN)
+    error = SlackError(Kind.PAYLOAD, "no_text", "text")
+    judged = judge(error, thread, action, now=NOW, chance=0, failures=1, find_after=10)
+    assert judged.outcome == Failed(error="text", retry_at=NOW + 5, simpler=True)
+
+
+def test_unknown_code_is_taken_for_the_forms_fault_in_the_end() -> None:
+    """First it is tried again as it is."""
+    first, third = verdict(Kind.UNKNOWN_CODE).outcome, verdict(Kind.UNKNOWN_CODE, failures=2).outcome
+    assert isinstance(first, Failed)
+    assert isinstance(third, Failed)
+    assert (first.simpler, third.simpler) == (False, True)
+
+
+def test_deleted_root_is_gone() -> None:
+    """The thread needs another."""
+    assert verdict(Kind.GONE, Step.UPDATE_ROOT).outcome == RootGone()
+
+
+def test_root_that_may_not_be_edited_is_left() -> None:
+    """Workspaces can forbid edits; trying for ever would not help."""
+    assert verdict(Kind.UNEDITABLE, Step.UPDATE_ROOT).outcome == Updated(shown=SHOWN)
+
+
+def test_own_fault_in_making_a_message_makes_it_simpler() -> None:
+    """No alert is lost to a bug in the formatter."""
+    thread = AlertThread(key="k", channel="C")
+    judged = judge_fault(KeyError("x"), thread, now=NOW, chance=0)
+    assert judged.outcome == Failed(error="KeyError('x')", retry_at=NOW, simpler=True)
+
+
+def test_backoff_doubles_up_to_a_minute() -> None:
+    """With up to half of it taken off by chance."""
+    assert [backoff(n, 0) for n in (1, 2, 3, 7, 8, 1000)] == [1, 2, 4, 60, 60, 60]
+    assert backoff(1, 1) == 0.5
+    assert backoff(1, 0, slow=True) == 5
+
+
+def test_bucket_lets_a_burst_through_and_then_its_rate() -> None:
+    """Three at once after a pause, then one a second."""
+    bucket = Bucket(1, 3, 0)
+    sent = []
+    now = 10.0
+    while now < 15:
+        if bucket.wait(now) == 0:
+            bucket.take(now)
+            sent.append(now)
+        else:
+            now += bucket.wait(now)
+    assert sent == pytest.approx([10, 10, 10, 11, 12, 13, 14], abs=0.01)
+
+
+def test_bucket_begins_with_one() -> None:
+    """The process before this one may just have used the others."""
+    bucket = Bucket(1, 3, 0)
+    bucket.take(0)
+    assert bucket.wait(0) == 1
