@@ -183,4 +183,4 @@ def _with_path(message: str) -> str:
     """Turn msgspec's "Expected `str`, got `int` - at `$.alerts[0].labels[...]`" into "path: what is wrong"."""
     what, _, path = message.partition(" - at `$")
     where = path.rstrip("`").lstrip(".") or "the body"
-    return f"{where}: {what[:1].lower()}{what[1:]}".replace("`", "")
+    return f"{where}: {what[:1].lower()}{what[1:]}".replace("`", "").replace(" | null", "")
