@@ -5,6 +5,7 @@ import time
 
 from flask import Flask
 
+from alert_threader.calls import Caller
 from alert_threader.config import Settings
 from alert_threader.counters import Counters
 from alert_threader.delivery import Deliverer
@@ -53,15 +54,8 @@ def make_service(settings: Settings) -> Service:
 
     def deliverer(store: Store) -> Deliverer:
         slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
-        return Deliverer(
-            store,
-            slack,
-            policy,
-            environment=settings.environment,
-            counters=counters,
-            rate=settings.slack_rate,
-            burst=settings.slack_burst,
-        )
+        caller = Caller(slack, policy, settings.environment, counters, time.time)
+        return Deliverer(store, caller, policy, rate=settings.slack_rate, burst=settings.slack_burst)
 
     return Service(
         settings=settings,

@@ -6,33 +6,16 @@ again, so a crash at any point leaves either no trace or an attempt that can be 
 """
 
 import logging
-import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection
-from typing import Any
 
-import msgspec
-
-from alert_threader.counters import Counters
+from alert_threader.calls import METHODS, Caller
 from alert_threader.errors import LeaseLostError, StoreError
-from alert_threader.formatter import render
-from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Bucket
-from alert_threader.retry import Verdict, judge, judge_fault
-from alert_threader.slack import Kind, Sent, Slack, SlackError
+from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Budget
 from alert_threader.store.base import Due, Lease, Store
-from alert_threader.threads import (
-    Action,
-    AlertThread,
-    NotFound,
-    Outcome,
-    Policy,
-    Posted,
-    Step,
-    Updated,
-    plan,
-)
+from alert_threader.threads import Outcome, Policy, Step, plan
 
 log = logging.getLogger(__name__)
 
@@ -48,32 +31,12 @@ _LEASE_CHECK = 10.0
 #: How many requests may wait for their alerts to be told. In a storm the others are answered at once.
 _MAX_WAITERS = 4
 
-_METHODS = {
-    Step.POST_ROOT: "chat.postMessage",
-    Step.POST_REPLY: "chat.postMessage",
-    Step.UPDATE_ROOT: "chat.update",
-    Step.FIND_ATTEMPT: "conversations.history",
-}
-
-
-class Trouble(msgspec.Struct, frozen=True):
-    """What keeps a channel from being told, since when (seconds since the epoch), and how often it failed."""
-
-    channel: str
-    method: str
-    code: str
-    text: str
-    since: float
-    failures: int
-
 
 class _Channel:
-    """What a sender must know of its channel between two calls."""
+    """What a sender must know of its channel between two calls. Times are of the monotonic clock."""
 
-    def __init__(self, posts: Bucket) -> None:
-        self.posts = posts
+    def __init__(self) -> None:
         self.wake = threading.Event()
-        self.failures = 0
         self.paused_until = 0.0
         self.limited_until: dict[str, float] = {}
 
@@ -84,11 +47,9 @@ class Deliverer:
     def __init__(
         self,
         store: Store,
-        slack: Slack,
+        caller: Caller,
         policy: Policy,
         *,
-        environment: str,
-        counters: Counters,
         rate: float = 1.0,
         burst: float = 3.0,
         clock: Callable[[], float] = time.time,
@@ -99,18 +60,12 @@ class Deliverer:
         pause.
         """
         self._store = store
-        self._slack = slack
+        #: Knows what is wrong with Slack.
+        self.caller = caller
         self._policy = policy
-        self._environment = environment
-        self._counters = counters
-        self._rate, self._burst = rate, burst
+        self._post_budget = Budget(rate, burst)
+        self._edit_budget = Budget(TIER_3_RATE * rate, TIER_3_BURST * rate)
         self._clock = clock
-        started = time.monotonic()
-        # Edits and look-ups are limited for the whole workspace, posts for each channel.
-        self._shared = {
-            method: Bucket(TIER_3_RATE * rate, TIER_3_BURST * rate, started)
-            for method in ("chat.update", "conversations.history")
-        }
         self._channels: dict[str, _Channel] = {}
         self._senders: dict[str, threading.Thread] = {}
         self._guard = threading.Lock()
@@ -118,10 +73,7 @@ class Deliverer:
         self._stopping = threading.Event()
         self._told = threading.Condition()
         self._waiters = threading.Semaphore(_MAX_WAITERS)
-        self._troubles: dict[str, Trouble] = {}
         self._store_trouble = ""
-        self._said: set[str] = set()
-        self._last_success: float | None = None
         self._watcher = threading.Thread(target=self._watch, name="delivery", daemon=True)
 
     # -- for the service ----------------------------------------------------------------------------------------
@@ -170,15 +122,6 @@ class Deliverer:
         action = plan(thread, self._policy)
         return action is None or (action.step is Step.UPDATE_ROOT and not thread.failures and action.at > self._clock())
 
-    def troubles(self) -> list[Trouble]:
-        """What is wrong now, oldest first; empty while all goes well."""
-        return sorted(self._troubles.values(), key=lambda trouble: trouble.since)
-
-    @property
-    def last_success(self) -> float | None:
-        """When Slack last took something, in seconds since the epoch."""
-        return self._last_success
-
     # -- watching -----------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
@@ -216,9 +159,11 @@ class Deliverer:
         with self._guard:
             channel = self._channels.get(lease.channel)
             if channel is None:
-                channel = _Channel(Bucket(self._rate, self._burst, time.monotonic()))
+                channel = _Channel()
                 self._channels[lease.channel] = channel
-            sender = threading.Thread(target=self._send, args=(lease, channel), name=f"delivery-{lease.channel}", daemon=True)
+            sender = threading.Thread(
+                target=self._send, args=(lease, channel), name=f"delivery-{lease.channel}", daemon=True
+            )
             self._senders[lease.channel] = sender
         sender.start()
 
@@ -266,34 +211,38 @@ class Deliverer:
         if begun is None:
             return 0
         thread, action = begun
-        self._bucket(channel, action.step).take(time.monotonic())
         if action.step is Step.FIND_ATTEMPT and thread.attempt is not None:
             attempt_id = thread.attempt.id
-        outcome = self._call(thread, action, channel)
-        self._settle(lease, item.key, attempt_id, outcome)
+        verdict = self.caller.call(thread, action)
+        now = time.monotonic()
+        channel.paused_until = now + verdict.pause
+        channel.limited_until[METHODS[action.step]] = now + verdict.limit
+        self._settle(lease, item.key, attempt_id, verdict.outcome)
         return 0
 
     def _choose(self, lease: Lease, channel: _Channel) -> tuple[Due | None, float]:
         """The first of the due actions that may be done now, or the seconds until one may: infinite if none is near."""
         now = time.monotonic()
-        waits = []
+        waits: dict[str, float] = {}
         for item in self._store.due(lease.channel, self._clock()):
-            wait = self._held_back(channel, item.action.step, now)
-            if wait <= 0:
+            method = METHODS[item.action.step]
+            if method in waits:
+                continue
+            held_back = max(channel.paused_until, channel.limited_until.get(method, 0.0)) - now
+            waits[method] = held_back if held_back > 0 else self._take(method, lease.channel)
+            if waits[method] <= 0:
                 return item, 0
-            waits.append(wait)
         if waits:
-            return None, min(*waits, _LEASE_CHECK)
+            return None, min(*waits.values(), _LEASE_CHECK)
         later = self._store.waiting().get(lease.channel, float("inf")) - self._clock()
         return None, max(later, 0.01) if later < _LINGER else float("inf")
 
-    def _held_back(self, channel: _Channel, step: Step, now: float) -> float:
-        """How many seconds pacing, or what a failure asked for, holds a step back."""
-        bucket = self._bucket(channel, step).wait(now)
-        return max(bucket, channel.paused_until - now, channel.limited_until.get(_METHODS[step], 0) - now)
-
-    def _bucket(self, channel: _Channel, step: Step) -> Bucket:
-        return self._shared.get(_METHODS[step], channel.posts)
+    def _take(self, method: str, channel: str) -> float:
+        """Use a token of the method's budget, or the seconds until there is one."""
+        # Edits and look-ups are limited for the whole workspace, posts for each channel.
+        if method == METHODS[Step.POST_ROOT]:
+            return self._store.take(f"{method}:{channel}", self._post_budget)
+        return self._store.take(method, self._edit_budget)
 
     def _settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome) -> None:
         """Write the outcome down, however long the store refuses: until then nobody else must act on the thread."""
@@ -311,100 +260,7 @@ class Deliverer:
         with self._told:
             self._told.notify_all()
 
-    # -- calling Slack ------------------------------------------------------------------------------------------
-
-    def _call(self, thread: AlertThread, action: Action, channel: _Channel) -> Outcome:
-        started = time.monotonic()
-        try:
-            outcome = self._ask(thread, action)
-        except SlackError as error:
-            outcome = self._failed(thread, action, channel, error)
-            word = error.code
-        except Exception as error:
-            log.exception("cannot make the message for %s: trying a simpler one", thread.key)
-            outcome = judge_fault(error, thread, now=self._clock(), chance=random.random()).outcome
-            word = "unexpected"
-        else:
-            self._succeeded(thread.channel, channel)
-            word = "ok"
-        self._counters.add(f"slack_{action.step}_{'ok' if word == 'ok' else 'failed'}")
-        took = round((time.monotonic() - started) * 1000)
-        log.info("%s %s", _METHODS[action.step], word, extra={"key": thread.key, "step": str(action.step), "ms": took})
-        return outcome
-
-    def _ask(self, thread: AlertThread, action: Action) -> Outcome:
-        attempt = thread.attempt
-        if action.step is Step.UPDATE_ROOT or attempt is None:
-            message = render(thread, action.step, thread.untold, environment=self._environment, simple=thread.simple)
-            self._slack.update(thread.channel, thread.ts or "", message)
-            return Updated(shown=action.shown)
-        if action.step is Step.FIND_ATTEMPT:
-            into = thread.ts if attempt.step is Step.POST_REPLY else None
-            found = self._slack.find(thread.channel, attempt.id, attempt.at, into)
-            self._counters.add("attempts_found" if found else "attempts_not_found")
-            return _posted(found) if found else NotFound()
-        message = render(
-            thread,
-            action.step,
-            attempt.batch,
-            environment=self._environment,
-            attempt_id=attempt.id,
-            simple=thread.simple,
-        )
-        into = thread.ts if action.step is Step.POST_REPLY else None
-        return _posted(self._slack.post(thread.channel, message, into))
-
-    def _failed(self, thread: AlertThread, action: Action, channel: _Channel, error: SlackError) -> Outcome:
-        channel.failures += 1
-        verdict = judge(
-            error,
-            thread,
-            action,
-            now=self._clock(),
-            chance=random.random(),
-            failures=channel.failures,
-            find_after=self._policy.find_after,
-        )
-        now = time.monotonic()
-        channel.paused_until = now + verdict.pause
-        channel.limited_until[_METHODS[action.step]] = now + verdict.limit
-        self._report(thread.channel, action, channel, error, verdict)
-        return verdict.outcome
-
-    # -- what people are told about it --------------------------------------------------------------------------
-
-    def _succeeded(self, name: str, channel: _Channel) -> None:
-        channel.failures = 0
-        self._last_success = self._clock()
-        trouble = self._troubles.pop(name, None)
-        if trouble is not None:
-            log.warning("%s can be told again after %s failures (%s)", name, trouble.failures, trouble.code)
-
-    def _report(self, name: str, action: Action, channel: _Channel, error: SlackError, verdict: Verdict) -> None:
-        if error.kind is Kind.RATE_LIMITED:
-            self._counters.add("slack_rate_limited")
-        if verdict.blind:
-            self._say_once("messages cannot be looked up: after a lost answer one may be told twice (%s)", error)
-        if not verdict.trouble:
-            log.info("%s: %s", name, error)
-            return
-        before = self._troubles.get(name)
-        since = before.since if before else self._clock()
-        self._troubles[name] = Trouble(name, _METHODS[action.step], error.code, str(error), since, channel.failures)
-        # The same failure is counted, not said again.
-        if before is None or before.code != error.code:
-            log.warning("%s cannot be told: %s", name, error)
-
     def _note_store_trouble(self, error: StoreError) -> None:
         if self._store_trouble != str(error):
             self._store_trouble = str(error)
             log.error("delivery waits for the store: %s", error)
-
-    def _say_once(self, text: str, *arguments: Any) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            log.warning(text, *arguments)
-
-
-def _posted(sent: Sent) -> Posted:
-    return Posted(ts=sent.ts, threaded=sent.threaded)

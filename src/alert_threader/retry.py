@@ -56,7 +56,14 @@ def backoff(failures: int, chance: float, *, slow: bool = False) -> float:
 
 
 def judge(
-    error: SlackError, thread: AlertThread, action: Action, *, now: float, chance: float, failures: int, find_after: float
+    error: SlackError,
+    thread: AlertThread,
+    action: Action,
+    *,
+    now: float,
+    chance: float,
+    failures: int,
+    find_after: float,
 ) -> Verdict:
     """Judge a failure.
 

@@ -51,7 +51,7 @@ keepalive = 30
 control_socket_disable = True
 
 
-class Logger(glogging.Logger):
+class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's logger, written by our handler in our form: its own would put secrets and line breaks through."""
 
     def setup(self, cfg: Any) -> None:

@@ -288,7 +288,9 @@ def _unanswered(error: Exception) -> SlackError:
     if isinstance(cause, socket.gaierror):
         return SlackError(Kind.TRANSIENT, "dns", "Slack's host name is not found: check DNS and SLACK_API_URL")
     if isinstance(cause, ConnectionRefusedError):
-        return SlackError(Kind.TRANSIENT, "refused", "the connection to Slack is refused: check SLACK_API_URL, proxy, firewall")
+        return SlackError(
+            Kind.TRANSIENT, "refused", "the connection to Slack is refused: check SLACK_API_URL, proxy, firewall"
+        )
     if isinstance(cause, TimeoutError):
         text = "Slack did not answer in time: wait for Slack, or check proxy and firewall"
         return SlackError(Kind.TRANSIENT, "timeout", text, doubtful=True, timed_out=True)

@@ -16,7 +16,10 @@ TIMEOUT = 0.5
 
 def message(attempt: str = "a1") -> dict[str, object]:
     """A message with an attempt's id."""
-    return {"text": "x", "metadata": {"event_type": "alert_threader", "event_payload": {"attempt": attempt, "key": "k"}}}
+    return {
+        "text": "x",
+        "metadata": {"event_type": "alert_threader", "event_payload": {"attempt": attempt, "key": "k"}},
+    }
 
 
 @pytest.fixture

@@ -44,7 +44,9 @@ class TestAlert:
         }
         assert root.color == "#E01E5A"
 
-    def test_resolution_lands_in_the_thread_and_turns_it_green(self, client: FlaskClient, sandbox: SandboxServer) -> None:
+    def test_resolution_lands_in_the_thread_and_turns_it_green(
+        self, client: FlaskClient, sandbox: SandboxServer
+    ) -> None:
         """A reply, and the root with its values in green."""
         opened = client.post("/alert", json=webhook()).get_json()["results"][0]
         resolved = client.post("/alert", json=webhook("resolved")).get_json()["results"][0]
@@ -202,7 +204,9 @@ class TestHealth:
         assert client.post("/alert", json=webhook()).status_code == 202
         body = client.get("/health").get_json()
         assert body["status"] == "degraded"
-        assert body["problems"] == [f"{CHANNEL}: is_archived: the channel is archived: unarchive it, or send to another"]
+        assert body["problems"] == [
+            f"{CHANNEL}: is_archived: the channel is archived: unarchive it, or send to another"
+        ]
         assert (body["slack"]["last_error"]["code"], body["slack"]["last_error"]["method"]) == (
             "is_archived",
             "chat.postMessage",
@@ -211,9 +215,7 @@ class TestHealth:
         sandbox.workspace.wait_for(lambda: sandbox.workspace.roots(CHANNEL), timeout=10)
         sandbox.workspace.wait_for(lambda: client.get("/health").get_json()["status"] == "healthy")
 
-    def test_unhealthy_when_nothing_can_be_stored(
-        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_unhealthy_when_nothing_can_be_stored(self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
         """The only 503: senders must hold their alerts. The webhook says the same."""
 
         def full(_: int) -> None:

@@ -38,6 +38,7 @@ DAY = 24 * HOUR
 KEYS = ("a", "b")
 NAMES = ("1", "2", "3")
 CHANNEL = "C0000001"
+STATES = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Status), min_size=1)
 
 
 @dataclass
@@ -117,7 +118,7 @@ class Threads(RuleBasedStateMachine):
         """Every story begins with an alert."""
         self.webhook("a", {"1": Status.FIRING})
 
-    @rule(key=st.sampled_from(KEYS), states=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Status), min_size=1))
+    @rule(key=st.sampled_from(KEYS), states=STATES)
     def webhook(self, key: str, states: dict[str, Status]) -> None:
         """A webhook with any alerts in any states, and then its duplicate."""
         change = Change(key=key, channel=CHANNEL, alerts=alerts(states))
@@ -141,7 +142,7 @@ class Threads(RuleBasedStateMachine):
 
     @rule()
     def crash_between_calls(self) -> None:
-        """kill -9 while nothing is under way."""
+        """Kill -9 while nothing is under way."""
         self.crash()
 
     @precondition(lambda self: self.slack.messages)
@@ -156,7 +157,7 @@ class Threads(RuleBasedStateMachine):
 
     @rule(
         fate=st.sampled_from(["ok", "ok", "lost answer", "lost call", "refused", "crash before", "crash after"]),
-        during=st.none() | st.dictionaries(st.sampled_from(NAMES), st.sampled_from(Status), min_size=1),
+        during=st.none() | STATES,
     )
     def deliver(self, fate: str, during: dict[str, Status] | None) -> None:
         """The most pressing action is done, with any luck; a webhook may come during the call."""
@@ -186,31 +187,34 @@ class Threads(RuleBasedStateMachine):
 
     def call(self, thread: AlertThread, step: Step, fate: str) -> Outcome:
         """What Slack does, and what the service hears of it."""
-        retry_at = self.now + 5
-        if fate == "refused" or (step is Step.UPDATE_ROOT and fate == "lost call"):
-            failed = Failed(error="no", retry_at=retry_at)
-            return Unknown(error="no", retry_at=retry_at) if step is Step.FIND_ATTEMPT else failed
         if step is Step.UPDATE_ROOT:
-            assert thread.ts is not None
-            if self.slack.messages[thread.ts].deleted:
-                return RootGone()
-            self.slack.messages[thread.ts].shows = root_digest(thread)
-            shown = Updated(shown=Shown(digest=root_digest(thread), status=thread.state))
-            return shown if fate != "lost answer" else Failed(error="lost", retry_at=retry_at)
+            return self.edit(thread, fate)
         assert thread.attempt is not None
+        lost = Unknown(error="lost", retry_at=self.now + 5)
         if step is Step.FIND_ATTEMPT:
             found = self.slack.find(thread.attempt.id)
-            if fate != "ok":
-                return Unknown(error="lost", retry_at=retry_at)
-            return Posted(ts=found.ts, threaded=found.root is not None) if found else NotFound()
+            outcome: Outcome = Posted(ts=found.ts, threaded=found.root is not None) if found else NotFound()
+            return outcome if fate == "ok" else lost
+        if fate == "refused":
+            return Failed(error="no", retry_at=self.now + 5)
         if fate == "lost call":
-            return Unknown(error="lost", retry_at=retry_at)
+            return lost
         root = thread.ts if step is Step.POST_REPLY else None
         shows = root_digest(thread) if root is None else ""
         message = self.slack.post(thread.attempt.id, thread.attempt.batch, root, shows)
-        if fate == "lost answer":
-            return Unknown(error="lost", retry_at=retry_at)
-        return Posted(ts=message.ts, threaded=message.root is not None)
+        return lost if fate == "lost answer" else Posted(ts=message.ts, threaded=message.root is not None)
+
+    def edit(self, thread: AlertThread, fate: str) -> Outcome:
+        """An edit of the root; a lost one is known only as failed."""
+        failed = Failed(error="no", retry_at=self.now + 5)
+        if fate in ("refused", "lost call"):
+            return failed
+        assert thread.ts is not None
+        if self.slack.messages[thread.ts].deleted:
+            return RootGone()
+        self.slack.messages[thread.ts].shows = root_digest(thread)
+        updated = Updated(shown=Shown(digest=root_digest(thread), status=thread.state))
+        return failed if fate == "lost answer" else updated
 
     @invariant()
     def nothing_is_told_twice_or_out_of_order(self) -> None:
@@ -234,7 +238,9 @@ class Threads(RuleBasedStateMachine):
         try:
             self.drain()
             self.nothing_is_told_twice_or_out_of_order()
-            assert {at: n for at, n in self.told.items() if n} == {at: len(d) for at, d in self.transitions.items() if d}
+            assert {at: n for at, n in self.told.items() if n} == {
+                at: len(d) for at, d in self.transitions.items() if d
+            }
             assert self.store.counts().pending == 0
             for thread in self.store.threads():
                 assert thread.ts is not None

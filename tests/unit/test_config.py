@@ -77,9 +77,7 @@ class TestDefaults:
 
     def test_table_is_complete(self) -> None:
         """Each setting is listed once, with a meaning, and is a field of Settings in lower case."""
-        assert [setting.name.lower() for setting in SETTINGS] == [
-            each.name for each in dataclasses.fields(Settings)
-        ]
+        assert [setting.name.lower() for setting in SETTINGS] == [each.name for each in dataclasses.fields(Settings)]
         assert all(setting.meaning for setting in SETTINGS)
         assert {setting.name for setting in SETTINGS if setting.required} == set(LEAST)
 
@@ -166,9 +164,7 @@ class TestValues:
 
     def test_all_faults_at_once(self) -> None:
         """Whoever corrects the settings corrects them once."""
-        names = [
-            told.split(":")[0] for told in faults({"BIND_PORT": "x", "LOG_LEVEL": "y", "THREAD_BY": "z"})
-        ]
+        names = [told.split(":")[0] for told in faults({"BIND_PORT": "x", "LOG_LEVEL": "y", "THREAD_BY": "z"})]
         assert names == ["SLACK_BOT_TOKEN", "SLACK_CHANNEL", "BIND_PORT", "THREAD_BY", "LOG_LEVEL"]
 
     def test_stop_outlasts_a_call(self) -> None:
@@ -184,9 +180,7 @@ class TestSlackIdentity:
         assert channel_fault(channel) is None
         assert read(SLACK_CHANNEL=channel).slack_channel == channel
 
-    @pytest.mark.parametrize(
-        "channel", ["", "alerts", "#alerts", "c0123456789", "U0123456789", "C01", "C0123456789\n"]
-    )
+    @pytest.mark.parametrize("channel", ["", "alerts", "#alerts", "c0123456789", "U0123456789", "C01", "C0123456789\n"])
     def test_anything_else_is_no_channel(self, channel: str) -> None:
         """A name, a user or a mistyped ID is refused, and the fault says where the ID stands."""
         told = channel_fault(channel)
@@ -233,9 +227,7 @@ class TestSecretsFromFiles:
         assert read(CREDENTIALS_DIRECTORY=folder, WEBHOOK_TOKEN="given").webhook_token == Secret("given")
         named = tmp_path / "named"
         named.write_text("from-file")
-        assert read(CREDENTIALS_DIRECTORY=folder, WEBHOOK_TOKEN_FILE=str(named)).webhook_token == Secret(
-            "from-file"
-        )
+        assert read(CREDENTIALS_DIRECTORY=folder, WEBHOOK_TOKEN_FILE=str(named)).webhook_token == Secret("from-file")
 
     def test_set_twice(self, tmp_path: Path) -> None:
         """NAME beside NAME_FILE is a fault: nobody can know which was meant."""
@@ -249,9 +241,7 @@ class TestSecretsFromFiles:
         path = tmp_path / "webhook_token"
         path.write_bytes(content)
         assert fault(WEBHOOK_TOKEN_FILE=str(path)).startswith("WEBHOOK_TOKEN_FILE: the file ")
-        assert fault(CREDENTIALS_DIRECTORY=str(tmp_path)).startswith(
-            "WEBHOOK_TOKEN as a systemd credential: "
-        )
+        assert fault(CREDENTIALS_DIRECTORY=str(tmp_path)).startswith("WEBHOOK_TOKEN as a systemd credential: ")
 
     def test_missing_file(self, tmp_path: Path) -> None:
         """A file that is not there is one fault, and not also an unset setting."""
@@ -328,9 +318,7 @@ class TestDurations:
     def test_round_trip(self, parts: dict[str, int]) -> None:
         """Any selection of units in Prometheus's order means the sum of its parts, in seconds."""
         text = "".join(f"{parts[unit]}{unit}" for unit in UNITS if unit in parts) or "0"
-        assert parse_duration(text) == pytest.approx(
-            sum(number * UNITS[unit] for unit, number in parts.items())
-        )
+        assert parse_duration(text) == pytest.approx(sum(number * UNITS[unit] for unit, number in parts.items()))
 
     @pytest.mark.parametrize(
         "text", ["", "1", "s", "1.5h", "-1s", "1m1h", "1s1s", "1ms1s", " 1s", "1s\n", "1H", "٣s", "293y"]

@@ -131,7 +131,8 @@ def test_file_of_a_newer_version_is_left_alone(path: Path) -> None:
     assert not list(path.parent.glob("*.damaged-*"))
 
 
-def test_second_owner_is_refused(store: FileStore, path: Path) -> None:
+@pytest.mark.usefixtures("store")
+def test_second_owner_is_refused(path: Path) -> None:
     """With the number of the process that has it, and what to do."""
     with pytest.raises(StoreLockedError, match=rf"in use by process {os.getpid()}: .*THREAD_STORE_FILE"):
         open_store(path)
@@ -176,7 +177,7 @@ def test_failed_write_changes_nothing(store: FileStore, path: Path, monkeypatch:
 def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     """A start with a wrong path says so."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot keep threads in .*: file exists"):
+    with pytest.raises(StoreError, match=r"cannot keep threads in .*: file exists"):
         open_store(tmp_path / "file" / "threads.json")
 
 

@@ -38,9 +38,7 @@ def configured(fmt: Literal["text", "json"] = "text", level: str = "INFO") -> io
 def test_text_line() -> None:
     """A line for people has time, level, logger and message, then what the message is about."""
     stream = configured()
-    log.info(
-        "posted %s", "root", extra={"channel": "C0123456789", "alert": "Disk full", "tries": 2, "ts": None}
-    )
+    log.info("posted %s", "root", extra={"channel": "C0123456789", "alert": "Disk full", "tries": 2, "ts": None})
     pattern = (
         r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO alert_threader\.delivery posted root "
         r'channel=C0123456789 alert="Disk full" tries=2 ts=None\n'
@@ -51,9 +49,7 @@ def test_text_line() -> None:
 def test_json_line() -> None:
     """A line for machines is one object, extra fields beside the common ones, with their types."""
     stream = configured("json")
-    log.warning(
-        "posted", extra={"channel": "C0123456789", "tries": 2, "late": True, "labels": {"a": 1}, "ts": None}
-    )
+    log.warning("posted", extra={"channel": "C0123456789", "tries": 2, "late": True, "labels": {"a": 1}, "ts": None})
     entry = json.loads(stream.getvalue())
     assert entry.pop("time").endswith("Z")
     assert entry == {

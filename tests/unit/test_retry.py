@@ -2,7 +2,7 @@
 
 import pytest
 
-from alert_threader.pacing import Bucket
+from alert_threader.pacing import Bucket, Budget
 from alert_threader.retry import Verdict, backoff, judge, judge_fault
 from alert_threader.slack import Kind, SlackError
 from alert_threader.threads import (
@@ -132,20 +132,25 @@ def test_backoff_doubles_up_to_a_minute() -> None:
 
 def test_bucket_lets_a_burst_through_and_then_its_rate() -> None:
     """Three at once after a pause, then one a second."""
-    bucket = Bucket(1, 3, 0)
+    bucket = Bucket(Budget(rate=1, burst=3), 0)
     sent = []
     now = 10.0
     while now < 15:
-        if bucket.wait(now) == 0:
-            bucket.take(now)
+        wait = bucket.take(now)
+        if wait == 0:
             sent.append(now)
-        else:
-            now += bucket.wait(now)
+        now += wait
     assert sent == pytest.approx([10, 10, 10, 11, 12, 13, 14], abs=0.01)
 
 
-def test_bucket_begins_with_one() -> None:
+def test_bucket_begins_with_one_token() -> None:
     """The process before this one may just have used the others."""
-    bucket = Bucket(1, 3, 0)
-    bucket.take(0)
-    assert bucket.wait(0) == 1
+    bucket = Bucket(Budget(rate=1, burst=3), 0)
+    assert [bucket.take(0), bucket.take(0)] == [0, 1]
+
+
+def test_refused_take_costs_nothing() -> None:
+    """Asking again and again does not push the next token away."""
+    bucket = Bucket(Budget(rate=1, burst=1), 0)
+    assert bucket.take(0) == 0
+    assert [bucket.take(0.5), bucket.take(0.5), bucket.take(1)] == [0.5, 0.5, 0]

@@ -55,7 +55,11 @@ def _count(service: Service, applied: list[Applied]) -> None:
         service.counters.add(f"threads_{result.reason}")
         service.counters.add("alerts_fired", result.fired)
         service.counters.add("alerts_resolved", result.resolved)
-        log.info("webhook %s", result.reason, extra={"key": result.thread.key, "fired": result.fired, "resolved": result.resolved})
+        log.info(
+            "webhook %s",
+            result.reason,
+            extra={"key": result.thread.key, "fired": result.fired, "resolved": result.resolved},
+        )
 
 
 def _answer(service: Service, notification: Notification, applied: list[Applied]) -> Response:

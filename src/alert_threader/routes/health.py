@@ -39,7 +39,8 @@ def health() -> Response:
 def _state(service: Service) -> dict[str, Any]:
     counts = service.store.counts()
     waiting = 0.0 if counts.oldest_pending is None else max(service.clock() - counts.oldest_pending, 0)
-    troubles = service.deliverer.troubles()
+    caller = service.deliverer.caller
+    troubles = caller.troubles()
     problems = [*service.store.warnings(), *(f"{each.channel}: {each.text}" for each in troubles)]
     if not troubles and waiting > _LONG:
         problems.append(f"{counts.pending} threads wait to be told, the oldest for {waiting:.0f} s")
@@ -51,7 +52,7 @@ def _state(service: Service) -> dict[str, Any]:
         "pending": counts.pending,
         "oldest_pending_seconds": round(waiting, 1),
         "slack": {
-            "last_success": iso(service.deliverer.last_success),
+            "last_success": iso(caller.last_success),
             "last_error": last
             and {
                 "channel": last.channel,

@@ -17,4 +17,6 @@ def require_token(expected: Secret | None) -> None:
     token = (given.token or given.password or "") if given is not None else ""
     if not hmac.compare_digest(token.encode(), expected.reveal().encode()):
         reason = "the token is wrong" if token else "a token is missing"
-        raise UnauthorisedError(f"{reason}: send WEBHOOK_TOKEN as a bearer token (http_config.authorization in Alertmanager)")
+        raise UnauthorisedError(
+            f"{reason}: send WEBHOOK_TOKEN as a bearer token (http_config.authorization in Alertmanager)"
+        )

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from alert_threader.pacing import Budget
 from alert_threader.threads import Action, AlertThread, Applied, Change, Outcome
 
 #: A lease that is not renewed for this long, in seconds, passes to the next who asks. Longer than any one call to Slack.
@@ -56,6 +57,9 @@ class Store(Protocol):
 
     def release(self, lease: Lease) -> None:
         """Give the lease back. Nothing happens if it has passed on."""
+
+    def take(self, name: str, budget: Budget) -> float:
+        """Use one token of a budget that all who use this store share; return 0, or the seconds until there is one."""
 
     def waiting(self) -> dict[str, float]:
         """The channels that have something to tell, each with the earliest time that one of their actions is due."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from alert_threader.errors import LeaseLostError, StoreDamagedError, StoreError
+from alert_threader.pacing import Bucket, Budget
 from alert_threader.store import document
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
 from alert_threader.store.lock import FileLock, advice
@@ -84,6 +85,7 @@ class FileStore:
         self._committing = threading.Lock()
         self._guard = threading.Lock()
         self._leases: dict[str, tuple[str, float]] = {}
+        self._buckets: dict[str, Bucket] = {}
         self._warnings: list[str] = []
         self._last_error: str | None = None
         self._commits = 0
@@ -132,6 +134,12 @@ class FileStore:
         with self._guard:
             if self._leases.get(lease.channel, ("", 0.0))[0] == lease.token:
                 del self._leases[lease.channel]
+
+    def take(self, name: str, budget: Budget) -> float:
+        """Use a token; see Store. A new process starts with one in each bucket."""
+        now = time.monotonic()
+        with self._guard:
+            return self._buckets.setdefault(name, Bucket(budget, now)).take(now)
 
     def waiting(self) -> dict[str, float]:
         """The channels with work; see Store."""

@@ -1,0 +1,146 @@
+"""One call to Slack for a thread: what is said, what Slack answers, and what a person should know about it."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from alert_threader.counters import Counters
+from alert_threader.formatter import render
+from alert_threader.retry import Verdict, judge, judge_fault
+from alert_threader.slack import Kind, Sent, Slack, SlackError
+from alert_threader.threads import Action, AlertThread, NotFound, Outcome, Policy, Posted, Step, Updated
+
+log = logging.getLogger(__name__)
+
+#: The method of Slack's Web API that each step needs. A look-up may need conversations.replies too.
+METHODS = {
+    Step.POST_ROOT: "chat.postMessage",
+    Step.POST_REPLY: "chat.postMessage",
+    Step.UPDATE_ROOT: "chat.update",
+    Step.FIND_ATTEMPT: "conversations.history",
+}
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """What keeps a channel from being told, since when (seconds since the epoch), and how often it failed."""
+
+    channel: str
+    method: str
+    code: str
+    text: str
+    since: float
+    failures: int
+
+
+class Caller:
+    """Makes the calls, and keeps what is wrong with each channel. Safe to use from several threads."""
+
+    def __init__(
+        self, slack: Slack, policy: Policy, environment: str, counters: Counters, clock: Callable[[], float]
+    ) -> None:
+        """Take the parts; ``clock`` is the time of day in seconds."""
+        self._slack = slack
+        self._policy = policy
+        self._environment = environment
+        self._counters = counters
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._failures: dict[str, int] = {}
+        self._troubles: dict[str, Trouble] = {}
+        self._blind = False
+        #: When Slack last took something, in seconds since the epoch.
+        self.last_success: float | None = None
+
+    def call(self, thread: AlertThread, action: Action) -> Verdict:
+        """Do what a thread needs; whatever happens, the verdict says how to go on."""
+        started = time.monotonic()
+        try:
+            verdict = Verdict(outcome=self._ask(thread, action))
+            self._succeeded(thread.channel)
+            word = "ok"
+        except SlackError as error:
+            verdict = self._failed(thread, action, error)
+            word = error.code
+        except Exception as error:
+            log.exception("cannot make the message for %s: trying a simpler one", thread.key)
+            verdict = judge_fault(error, thread, now=self._clock(), chance=random.random())
+            word = "unexpected"
+        self._counters.add(f"slack_{action.step}_{'ok' if word == 'ok' else 'failed'}")
+        took = round((time.monotonic() - started) * 1000)
+        log.info("%s %s", METHODS[action.step], word, extra={"key": thread.key, "step": str(action.step), "ms": took})
+        return verdict
+
+    def troubles(self) -> list[Trouble]:
+        """What is wrong now, oldest first; empty while all goes well."""
+        with self._guard:
+            return sorted(self._troubles.values(), key=lambda trouble: trouble.since)
+
+    def _ask(self, thread: AlertThread, action: Action) -> Outcome:
+        attempt = thread.attempt
+        if action.step is Step.UPDATE_ROOT or attempt is None:
+            message = render(thread, action.step, thread.untold, environment=self._environment, simple=thread.simple)
+            self._slack.update(thread.channel, thread.ts or "", message)
+            return Updated(shown=action.shown)
+        if action.step is Step.FIND_ATTEMPT:
+            into = thread.ts if attempt.step is Step.POST_REPLY else None
+            found = self._slack.find(thread.channel, attempt.id, attempt.at, into)
+            self._counters.add("attempts_found" if found else "attempts_not_found")
+            return _posted(found) if found else NotFound()
+        message = render(
+            thread,
+            action.step,
+            attempt.batch,
+            environment=self._environment,
+            attempt_id=attempt.id,
+            simple=thread.simple,
+        )
+        into = thread.ts if action.step is Step.POST_REPLY else None
+        return _posted(self._slack.post(thread.channel, message, into))
+
+    def _failed(self, thread: AlertThread, action: Action, error: SlackError) -> Verdict:
+        with self._guard:
+            failures = self._failures[thread.channel] = self._failures.get(thread.channel, 0) + 1
+        verdict = judge(
+            error,
+            thread,
+            action,
+            now=self._clock(),
+            chance=random.random(),
+            failures=failures,
+            find_after=self._policy.find_after,
+        )
+        if error.kind is Kind.RATE_LIMITED:
+            self._counters.add("slack_rate_limited")
+        if verdict.blind and not self._blind:
+            self._blind = True
+            log.warning("messages cannot be looked up: after a lost answer one may be told twice (%s)", error)
+        if verdict.trouble:
+            self._note(Trouble(thread.channel, METHODS[action.step], error.code, str(error), self._clock(), failures))
+        else:
+            log.info("%s: %s", thread.channel, error)
+        return verdict
+
+    def _note(self, trouble: Trouble) -> None:
+        """Keep a trouble with the time that it began. The same failure is counted, not said again."""
+        with self._guard:
+            before = self._troubles.get(trouble.channel)
+            since = before.since if before else trouble.since
+            self._troubles[trouble.channel] = msgspec.structs.replace(trouble, since=since)
+        if before is None or before.code != trouble.code:
+            log.warning("%s cannot be told: %s", trouble.channel, trouble.text)
+
+    def _succeeded(self, channel: str) -> None:
+        self.last_success = self._clock()
+        with self._guard:
+            self._failures.pop(channel, None)
+            trouble = self._troubles.pop(channel, None)
+        if trouble is not None:
+            log.warning("%s can be told again after %s failures (%s)", channel, trouble.failures, trouble.code)
+
+
+def _posted(sent: Sent) -> Posted:
+    return Posted(ts=sent.ts, threaded=sent.threaded)

@@ -1,0 +1,447 @@
+"""The commands, as a person calls them. Slack is the sandbox; where a service is needed, it runs in this process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from werkzeug.serving import make_server
+
+from alert_threader import __version__, cli
+from alert_threader.app import create_app
+from alert_threader.commands.faults import CommandError
+from alert_threader.commands.send_test import send_test
+from alert_threader.config import SETTINGS, Settings
+from alert_threader.sandbox import SandboxServer
+from alert_threader.service import service_of
+from alert_threader.store.lock import FileLock
+
+CHANNEL = "C0ALERTS01"
+TOKEN = "xoxb-sandbox-not-to-be-seen"
+PAYLOADS = Path(__file__).parents[1] / "payloads"
+
+
+class Ran(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Cli:
+    """The command line with the environment of a test."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str | Path) -> Ran:
+        """Run a command; it must show no secret and no traceback."""
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        ran = Ran(code, *self._capsys.readouterr())
+        assert TOKEN not in ran.out + ran.err
+        assert "Traceback" not in ran.out + ran.err
+        return ran
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Begin without any setting of ours but a store of the test's own."""
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+        monkeypatch.delenv(f"{setting.name}_FILE", raising=False)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setenv("THREAD_STORE_FILE", str(tmp_path / "threads.json"))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command line."""
+    return Cli(capsys)
+
+
+@pytest.fixture
+def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
+    """A Slack, and the settings that lead there."""
+    with SandboxServer(rate_limits=False) as server:
+        monkeypatch.setenv("SLACK_API_URL", server.api_url)
+        monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+        monkeypatch.setenv("SLACK_CHANNEL", CHANNEL)
+        yield server
+
+
+@pytest.fixture
+def service_url(slack: SandboxServer) -> Iterator[str]:
+    """A running service that asks for a token, and where it listens."""
+    environ = {**os.environ, "SLACK_API_URL": slack.api_url, "WEBHOOK_TOKEN": "webhook-secret", "SLACK_TIMEOUT": "2s"}
+    app = create_app(Settings.from_environ(environ))
+    service_of(app).start()
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert service_of(app).close(5)
+
+
+def lines(ran: Ran) -> dict[str, str]:
+    """What ``check`` says, by subject: ``"ok …"`` or ``"FAIL …"``."""
+    said = {}
+    for line in ran.out.splitlines():
+        verdict, subject, text = line.split(maxsplit=2)
+        said[subject] = f"{verdict} {text}"
+    return said
+
+
+# -- the command line itself ----------------------------------------------------------------------------------
+
+
+def test_version(run: Cli) -> None:
+    """It says which version it is."""
+    assert run("--version") == (0, f"alert-threader {__version__}\n", "")
+
+
+def test_help_names_every_command(run: Cli) -> None:
+    """Whoever asks for help learns of every command, and how the service is started."""
+    ran = run("--help")
+    assert ran.code == 0
+    for word in ("check", "send-test", "render", "demo", "sandbox", "gunicorn -c gunicorn.conf.py"):
+        assert word in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "COMMAND"),
+        (["nonsense"], "nonsense"),
+        (["demo", "--speed", "0"], "'0' is no speed"),
+        (["demo", "--port", "65536"], "'65536' is no port"),
+        (["sandbox", "--port", "x"], "'x' is no port"),
+        (["send-test", "--channel", "#alerts"], "'#alerts' must be a channel ID"),
+        (["send-test", "--url", "localhost:9009"], "'localhost:9009' is no address"),
+        (["send-test", "--severity", "bad"], "critical"),
+        (["render"], "FILE"),
+    ],
+)
+def test_wrong_arguments(run: Cli, arguments: list[str], said: str) -> None:
+    """Wrong arguments end with 2 and say which argument is wrong."""
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert said in ran.err
+    assert not ran.out
+
+
+def test_closed_pipe() -> None:
+    """A reader that goes away (``| head``) ends a command without a word."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as out:
+        command = [sys.executable, "-m", "alert_threader", "render", str(PAYLOADS / "01-firing-single.json")]
+        ended = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False, timeout=30)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+# -- check ----------------------------------------------------------------------------------------------------
+
+
+def test_check_good(run: Cli, slack: SandboxServer, tmp_path: Path) -> None:
+    """Where all is well, each subject is ok, nothing is posted and nothing is made."""
+    ran = run("check")
+    assert ran.code == 0
+    assert lines(ran) == {
+        "settings": f"ok all {len(SETTINGS)} are valid; environment production, Slack at {slack.api_url}",
+        "token": "ok bot user alert_threader of team Sandbox",
+        "scopes": "ok chat:write, channels:history, channels:read",
+        "channel": f"ok #c0alerts01 ({CHANNEL}), and the bot is in it",
+        "store": f"ok {tmp_path / 'threads.json'} can be written; no threads yet",
+    }
+    assert slack.workspace.messages(CHANNEL) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_settings(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All faults of the settings are said at once, a line for each."""
+    monkeypatch.setenv("SLACK_CHANNEL", "#alerts")
+    monkeypatch.setenv("REOPEN_WINDOW", "soon")
+    ran = run("check")
+    assert ran.code == 1
+    assert [line.split()[:3] for line in ran.out.splitlines()] == [
+        ["FAIL", "settings", "SLACK_BOT_TOKEN:"],
+        ["FAIL", "settings", "SLACK_CHANNEL:"],
+        ["FAIL", "settings", "REOPEN_WINDOW:"],
+    ]
+
+
+def test_check_wrong_token(run: Cli, slack: SandboxServer) -> None:
+    """A wrong token fails with its remedy; the store is looked at all the same."""
+    slack.workspace.configure(token_valid=False)
+    ran = run("check")
+    said = lines(ran)
+    assert ran.code == 1
+    assert said["token"].startswith("FAIL invalid_auth: ")
+    assert "SLACK_BOT_TOKEN" in said["token"]
+    assert set(said) == {"settings", "token", "store"}
+    assert said["store"].startswith("ok ")
+
+
+@pytest.mark.usefixtures("slack")
+def test_check_no_slack(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Slack that cannot be reached fails at the token, with what to look at."""
+    monkeypatch.setenv("SLACK_API_URL", "http://127.0.0.1:1/")
+    ran = run("check")
+    assert ran.code == 1
+    assert lines(ran)["token"].startswith("FAIL the connection to Slack is refused")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "code", "said", "channel"),
+    [
+        (("channels:history", "channels:read"), 1, "FAIL chat:write is missing", "ok #"),
+        (("chat:write", "channels:read"), 1, "FAIL channels:history (", "ok #"),
+        (("chat:write", "groups:history"), 0, "ok chat:write, groups:history", f"ok {CHANNEL}, and the bot"),
+        (("chat:write",), 1, "FAIL channels:history (", f"ok {CHANNEL}, not looked at"),
+    ],
+)
+def test_check_scopes(
+    run: Cli, slack: SandboxServer, scopes: tuple[str, ...], code: int, said: str, channel: str
+) -> None:
+    """A scope that is needed fails where it is missing; the channel is looked at as far as the others allow."""
+    slack.workspace.configure(scopes=scopes)
+    ran = run("check")
+    assert ran.code == code
+    assert lines(ran)["scopes"].startswith(said)
+    assert lines(ran)["channel"].startswith(channel)
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        ("archived", "FAIL is_archived: the channel is archived: unarchive it"),
+        ("missing", "FAIL channel_not_found: there is no such channel"),
+        ("not_in_channel", "FAIL not_in_channel: the bot is not in the channel: invite it"),
+    ],
+)
+def test_check_channel(run: Cli, slack: SandboxServer, standing: str, said: str) -> None:
+    """A channel that cannot be posted to fails with its remedy."""
+    slack.workspace.set_channel(CHANNEL, standing)
+    ran = run("check")
+    assert ran.code == 1
+    assert lines(ran)["channel"].startswith(said)
+
+
+@pytest.mark.usefixtures("slack")
+def test_check_store_in_use(run: Cli, tmp_path: Path) -> None:
+    """A store that is in use is well: the service is running."""
+    lock = FileLock(tmp_path / "threads.json", 0)
+    try:
+        ran = run("check")
+    finally:
+        lock.release()
+    assert ran.code == 0
+    path = tmp_path / "threads.json"
+    said = f"ok {path} is in use by process {os.getpid()} (the service is running); no threads yet"
+    assert lines(ran)["store"] == said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"a|b": "1234567890.000100"}', "ok {path} can be written; 1 thread"),
+        ("{", "FAIL {path} is not a document of threads"),
+        ('{"version": 2, "threads": {"a": 1}}', "FAIL {path}: 1 threads cannot be read: restore a backup over it"),
+        ('{"version": 99, "threads": {}}', "FAIL {path} was written by a newer version"),
+    ],
+)
+@pytest.mark.usefixtures("slack")
+def test_check_store_content(run: Cli, tmp_path: Path, content: str, said: str) -> None:
+    """What is in the store is read, and left as it is."""
+    path = tmp_path / "threads.json"
+    path.write_text(content)
+    ran = run("check")
+    assert lines(ran)["store"].startswith(said.format(path=path))
+    assert path.read_text() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("slack")
+def test_check_store_impossible(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be written fails."""
+    monkeypatch.setenv("THREAD_STORE_FILE", "/proc/alert-threader/threads.json")
+    ran = run("check")
+    assert ran.code == 1
+    assert lines(ran)["store"].startswith("FAIL cannot keep threads in /proc/alert-threader/threads.json: ")
+
+
+# -- render ---------------------------------------------------------------------------------------------------
+
+
+def test_render(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook is shown as the messages it causes, without a token; settings that do not matter may be wrong."""
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    monkeypatch.setenv("BIND_PORT", "nonsense")
+    ran = run("render", PAYLOADS / "01-firing-single.json")
+    assert (ran.code, ran.err) == (0, "")
+    (message,) = json.loads(ran.out)
+    assert message["step"] == "root"
+    assert message["channel"] == "C0123456789"
+    assert message["key"].endswith("|staging")
+    assert message["message"]["text"].startswith("[staging] ")
+
+
+def test_render_standard_input() -> None:
+    """A webhook can be piped in, and emojis come out as they are."""
+    command = [sys.executable, "-m", "alert_threader", "render", "-"]
+    body = (PAYLOADS / "01-firing-single.json").read_bytes()
+    ended = subprocess.run(command, input=body, capture_output=True, check=True, timeout=30)
+    assert "🚨" in ended.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: no such file or directory"),
+        ("", "the body is empty"),
+        ('{"alerts": [{"labels": 1}]}', "alerts[0].labels: expected object"),
+    ],
+)
+def test_render_bad_file(run: Cli, tmp_path: Path, content: str | None, said: str) -> None:
+    """What cannot be rendered is one line that says why."""
+    file = tmp_path / "webhook.json"
+    if content is not None:
+        file.write_text(content)
+    ran = run("render", file)
+    assert (ran.code, ran.out) == (1, "")
+    assert said in ran.err
+    assert ran.err.startswith("alert-threader render: ")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_render_bad_settings(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that the command uses must be right."""
+    monkeypatch.setenv("THREAD_BY", "chance")
+    ran = run("render", PAYLOADS / "01-firing-single.json")
+    assert ran.code == 1
+    assert "THREAD_BY: 'chance' is not allowed" in ran.err
+
+
+# -- send-test ------------------------------------------------------------------------------------------------
+
+
+def test_send_test(run: Cli, slack: SandboxServer, service_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test alert and its resolution reach Slack in one thread, and the command says where."""
+    monkeypatch.setenv("WEBHOOK_TOKEN", "webhook-secret")
+    ran = run("send-test", "--url", service_url, "--resolve", "--severity", "warning")
+    assert (ran.code, ran.err) == (0, "")
+    (root,) = slack.workspace.roots(CHANNEL)
+    where = f"(thread {root.ts}, key AlertThreaderTest|warning|alert-threader|default|production)"
+    assert ran.out.splitlines() == [
+        f"firing: posted, it opened a thread {where}",
+        f"resolved: told in a reply {where}",
+    ]
+    assert len(slack.workspace.replies(CHANNEL, root.ts)) == 1
+
+
+def test_send_test_twice(run: Cli, slack: SandboxServer, service_url: str, tmp_path: Path) -> None:
+    """Every test is told anew, to whatever channel; the token may stand in a file."""
+    token = tmp_path / "token"
+    token.write_text("webhook-secret\n")
+    arguments = ("send-test", "--url", service_url, "--token-file", token, "--channel", "C0OTHER99")
+    assert "posted" in run(*arguments).out
+    assert "told in a reply" in run(*arguments).out
+    assert len(slack.workspace.messages("C0OTHER99")) == 2
+
+
+@pytest.mark.parametrize(
+    ("token", "said"), [("", "a token is missing"), ("wrong-secret", "the token is wrong: send WEBHOOK_TOKEN")]
+)
+def test_send_test_refused(run: Cli, service_url: str, monkeypatch: pytest.MonkeyPatch, token: str, said: str) -> None:
+    """A service that refuses the alert is quoted, without the token."""
+    monkeypatch.setenv("WEBHOOK_TOKEN", token)
+    ran = run("send-test", "--url", service_url)
+    assert (ran.code, ran.out) == (1, "")
+    assert f"the service refuses the alert: {said}" in ran.err
+    assert "wrong-secret" not in ran.err
+
+
+def test_send_test_not_told(slack: SandboxServer, service_url: str) -> None:
+    """An alert that Slack does not get in time fails with the service's own words on why."""
+    slack.workspace.set_channel(CHANNEL, "archived")
+    token = Settings.from_environ({**os.environ, "WEBHOOK_TOKEN": "webhook-secret"}).webhook_token
+    with pytest.raises(CommandError, match=r"not in Slack after 0 s: C0ALERTS01: is_archived: .*unarchive"):
+        list(send_test(service_url, "info", None, token, resolve=False, patience=0))
+
+
+def test_send_test_waits(run: Cli, slack: SandboxServer, service_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alert that Slack gets late is waited for, and told once."""
+    slack.workspace.faults.add("http", method="chat.postMessage", status=503, count=3)
+    monkeypatch.setenv("WEBHOOK_TOKEN", "webhook-secret")
+    ran = run("send-test", "--url", service_url)
+    assert ran.code == 0
+    assert ran.out.startswith("firing: ")
+    assert " after " in ran.out
+    assert len(slack.workspace.messages(CHANNEL)) == 1
+
+
+def test_send_test_nobody_there(run: Cli) -> None:
+    """Where nothing listens, that is what is said."""
+    ran = run("send-test", "--url", "http://127.0.0.1:1")
+    assert ran.code == 1
+    assert ran.err.startswith("alert-threader send-test: nothing answers at http://127.0.0.1:1: is the service running")
+
+
+def test_send_test_wrong_address(run: Cli, slack: SandboxServer) -> None:
+    """Something else that listens is not taken for the service."""
+    ran = run("send-test", "--url", slack.url)
+    assert ran.code == 1
+    assert "is not Alert Threader (it answers 404): check --url" in ran.err
+
+
+# -- sandbox and demo -----------------------------------------------------------------------------------------
+
+
+def test_sandbox() -> None:
+    """It says where the page is and how the service gets there, and Ctrl-C ends it well."""
+    command = [sys.executable, "-m", "alert_threader", "sandbox", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while "Ctrl-C" not in said:
+            line = process.stdout.readline()
+            assert line, "it ended by itself"
+            said += line
+        process.send_signal(signal.SIGINT)
+        rest, faults = process.communicate(timeout=30)
+    assert (process.returncode, rest, faults) == (0, "", "")
+    assert "Open this page:  http://127.0.0.1:" in said
+    for setting in ("SLACK_API_URL=http://127.0.0.1:", "SLACK_BOT_TOKEN=xoxb-sandbox", "SLACK_CHANNEL=C0"):
+        assert f"export {setting}" in said
+
+
+@pytest.mark.parametrize("arguments", [("sandbox", "--port"), ("demo", "--port"), ("demo", "--sandbox-port")])
+def test_taken_port(run: Cli, arguments: tuple[str, ...]) -> None:
+    """A port that is taken is one line that says how to go on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = run(*arguments, str(port))
+    command, option = arguments
+    said = f"port {port} on 127.0.0.1 is taken: end what listens there, or give another {option}"
+    assert ran == (1, "", f"alert-threader {command}: {said}\n")
+
+
+def test_unknown_host(run: Cli) -> None:
+    """So is an address that is not this machine's."""
+    ran = run("sandbox", "--host", "192.0.2.1")
+    assert ran.code == 1
+    assert ran.err.startswith("alert-threader sandbox: port 8065 on 192.0.2.1 cannot be listened on: ")
