@@ -50,7 +50,7 @@ def parse_duration(text: str) -> float:
 
 def channel_fault(value: str) -> str | None:
     """Return what is wrong with a channel's ID and where the right one stands, or None if nothing is."""
-    if re.fullmatch("[CGD][A-Z0-9]{6,}", value):
+    if re.fullmatch("[CGD][A-Z0-9]{6,30}", value):
         return None
     not_its_name = " (not its name, which can change)" if value.startswith("#") else ""
     where = "Slack shows it at the end of the channel's details"

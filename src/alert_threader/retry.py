@@ -23,6 +23,9 @@ _FIRST_WAIT = 1.0
 #: Where a person has to act first.
 _FIRST_SLOW_WAIT = 5.0
 _LONGEST_WAIT = 60.0
+#: Every failed call of a channel makes its pause longer, and many threads may fail in one outage. Slack is asked again at
+#: least this often, in seconds, so that the truth comes soon after the outage ends.
+_LONGEST_PAUSE = 15.0
 
 #: A code that we do not know is taken for the message's fault after so many failures in a row.
 _PATIENCE = 2
@@ -72,20 +75,19 @@ def judge(
     timed out.
     """
     wait = backoff(thread.failures + 1, chance)
-    slow_wait = backoff(thread.failures + 1, chance, slow=True)
     match error.kind:
         case Kind.RATE_LIMITED:
             return Verdict(outcome=_again(error, action, now, wait=0), limit=error.retry_after)
         case Kind.TRANSIENT:
             outcome = _again(error, action, now, wait=max(wait, find_after) if error.timed_out else wait)
-            return Verdict(outcome=outcome, pause=backoff(failures, chance), trouble=True)
+            return Verdict(outcome=outcome, pause=min(backoff(failures, chance), _LONGEST_PAUSE), trouble=True)
         case Kind.AUTH | Kind.DESTINATION:
             if action.step is Step.FIND_ATTEMPT and error.code in _BLIND:
                 return Verdict(outcome=NotFound(), blind=True)
             pause = backoff(failures, chance, slow=True)
             return Verdict(outcome=_again(error, action, now, wait=0), pause=pause, trouble=True)
         case Kind.PAYLOAD:
-            wait = 0 if thread.simple < MAX_SIMPLE else slow_wait
+            wait = _wait_for_simpler(thread, chance)
             return Verdict(outcome=_again(error, action, now, wait=wait, simpler=True), trouble=True)
         case Kind.GONE if action.step is not Step.FIND_ATTEMPT:
             return Verdict(outcome=RootGone())
@@ -98,8 +100,15 @@ def judge(
 
 def judge_fault(error: Exception, thread: AlertThread, *, now: float, chance: float) -> Verdict:
     """Judge a fault of ours in making a message: an alert must not be lost to it, so the next one is simpler."""
-    wait = 0 if thread.simple < MAX_SIMPLE else backoff(thread.failures + 1, chance, slow=True)
+    wait = _wait_for_simpler(thread, chance)
     return Verdict(outcome=Failed(error=repr(error)[:200], retry_at=now + wait, simpler=True))
+
+
+def _wait_for_simpler(thread: AlertThread, chance: float) -> float:
+    """A simpler message goes out at once. Where there is none, only what failed since counts for the wait."""
+    if thread.simple < MAX_SIMPLE:
+        return 0
+    return backoff(thread.failures - MAX_SIMPLE + 1, chance, slow=True)
 
 
 def _again(error: SlackError, action: Action, now: float, *, wait: float, simpler: bool = False) -> Outcome:

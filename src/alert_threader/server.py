@@ -80,6 +80,15 @@ def on_starting(server: Any) -> None:
         sys.exit(1)
 
 
+def on_reload(server: Any) -> None:
+    """Read the settings again (HUP): a rotated token, say. Wrong ones do not stop a service that runs."""
+    global settings  # noqa: PLW0603 - gunicorn's hooks share nothing else
+    try:
+        settings = Settings.from_environ(os.environ)
+    except ConfigError as error:
+        log.error("going on with the former settings: %s", "; ".join(error.faults))
+
+
 def post_worker_init(worker: Any) -> None:
     """Open the store, waiting for the worker that this one follows, and begin to deliver."""
     service = service_of(worker.wsgi)

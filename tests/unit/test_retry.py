@@ -98,6 +98,11 @@ def test_simplest_form_that_is_refused_waits() -> None:
     assert judged.outcome == Failed(error="text", retry_at=NOW + 5, simpler=True)
 
 
+def test_pause_of_an_outage_is_short() -> None:
+    """However many threads fail, Slack is asked again soon after it is back."""
+    assert verdict(Kind.TRANSIENT, failures=20).pause == 15
+
+
 def test_unknown_code_is_taken_for_the_forms_fault_in_the_end() -> None:
     """First it is tried again as it is."""
     first, third = verdict(Kind.UNKNOWN_CODE).outcome, verdict(Kind.UNKNOWN_CODE, failures=2).outcome

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from alert_threader import webhook
 from alert_threader.config import channel_fault
@@ -40,13 +40,27 @@ def receive(channel: str | None = None) -> Response:
         raise PayloadError(f"the channel in the path, {channel[:40]!r}, is none: it {fault}")
     if not request.is_json:
         raise UnsupportedMediaType
-    notification = webhook.parse(request.get_data(cache=False))
+    notification = webhook.parse(_body(service.settings.max_body))
     applied = service.store.update(changes(notification, service.identity, channel), service.clock())
     _count(service, applied)
     keys = [result.thread.key for result in applied]
     service.deliverer.wake()
     service.deliverer.wait_told(keys, service.settings.response_wait)
     return _answer(service, notification, applied)
+
+
+def _body(limit: int) -> bytes:
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:
+        # The server's own errors for a body that breaks off or is wrongly chunked: the sender's fault, whatever they are.
+        raise PayloadError(f"the body cannot be read: {type(error).__name__}") from error
+    if request.content_length is None and len(body) >= limit:
+        # werkzeug cuts a body of unknown length at the limit without a word.
+        raise RequestEntityTooLarge
+    return body
 
 
 def _count(service: Service, applied: list[Applied]) -> None:
