@@ -56,35 +56,28 @@ class Settings:
     environment: str = _row(kinds.LINE, "production", "named in every message, part of every thread's key")
     bind_host: str = _row(kinds.HOST, "127.0.0.1", "address to listen on")
     bind_port: int = _row(kinds.integer(1, 65535), "9009", "port to listen on")
+    web_concurrency: int = _row(kinds.integer(1, 64), "1", "gunicorn workers; more than one needs the Redis store")
     web_threads: int = _row(kinds.integer(1, 512), "32", "requests answered at the same time")
     max_body: int = _row(kinds.SIZE, "16MB", "largest webhook accepted")
     webhook_token: Secret | None = _row(kinds.HEADER_TOKEN, None, "bearer token a webhook must carry, if set")
     # Alertmanager gives up after 10 s: an answer that waited longer would not be heard.
-    response_wait: float = _row(
-        kinds.duration("0", "8s"), "2s", "how long a webhook's answer waits for Slack"
-    )
-    thread_store: Literal["file", "redis"] = _row(
-        kinds.choice("file", "redis"), "file", "where threads are kept"
-    )
-    thread_store_file: Path = _row(
-        kinds.FILE, "/var/lib/alert-threader/threads.json", "the file of the file store"
-    )
+    response_wait: float = _row(kinds.duration("0", "8s"), "2s", "how long a webhook's answer waits for Slack")
+    thread_store: Literal["file", "redis"] = _row(kinds.choice("file", "redis"), "file", "where threads are kept")
+    thread_store_file: Path = _row(kinds.FILE, "/var/lib/alert-threader/threads.json", "the file of the file store")
     redis_url: Secret = _row(kinds.REDIS_URL, "redis://127.0.0.1:6379/0", "the server of the Redis store")
-    redis_key_prefix: str = _row(
-        kinds.REDIS_PREFIX, "threader:ts", "what a thread's key in Redis begins with"
+    redis_sentinels: tuple[tuple[str, int], ...] | None = _row(
+        kinds.ADDRESSES, None, "Sentinels that know where Redis is, instead of the URL's host"
     )
+    redis_sentinel_master: str = _row(kinds.LINE, "mymaster", "the name the Sentinels give it")
+    redis_key_prefix: str = _row(kinds.REDIS_PREFIX, "threader:ts", "what a thread's key in Redis begins with")
     thread_by: Literal["labels", "group"] = _row(
         kinds.choice("labels", "group"), "labels", "what alerts of one thread share: labels, or a group"
     )
     thread_key_labels: tuple[str, ...] = _row(
         kinds.LABELS, "alertname,severity,service,cluster", "the labels that make a thread's key"
     )
-    reopen_window: float = _row(
-        kinds.duration("0", "1y"), "1h", "how long a resolved thread can be re-opened"
-    )
-    stale_after: float = _row(
-        kinds.duration("1s", "1y"), "7d", "silence that closes a firing thread as stale"
-    )
+    reopen_window: float = _row(kinds.duration("0", "1y"), "1h", "how long a resolved thread can be re-opened")
+    stale_after: float = _row(kinds.duration("1s", "1y"), "7d", "silence that closes a firing thread as stale")
     repeat_policy: Literal["update", "reply", "ignore"] = _row(
         kinds.choice("update", "reply", "ignore"), "update", "what a repeated notification does to its thread"
     )
@@ -113,8 +106,10 @@ class Settings:
         parsed = _each(raws, lambda setting: _parsed(setting, raws[setting], redact), faults)
         values: dict[str, Any] = {setting.name.lower(): value for setting, value in parsed.items()}
         if values.get("graceful_timeout", float("inf")) <= values.get("slack_timeout", 0):
+            faults.append("GRACEFUL_TIMEOUT: must exceed SLACK_TIMEOUT, so that a stop can end the call under way")
+        if values.get("web_concurrency", 1) > 1 and values.get("thread_store") == "file":
             faults.append(
-                "GRACEFUL_TIMEOUT: must exceed SLACK_TIMEOUT, so that a stop can end the call under way"
+                "WEB_CONCURRENCY: must be 1 with THREAD_STORE=file: one process owns the file; use redis for more"
             )
         if faults:
             raise ConfigError(faults)
@@ -162,9 +157,7 @@ def _written(setting: Setting, environ: Mapping[str, str]) -> str | None:
     if path:
         return _content(Path(path), pointer)
     credential = Path(folder, setting.name.lower()) if folder else None
-    return (
-        _content(credential, f"{setting.name} as a systemd credential", optional=True) if credential else None
-    )
+    return _content(credential, f"{setting.name} as a systemd credential", optional=True) if credential else None
 
 
 def _content(path: Path, source: str, *, optional: bool = False) -> str | None:
@@ -191,9 +184,5 @@ def _parsed(setting: Setting, raw: str | None, redact: Callable[[str], str]) -> 
     try:
         return setting.kind.parse(text)
     except ValueError:
-        shown = (
-            f"a value of {len(text)} characters"
-            if setting.kind.secret
-            else repr(redact(text)[:_LONGEST_SHOWN])
-        )
+        shown = f"a value of {len(text)} characters" if setting.kind.secret else repr(redact(text)[:_LONGEST_SHOWN])
         raise _FaultError(f"{setting.name}: {shown} is not allowed: {setting.allowed(text)}") from None

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 from alert_threader.calls import METHODS, Caller
 from alert_threader.errors import LeaseLostError, StoreError
@@ -26,8 +27,8 @@ _POLL = 1.0
 _EXPIRE_EVERY = 60.0
 #: A sender stays for work that is due this soon, in seconds.
 _LINGER = 5.0
-#: A sender that is held back longer looks after its lease this often, in seconds.
-_LEASE_CHECK = 10.0
+#: How often what other processes have done is looked for, in seconds.
+_LOOK = 0.2
 #: How many requests may wait for their alerts to be told. In a storm the others are answered at once.
 _MAX_WAITERS = 4
 
@@ -67,7 +68,7 @@ class Deliverer:
         self._edit_budget = Budget(TIER_3_RATE * rate, TIER_3_BURST * rate)
         self._clock = clock
         self._channels: dict[str, _Channel] = {}
-        self._senders: dict[str, threading.Thread] = {}
+        self._senders: dict[str, tuple[Lease, threading.Thread]] = {}
         self._guard = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -92,7 +93,7 @@ class Deliverer:
         if self._watcher.ident is not None:
             self._watcher.join(max(until - time.monotonic(), 0))
         with self._guard:
-            senders = list(self._senders.values())
+            senders = [sender for _, sender in self._senders.values()]
         for sender in senders:
             sender.join(max(until - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in (self._watcher, *senders))
@@ -110,7 +111,12 @@ class Deliverer:
             return
         try:
             with self._told:
-                self._told.wait_for(lambda: self._stopping.is_set() or all(map(self.is_told, keys)), timeout)
+                until = time.monotonic() + timeout
+                while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
+                    if all(map(self.is_told, keys)):
+                        break
+                    # Another process may tell them.
+                    self._told.wait(min(left, _LOOK) if self._store.shared else left)
         finally:
             self._waiters.release()
 
@@ -132,6 +138,7 @@ class Deliverer:
                 if time.monotonic() >= expire_at:
                     self._store.expire(self._clock())
                     expire_at = time.monotonic() + _EXPIRE_EVERY
+                self._hold_leases()
                 wait = min(wait, self._engage())
                 self._store_trouble = ""
             except StoreError as error:
@@ -140,6 +147,14 @@ class Deliverer:
                 log.exception("delivery stumbled and goes on")
             self._wake.wait(wait)
             self._wake.clear()
+
+    def _hold_leases(self) -> None:
+        """Renew the leases of all senders, also of one that waits for Slack. One that has lost it will find out."""
+        with self._guard:
+            leases = [lease for lease, _ in self._senders.values()]
+        for lease in leases:
+            with suppress(LeaseLostError):
+                self._store.renew(lease)
 
     def _engage(self) -> float:
         """Start a sender for each channel that has something due; return the seconds until another one may have."""
@@ -164,7 +179,7 @@ class Deliverer:
             sender = threading.Thread(
                 target=self._send, args=(lease, channel), name=f"delivery-{lease.channel}", daemon=True
             )
-            self._senders[lease.channel] = sender
+            self._senders[lease.channel] = (lease, sender)
         sender.start()
 
     # -- sending ------------------------------------------------------------------------------------------------
@@ -177,7 +192,7 @@ class Deliverer:
                 if wait == float("inf"):
                     break
                 if wait > 0:
-                    channel.wake.wait(wait)
+                    channel.wake.wait(min(wait, _LOOK) if self._store.shared else wait)
         except LeaseLostError as error:
             log.warning("%s: leaving it alone", error)
         except StoreError as error:
@@ -202,7 +217,6 @@ class Deliverer:
 
     def _step(self, lease: Lease, channel: _Channel) -> float:
         """Do the most pressing thing that pacing allows; return how many seconds to wait for the next."""
-        self._store.renew(lease)
         item, wait = self._choose(lease, channel)
         if item is None:
             return wait
@@ -233,7 +247,7 @@ class Deliverer:
             if waits[method] <= 0:
                 return item, 0
         if waits:
-            return None, min(*waits.values(), _LEASE_CHECK)
+            return None, min(waits.values())
         later = self._store.waiting().get(lease.channel, float("inf")) - self._clock()
         return None, max(later, 0.01) if later < _LINGER else float("inf")
 

@@ -163,6 +163,18 @@ def _redis_url(raw: str) -> str:
     return _only(raw, url.scheme in {"redis", "rediss", "unix"}, is_located)
 
 
+def _addresses(raw: str) -> tuple[tuple[str, int], ...]:
+    def address(text: str) -> tuple[str, int]:
+        host, _, port = text.strip().rpartition(":")
+        number = int(_only(port or "0", re.fullmatch("[0-9]{1,5}", port)))
+        return _only(host.strip("[]"), re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+", host)), _only(
+            number, 0 < number < 2**16
+        )
+
+    return tuple(address(each) for each in raw.split(","))
+
+
+ADDRESSES = Kind(_addresses, "host:port parted by commas, such as 10.0.0.1:26379,10.0.0.2:26379")
 API_URL = Kind(_api_url, "an http or https URL without user, query and fragment")
 BOT_TOKEN = _concealed(_faultless(_token_fault))
 CHANNEL = _faultless(channel_fault)
@@ -174,7 +186,5 @@ LINE = Kind(_line, "one line of at most 100 characters")
 RATE = Kind(_rate, "a number above 0, such as 1, 0.5 or 1/s")
 #: A prefix is also matched by pattern (`KEYS prefix:*`), so it holds none of a pattern's signs.
 REDIS_PREFIX = _matching("[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or any of _ . : -")
-REDIS_URL = _concealed(
-    Kind(_redis_url, "a URL: redis://host:port/db, rediss://host:port/db (TLS) or unix:///path")
-)
+REDIS_URL = _concealed(Kind(_redis_url, "a URL: redis://host:port/db, rediss://host:port/db (TLS) or unix:///path"))
 SIZE = Kind(_size, "a size from 1B to 1GiB, such as 16MB, 512KB or 1MiB")

@@ -1,8 +1,8 @@
 """gunicorn's settings and hooks. ``gunicorn.conf.py`` takes them from here; importing this module reads the environment,
 as a configuration file does.
 
-One worker with threads: the file store belongs to one process, and the work is waiting. Delivery starts in the worker
-once it is booted and stops when it leaves.
+Threads, for the work is waiting; one worker with the file store, which belongs to one process, and WEB_CONCURRENCY of
+them with Redis. Delivery starts in each worker once it is booted and stops when it leaves.
 """
 
 import logging
@@ -41,7 +41,7 @@ settings = _settings()
 bind = f"{settings.bind_host}:{settings.bind_port}"
 wsgi_app = "alert_threader.server:app()"
 proc_name = "alert-threader"
-workers = 1
+workers = settings.web_concurrency
 worker_class = "gthread"
 threads = settings.web_threads
 graceful_timeout = int(settings.graceful_timeout)

@@ -1,12 +1,16 @@
 """The stores that every contract test runs on."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fakeredis
 import pytest
 
 from alert_threader.store import FileStore, Store
+from alert_threader.store.redis import RedisStore, connect
 from alert_threader.threads import Policy
+from tests.servers import RedisServer
 
 POLICY = Policy()
 
@@ -14,15 +18,32 @@ POLICY = Policy()
 Reopen = Callable[[], Store]
 
 
-@pytest.fixture(params=["file"])
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis; every test has a prefix of its own in it."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=["file", "fakeredis", "redis"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
     """Open a store of one kind; called again, close it and open what it kept."""
     opened: list[Store] = []
+    prefix = f"test:{uuid.uuid4().hex}"
+    pretended = fakeredis.FakeServer(version=(7,))
+
+    def new() -> Store:
+        if request.param == "file":
+            return FileStore(tmp_path / "threads.json", POLICY, "C0DEFAULT01", now=0)
+        if request.param == "redis":
+            server: RedisServer = request.getfixturevalue("redis_server")
+            return RedisStore(connect(server.url), prefix, POLICY)
+        return RedisStore(fakeredis.FakeRedis(server=pretended), prefix, POLICY)
 
     def open_again() -> Store:
         for store in opened:
             store.close()
-        opened[:] = [FileStore(tmp_path / "threads.json", POLICY, "C0DEFAULT01", now=0)]
+        opened[:] = [new()]
         return opened[0]
 
     yield open_again

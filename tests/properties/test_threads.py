@@ -9,11 +9,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import fakeredis
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from alert_threader.store import FileStore, Store
+from alert_threader.store import FileStore, RedisStore, Store
 from alert_threader.threads import (
     AlertThread,
     Batch,
@@ -109,7 +110,7 @@ class Threads(RuleBasedStateMachine):
         return FileStore(self.folder / "threads.json", self.policy, CHANNEL, self.now)
 
     def crash(self) -> None:
-        """The process ends; nothing but the store's file is left."""
+        """The process ends; nothing but what the store kept is left."""
         self.store.close()
         self.store = self.open()
 
@@ -241,7 +242,7 @@ class Threads(RuleBasedStateMachine):
             assert {at: n for at, n in self.told.items() if n} == {
                 at: len(d) for at, d in self.transitions.items() if d
             }
-            assert self.store.counts().pending == 0
+            assert self.store.counts(self.now).pending == 0
             for thread in self.store.threads():
                 assert thread.ts is not None
                 assert self.slack.messages[thread.ts].shows == root_digest(thread)
@@ -260,5 +261,22 @@ class Threads(RuleBasedStateMachine):
         raise AssertionError("the service never comes to rest")
 
 
+class ThreadsInRedis(Threads):
+    """The same on Redis."""
+
+    def open(self) -> Store:
+        """Connect as a new process does."""
+        if not hasattr(self, "redis"):
+            self.redis = fakeredis.FakeServer(version=(7,))
+        return RedisStore(fakeredis.FakeRedis(server=self.redis), "threader:ts", self.policy)
+
+    def crash(self) -> None:
+        """The process ends, and after a while its lease."""
+        super().crash()
+        fakeredis.FakeRedis(server=self.redis).delete(f"threader:ts-lease:{CHANNEL}")
+
+
 Threads.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+ThreadsInRedis.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 TestThreads = Threads.TestCase
+TestThreadsInRedis = ThreadsInRedis.TestCase

@@ -87,7 +87,7 @@ def test_flat_file_of_an_older_installation_loads(path: Path) -> None:
     path.write_text('{"k": "1700000000.000100", "unfinished": ""}')
     store = open_store(path)
     assert [(t.key, t.ts, t.channel) for t in store.threads()] == [("k", "1700000000.000100", "C0DEFAULT01")]
-    assert store.counts().pending == 0
+    assert store.counts(NOW).pending == 0
     applied = store.update([CHANGE], NOW)[0]
     assert (applied.reason, applied.thread.ts) == (Reason.FIRED, "1700000000.000100")
     store.close()
@@ -168,7 +168,7 @@ def test_failed_write_changes_nothing(store: FileStore, path: Path, monkeypatch:
         with pytest.raises(StoreError, match="no space left on device"):
             store.ping()
     assert store.read("k") is None
-    assert store.counts().pending == 0
+    assert store.counts(NOW).pending == 0
     store.ping()
     assert store.update([CHANGE], NOW)[0].reason is Reason.OPENED
     assert "k" in json.loads(path.read_text())["threads"]

@@ -17,7 +17,7 @@ def show() -> Response:
     """Answer each thread's ``ts`` by its key; a thread whose root is still to be posted has none yet."""
     service = current_service()
     require_token(service.settings.webhook_token)
-    threads = {thread.key: thread.ts for thread in service.store.threads() if thread.ts is not None}
+    threads = service.store.stamps()
     return jsonify(cached_threads=len(threads), threads=threads, thread_store=service.store.name)
 
 
@@ -28,5 +28,5 @@ def forget() -> Response:
     require_token(service.settings.webhook_token)
     forgotten = service.store.forget(service.clock())
     log.warning("%s threads forgotten on request", forgotten)
-    kept = service.store.counts().threads
+    kept = service.store.counts(service.clock()).threads
     return jsonify(ok=True, forgotten=forgotten, kept=kept, thread_store=service.store.name)

@@ -29,7 +29,7 @@ def health() -> Response:
         service.store.ping()
         answer |= _state(service)
     except StoreError as error:
-        answer |= {"problems": [str(error)]}
+        answer |= {"problems": [str(error)], **_redis_status(service, str(error))}
         response = jsonify(answer)
         response.status_code = 503
         return response
@@ -37,7 +37,7 @@ def health() -> Response:
 
 
 def _state(service: Service) -> dict[str, Any]:
-    counts = service.store.counts()
+    counts = service.store.counts(service.clock())
     waiting = 0.0 if counts.oldest_pending is None else max(service.clock() - counts.oldest_pending, 0)
     caller = service.deliverer.caller
     troubles = caller.troubles()
@@ -48,6 +48,7 @@ def _state(service: Service) -> dict[str, Any]:
     return {
         "status": "degraded" if problems else "healthy",
         "problems": problems,
+        **_redis_status(service, "connected"),
         "cached_threads": counts.threads,
         "pending": counts.pending,
         "oldest_pending_seconds": round(waiting, 1),
@@ -64,6 +65,10 @@ def _state(service: Service) -> dict[str, Any]:
             },
         },
     }
+
+
+def _redis_status(service: Service, status: str) -> dict[str, str]:
+    return {"redis_status": status} if service.settings.thread_store == "redis" else {}
 
 
 def iso(moment: float | None) -> str | None:

@@ -13,7 +13,7 @@ blueprint = Blueprint("stats", __name__)
 def stats() -> Response:
     """Answer the counters, and the store's own section under its name."""
     service = current_service()
-    counts = service.store.counts()
+    counts = service.store.counts(service.clock())
     return jsonify(
         {
             **service.counters.snapshot(),

@@ -3,13 +3,13 @@
 import time
 
 from alert_threader.config import Settings
-from alert_threader.errors import ConfigError
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease, Store
 from alert_threader.store.file import FileStore
 from alert_threader.store.lock import FileLock
+from alert_threader.store.redis import RedisStore, connect
 from alert_threader.threads import Policy
 
-__all__ = ["LEASE_TTL", "Counts", "Due", "FileStore", "Lease", "Store", "check_free", "open_store"]
+__all__ = ["LEASE_TTL", "Counts", "Due", "FileStore", "Lease", "RedisStore", "Store", "check_free", "open_store"]
 
 
 def open_store(settings: Settings, policy: Policy, lock_wait: float = 0) -> Store:
@@ -17,8 +17,10 @@ def open_store(settings: Settings, policy: Policy, lock_wait: float = 0) -> Stor
 
     ``lock_wait`` is how many seconds to wait for another process to let go of a file store. Raises StoreError.
     """
-    if settings.thread_store != "file":
-        raise ConfigError([f"THREAD_STORE: {settings.thread_store!r} is not available in this version: use file"])
+    if settings.thread_store == "redis":
+        sentinels, master = settings.redis_sentinels or (), settings.redis_sentinel_master
+        client = connect(settings.redis_url.reveal(), sentinels, master)
+        return RedisStore(client, settings.redis_key_prefix, policy)
     return FileStore(settings.thread_store_file, policy, settings.slack_channel, time.time(), lock_wait)
 
 

@@ -12,8 +12,9 @@ import msgspec
 from alert_threader.pacing import Budget
 from alert_threader.threads import Action, AlertThread, Applied, Change, Outcome
 
-#: A lease that is not renewed for this long, in seconds, passes to the next who asks. Longer than any one call to Slack.
-LEASE_TTL = 60.0
+#: A lease that is not renewed for this long, in seconds, passes to the next who asks. So long a channel is silent after a
+#: sender was killed; a sender that lives renews it far more often.
+LEASE_TTL = 6.0
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -42,6 +43,8 @@ class Store(Protocol):
     """Keeps thread records, and hands them to one sender a channel."""
 
     name: str
+    #: Whether other processes use it too, so that what they do must be looked for.
+    shared: bool
 
     def update(self, changes: Sequence[Change], now: float) -> list[Applied]:
         """Apply each change to its thread. On return all of them are durable; on an error none needs to be.
@@ -70,7 +73,7 @@ class Store(Protocol):
     def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
         """Start the thread's next action; on return its attempt is durable. None where none is due any more.
 
-        Raises LeaseLostError if the lease has passed on: then nothing is changed.
+        Holds the lease for another LEASE_TTL, as ``settle`` does. Raises LeaseLostError if the lease has passed on: then nothing is changed.
         """
 
     def settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> AlertThread | None:
@@ -91,7 +94,10 @@ class Store(Protocol):
     def threads(self) -> Iterator[AlertThread]:
         """All threads, in no order; those that change meanwhile may come in either state."""
 
-    def counts(self) -> Counts:
+    def stamps(self) -> dict[str, str]:
+        """The ``ts`` of each thread that has one, by key."""
+
+    def counts(self, now: float) -> Counts:
         """How full the store is."""
 
     def ping(self) -> None:

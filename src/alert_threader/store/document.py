@@ -3,8 +3,7 @@
 Also read: the flat ``{key: ts}`` of installations before version 2.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
 
@@ -66,11 +65,6 @@ def dump(lines: Iterable[bytes]) -> bytes:
     """The document of these lines."""
     head = b'{"version": %d, "threads": {\n' % SCHEMA
     return head + b",\n".join(lines) + b"\n}}\n"
-
-
-def as_flat(threads: Iterable[AlertThread]) -> Mapping[str, Any]:
-    """Each thread's ``ts`` by its key, for those that Slack has."""
-    return {thread.key: thread.ts for thread in threads if thread.ts is not None}
 
 
 def _imported(key: str, ts: str, channel: str, now: float) -> AlertThread:

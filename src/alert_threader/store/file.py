@@ -70,6 +70,7 @@ class FileStore:
     """The Store in a file. Making one reads the file and locks it; ``close`` lets it go."""
 
     name = "file"
+    shared = False
 
     def __init__(self, path: Path, policy: Policy, channel: str, now: float, lock_wait: float = 0) -> None:
         """Open the store, or start an empty one.
@@ -126,7 +127,9 @@ class FileStore:
     def renew(self, lease: Lease) -> None:
         """Hold the lease on; see Store."""
         with self._guard:
-            self._check(lease)
+            token, until = self._leases.get(lease.channel, ("", 0.0))
+            if token != lease.token or time.monotonic() >= until:
+                raise LeaseLostError(f"the lease on {lease.channel} has passed to another sender")
             self._leases[lease.channel] = (lease.token, time.monotonic() + LEASE_TTL)
 
     def release(self, lease: Lease) -> None:
@@ -160,7 +163,7 @@ class FileStore:
         """Start a thread's next action; see Store."""
 
         def work(view: _View) -> tuple[AlertThread, Action] | None:
-            self._check(lease)
+            self.renew(lease)
             thread = view.read(key)
             begun = begin(thread, attempt_id, now, self._policy) if thread is not None else None
             if begun is not None and begun[0] is not thread:
@@ -173,7 +176,7 @@ class FileStore:
         """Write an outcome down; see Store."""
 
         def work(view: _View) -> AlertThread | None:
-            self._check(lease)
+            self.renew(lease)
             thread = view.read(key)
             if thread is not None:
                 thread = settle(thread, attempt_id, outcome, now)
@@ -201,7 +204,11 @@ class FileStore:
         """All threads; see Store."""
         return map(document.decode, list(self._records.values()))
 
-    def counts(self) -> Counts:
+    def stamps(self) -> dict[str, str]:
+        """Each thread's ts; see Store."""
+        return {thread.key: thread.ts for thread in self.threads() if thread.ts is not None}
+
+    def counts(self, now: float) -> Counts:  # noqa: ARG002 - what is over is dropped here, not hidden
         """How full the store is; see Store."""
         with self._guard:
             since = [action.rank[-1] for actions in self._actions.values() for action in actions.values()]
@@ -229,11 +236,6 @@ class FileStore:
             self._lock.release()
 
     # -- inside ------------------------------------------------------------------------------------------------
-
-    def _check(self, lease: Lease) -> None:
-        token, until = self._leases.get(lease.channel, ("", 0.0))
-        if token != lease.token or time.monotonic() >= until:
-            raise LeaseLostError(f"the lease on {lease.channel} has passed to another sender")
 
     def _sweep(self, change: Callable[[AlertThread], AlertThread | None]) -> int:
         """Pass every thread through ``change`` in one commit; return how many it dropped."""

@@ -23,7 +23,7 @@ Nothing is told twice: a post is an attempt, stored with an id before the call; 
 up in Slack before anything else is posted for the thread.
 """
 
-from alert_threader.threads.apply import Applied, Reason, apply, expire, forget
+from alert_threader.threads.apply import Applied, Reason, apply, drop_at, expire, forget
 from alert_threader.threads.keys import Change, Identity, ThreadBy, changes, thread_key
 from alert_threader.threads.plan import LISTED, Action, Policy, RepeatPolicy, begin, pending, plan
 from alert_threader.threads.record import (
@@ -78,6 +78,7 @@ __all__ = [
     "apply",
     "begin",
     "changes",
+    "drop_at",
     "expire",
     "forget",
     "pending",

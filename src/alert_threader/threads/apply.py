@@ -94,21 +94,25 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
 
 
 def expire(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
-    """Let time pass for a thread: the thread itself where nothing changes, another where it closes, None to drop it.
+    """Let time pass for a thread: the thread itself where nothing changes, another where it closes, None to drop it."""
+    if thread.closed_at is None and thread.firing and now >= thread.seen_at + policy.stale_after:
+        return msgspec.structs.replace(thread, stale=True, closed_at=now)
+    at = drop_at(thread, policy)
+    return None if at is not None and now >= at else thread
+
+
+def drop_at(thread: AlertThread, policy: Policy) -> float | None:
+    """When a thread can be dropped if nothing more is heard of it (seconds since the epoch); None while it is open.
 
     A thread that still has something to tell is never dropped.
     """
-    if thread.closed_at is None and thread.firing and now >= thread.seen_at + policy.stale_after:
-        return msgspec.structs.replace(thread, stale=True, closed_at=now)
-    if pending(thread, policy):
-        return thread
+    if pending(thread, policy) or (thread.firing and thread.closed_at is None):
+        return None
     if thread.closed_at is not None:
         over_at = thread.closed_at
-    elif not thread.firing:
-        over_at = (thread.resolved_at or thread.seen_at) + policy.reopen_window
     else:
-        return thread
-    return None if now >= max(over_at, thread.seen_at + KEEP_CLOSED) else thread
+        over_at = (thread.resolved_at or thread.seen_at) + policy.reopen_window
+    return max(over_at, thread.seen_at + KEEP_CLOSED)
 
 
 def forget(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:

@@ -1,0 +1,401 @@
+"""Threads in Redis: any number of workers, replicas and machines behave as one.
+
+A record is changed by compare-and-set: read it with its revision, decide in Python, write it back in one script that
+refuses if the revision has changed since, or if the sender's lease on the channel has passed on. That is two round trips,
+however many threads are stored. A script's effect is all or nothing, so a lost answer is told apart by trying again:
+``apply`` and ``settle`` change nothing the second time.
+
+The names, for a prefix ``threader:ts``. ``KEYS threader:ts:*`` matches the first only:
+
+========================  =======  ======================================================================
+threader:ts:KEY           string   the thread's ``ts``, for operators
+threader:ts-record:KEY    hash     ``data``, the record as JSON, and ``rev``, its revision
+threader:ts-due:CHANNEL   hash     the next action of each thread that needs one, as JSON, by key
+threader:ts-channels      set      the channels that have had something due
+threader:ts-index         zset     all keys, by the time at which they are dropped; infinite while open
+threader:ts-seen          zset     the keys of firing threads, by the time they were last heard of
+threader:ts-lease:CHANNEL string   the token of the sender that speaks to the channel, with a time to live
+threader:ts-budget:NAME   string   when a token bucket is full again, in seconds
+========================  =======  ======================================================================
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.pacing import Budget
+from alert_threader.store import scripts
+from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
+from alert_threader.threads import (
+    Action,
+    AlertThread,
+    Applied,
+    Change,
+    Outcome,
+    Policy,
+    apply,
+    begin,
+    drop_at,
+    expire,
+    forget,
+    plan,
+    settle,
+)
+from alert_threader.webhook import Status
+
+T = TypeVar("T")
+
+#: A webhook is answered within 2 s even where Redis does not answer at all, in seconds.
+_CONNECT_TIMEOUT = 0.8
+_TIMEOUT = 1.0
+#: How many times a change is tried against others that change the same thread at the same moment.
+_MAX_CONFLICTS = 100
+_BATCH = 500
+
+_decode_thread = msgspec.json.Decoder(AlertThread).decode
+_decode_action = msgspec.json.Decoder(Action).decode
+
+
+def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "") -> redis.Redis:
+    """A client with short timeouts that never repeats a command by itself; nothing is connected yet.
+
+    With ``sentinels`` (host and port of each) and the ``master``'s name, they say where Redis is; user, password, database
+    and TLS options are still those of the URL. Raises StoreError for a URL that is none.
+    """
+    options: dict[str, Any] = {
+        "socket_connect_timeout": _CONNECT_TIMEOUT,
+        "socket_timeout": _TIMEOUT,
+        # redis-py repeats a command up to ten times otherwise, increments too, and keeps the webhook waiting.
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+    }
+    try:
+        if not sentinels:
+            return redis.Redis.from_url(url, **options)
+        named: dict[str, Any] = redis.connection.parse_url(url)  # type: ignore[no-untyped-call]
+        tls = {name: value for name, value in named.items() if name.startswith("ssl_")}
+        if url.startswith("rediss://"):
+            tls["ssl"] = True
+        login = {name: named[name] for name in ("username", "password", "db") if name in named}
+        watchers: Any = Sentinel(list(sentinels), sentinel_kwargs={**options, **tls}, **options, **login, **tls)  # type: ignore[no-untyped-call]
+        client: redis.Redis = watchers.master_for(master)
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"REDIS_URL cannot be used: {error}") from error
+    return client
+
+
+class RedisStore:
+    """The Store in Redis. Making one connects to nothing; a Redis that is away is a StoreError of each call."""
+
+    name = "redis"
+    shared = True
+
+    def __init__(self, client: redis.Redis, prefix: str, policy: Policy) -> None:
+        """Take the client, what all names begin with (no pattern's signs in it), and the rules' settings."""
+        # redis-py's types do not say that its answers are bytes here.
+        self._redis: Any = client
+        self._prefix = prefix
+        self._policy = policy
+        self._commit_script = client.register_script(scripts.COMMIT)
+        self._renew_script = client.register_script(scripts.RENEW)
+        self._take_script = client.register_script(scripts.TAKE)
+
+    # -- accepting ---------------------------------------------------------------------------------------------
+
+    def update(self, changes: Sequence[Change], now: float) -> list[Applied]:
+        """Apply the changes; see Store."""
+        with _Errors():
+            return [self._change(each.key, _applying(each, now, self._policy)) for each in changes]
+
+    # -- delivering --------------------------------------------------------------------------------------------
+
+    def claim(self, channel: str) -> Lease | None:
+        """Take the channel; see Store."""
+        lease = Lease(channel, uuid.uuid4().hex)
+        with _Errors():
+            taken = self._redis.set(self._name("lease", channel), lease.token, nx=True, px=int(LEASE_TTL * 1000))
+        return lease if taken else None
+
+    def renew(self, lease: Lease) -> None:
+        """Hold the lease on; see Store."""
+        if not self._renew(lease, int(LEASE_TTL * 1000)):
+            raise LeaseLostError(f"the lease on {lease.channel} has passed to another sender")
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; see Store."""
+        self._renew(lease, 0)
+
+    def take(self, name: str, budget: Budget) -> float:
+        """Use a token; see Store."""
+        interval = 1 / budget.rate
+        allowance = max(budget.burst - 1, 0) * interval
+        with _Errors():
+            return float(self._take_script(keys=[self._name("budget", name)], args=[interval, allowance]))
+
+    def waiting(self) -> dict[str, float]:
+        """The channels with work; see Store."""
+        return {
+            channel: min(action.at for action in actions.values())
+            for channel, actions in self._all_actions().items()
+            if actions
+        }
+
+    def due(self, channel: str, now: float) -> list[Due]:
+        """The channel's due actions; see Store."""
+        with _Errors():
+            found = self._redis.hgetall(self._name("due", channel))
+        due = [Due(key.decode(), action) for key, action in _actions(found).items() if action.is_due(now)]
+        return sorted(due, key=lambda item: item.action.rank)
+
+    def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
+        """Start a thread's next action; see Store."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, tuple[AlertThread, Action] | None]:
+            begun = begin(thread, attempt_id, now, self._policy) if thread is not None else None
+            return (begun[0] if begun else thread), begun
+
+        with _Errors():
+            return self._change(key, decide, lease)
+
+    def settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> AlertThread | None:
+        """Write an outcome down; see Store."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, AlertThread | None]:
+            settled = settle(thread, attempt_id, outcome, now) if thread is not None else None
+            return settled, settled
+
+        with _Errors():
+            return self._change(key, decide, lease)
+
+    # -- housekeeping ------------------------------------------------------------------------------------------
+
+    def expire(self, now: float) -> None:
+        """Close stale threads and drop closed ones; see Store. Redis drops those itself, but not from the index."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
+            return (expire(thread, now, self._policy) if thread is not None else None), None
+
+        with _Errors():
+            over = self._redis.zrangebyscore(self._name("index"), "-inf", now)
+            silent = self._redis.zrangebyscore(self._name("seen"), "-inf", now - self._policy.stale_after)
+            for key in (*over, *silent):
+                self._change(key.decode(), decide)
+
+    def forget(self, now: float) -> int:
+        """Forget the threads; see Store."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            kept = forget(thread, now, self._policy) if thread is not None else None
+            return kept, thread is not None and kept is None
+
+        with _Errors():
+            return sum(self._change(thread.key, decide) for thread in self._scan())
+
+    def read(self, key: str) -> AlertThread | None:
+        """One thread; see Store."""
+        with _Errors():
+            return self._fetch(key)[1]
+
+    def threads(self) -> Iterator[AlertThread]:
+        """All threads; see Store."""
+        with _Errors():
+            yield from self._scan()
+
+    def stamps(self) -> dict[str, str]:
+        """Each thread's ts; see Store."""
+        head = f"{self._prefix}:".encode()
+        with _Errors():
+            stamps: dict[str, str] = {}
+            for names in self._batches(f"{self._prefix}:*"):
+                values = self._redis.mget(names)
+                stamps.update(
+                    (name.removeprefix(head).decode(), value.decode())
+                    for name, value in zip(names, values, strict=True)
+                    if value is not None
+                )
+        return stamps
+
+    def counts(self, now: float) -> Counts:
+        """How full the store is; see Store."""
+        since = [action.rank[-1] for actions in self._all_actions().values() for action in actions.values()]
+        with _Errors():
+            threads = int(self._redis.zcount(self._name("index"), now, "+inf"))
+        return Counts(threads, len(since), min(since, default=None))
+
+    def ping(self) -> None:
+        """Check that Redis answers and takes writes; see Store."""
+        with _Errors():
+            self._redis.set(self._name("ping"), 1, px=1000)
+
+    def info(self) -> dict[str, Any]:
+        """Redis' own figures."""
+        with _Errors():
+            info = self._redis.info()
+        names = ("redis_version", "connected_clients", "used_memory_human", "keyspace_hits", "keyspace_misses")
+        return {name: info.get(name) for name in names}
+
+    def warnings(self) -> list[str]:
+        """What of Redis' settings does not fit a store of record."""
+        with _Errors():
+            info = self._redis.info()
+        found = []
+        policy = info.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            found.append(f"Redis may evict threads (maxmemory-policy {policy}): set it to noeviction")
+        if not info.get("aof_enabled") and not self._snapshots():
+            found.append("Redis keeps nothing on disk, a restart loses all threads: set appendonly yes")
+        return found
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._redis.close()
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _name(self, kind: str, rest: str = "") -> str:
+        return f"{self._prefix}-{kind}:{rest}" if rest else f"{self._prefix}-{kind}"
+
+    def _fetch(self, key: str) -> tuple[str, AlertThread | None]:
+        rev, data = self._redis.hmget(self._name("record", key), "rev", "data")
+        return (rev or b"").decode(), _decode_thread(data) if data is not None else None
+
+    def _change(
+        self,
+        key: str,
+        decide: Callable[[AlertThread | None], tuple[AlertThread | None, T]],
+        lease: Lease | None = None,
+    ) -> T:
+        """Write what ``decide`` makes of a thread, as often as others come in between; return its word on it."""
+        for _ in range(_MAX_CONFLICTS):
+            rev, thread = self._fetch(key)
+            changed, result = decide(thread)
+            if changed is thread is not None and lease is None:
+                return result
+            written = self._commit(key, rev, changed or None, thread, lease)
+            if written > 0:
+                return result
+            if written < 0:
+                raise LeaseLostError(f"the lease on {lease.channel if lease else ''} has passed to another sender")
+        raise StoreError(f"too many changes of {key} at the same moment: send it again")
+
+    def _commit(
+        self, key: str, rev: str, thread: AlertThread | None, before: AlertThread | None, lease: Lease | None
+    ) -> int:
+        known = thread or before
+        channel = known.channel if known is not None else ""
+        action = plan(thread, self._policy) if thread is not None else None
+        at = drop_at(thread, self._policy) if thread is not None else None
+        fires = thread is not None and thread.status is Status.FIRING and thread.closed_at is None
+        return int(
+            self._commit_script(
+                keys=[
+                    self._name("record", key),
+                    f"{self._prefix}:{key}",
+                    self._name("due", channel),
+                    self._name("channels"),
+                    self._name("index"),
+                    self._name("seen"),
+                    self._name("lease", lease.channel if lease else channel),
+                ],
+                args=[
+                    rev,
+                    uuid.uuid4().hex,
+                    msgspec.json.encode(thread) if thread is not None else "",
+                    (thread.ts or "") if thread is not None else "",
+                    msgspec.json.encode(action) if action is not None else "",
+                    key,
+                    int(at * 1000) if at is not None else "",
+                    thread.seen_at if thread is not None and fires else "",
+                    channel,
+                    lease.token if lease else "",
+                    int(LEASE_TTL * 1000),
+                ],
+            )
+        )
+
+    def _renew(self, lease: Lease, ttl: int) -> bool:
+        with _Errors():
+            return bool(self._renew_script(keys=[self._name("lease", lease.channel)], args=[lease.token, ttl]))
+
+    def _all_actions(self) -> dict[str, dict[bytes, Action]]:
+        with _Errors():
+            channels = sorted(name.decode() for name in self._redis.smembers(self._name("channels")))
+            pipeline = self._redis.pipeline(transaction=False)
+            for channel in channels:
+                pipeline.hgetall(self._name("due", channel))
+            return {c: _actions(found) for c, found in zip(channels, pipeline.execute(), strict=True)}
+
+    def _scan(self) -> Iterator[AlertThread]:
+        for names in self._batches(f"{self._prefix}-record:*"):
+            pipeline = self._redis.pipeline(transaction=False)
+            for name in names:
+                pipeline.hget(name, "data")
+            yield from (_decode_thread(data) for data in pipeline.execute() if data is not None)
+
+    def _batches(self, pattern: str) -> Iterator[list[bytes]]:
+        """Names by SCAN, which blocks nobody, each of them once."""
+        seen: set[bytes] = set()
+        batch: list[bytes] = []
+        for name in self._redis.scan_iter(match=pattern, count=_BATCH):
+            if name not in seen:
+                seen.add(name)
+                batch.append(name)
+            if len(batch) >= _BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _snapshots(self) -> bool:
+        """Whether Redis saves snapshots; managed ones do not let themselves be asked, and do."""
+        try:
+            return bool(self._redis.config_get("save").get("save", "yes"))
+        except RedisError:
+            return True
+
+
+class _Errors:
+    """Turns what redis-py raises into a StoreError that says what to do."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Translate."""
+        if isinstance(error, RedisError | OSError):
+            raise StoreError(_advice(error)) from error
+
+
+def _advice(error: BaseException) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
+        return f"Redis refuses the login: correct user and password in REDIS_URL ({text})"
+    if isinstance(error, redis.exceptions.TimeoutError):
+        return f"Redis does not answer: check that it runs and is not overloaded ({text})"
+    if isinstance(error, redis.exceptions.ConnectionError | OSError):
+        return f"Redis cannot be reached: check that it runs, REDIS_URL and the network ({text})"
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return f"Redis is full: give it more memory ({text})"
+    return f"Redis refuses: {text}"
+
+
+def _applying(
+    change: Change, now: float, policy: Policy
+) -> Callable[[AlertThread | None], tuple[AlertThread, Applied]]:
+    def decide(thread: AlertThread | None) -> tuple[AlertThread, Applied]:
+        applied = apply(thread, change, now, policy)
+        return applied.thread, applied
+
+    return decide
+
+
+def _actions(found: dict[bytes, bytes]) -> dict[bytes, Action]:
+    return {key: _decode_action(action) for key, action in found.items()}
