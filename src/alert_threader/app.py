@@ -55,7 +55,7 @@ def make_service(settings: Settings) -> Service:
     def deliverer(store: Store) -> Deliverer:
         slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
         caller = Caller(slack, policy, settings.environment, counters, time.time)
-        return Deliverer(store, caller, policy, rate=settings.slack_rate, burst=settings.slack_burst)
+        return Deliverer(store, caller, rate=settings.slack_rate, burst=settings.slack_burst)
 
     return Service(
         settings=settings,

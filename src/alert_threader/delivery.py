@@ -16,7 +16,7 @@ from alert_threader.calls import METHODS, Caller
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Budget
 from alert_threader.store.base import Due, Lease, Store
-from alert_threader.threads import Outcome, Policy, Step, plan
+from alert_threader.threads import Outcome, Step, plan
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,6 @@ class Deliverer:
         self,
         store: Store,
         caller: Caller,
-        policy: Policy,
         *,
         rate: float = 1.0,
         burst: float = 3.0,
@@ -63,7 +62,6 @@ class Deliverer:
         self._store = store
         #: Knows what is wrong with Slack.
         self.caller = caller
-        self._policy = policy
         self._post_budget = Budget(rate, burst)
         self._edit_budget = Budget(TIER_3_RATE * rate, TIER_3_BURST * rate)
         self._clock = clock
@@ -84,7 +82,7 @@ class Deliverer:
         self._watcher.start()
 
     def stop(self, timeout: float) -> bool:
-        """Take up no more work and let the calls in flight end; wait up to so many seconds. Whether all ended in time."""
+        """Take up no more work, and wait up to so many seconds for the calls in flight. Whether all ended."""
         until = time.monotonic() + timeout
         self._stopping.set()
         self.wake()
@@ -106,7 +104,10 @@ class Deliverer:
         self._wake.set()
 
     def wait_told(self, keys: Collection[str], timeout: float) -> None:
-        """Wait up to so many seconds until all that can be told of these threads is. Not at all when others wait already."""
+        """Wait up to so many seconds until all that can be told of these threads is.
+
+        Not at all when others wait already: in a storm every answer would come late.
+        """
         if timeout <= 0 or not self._waiters.acquire(blocking=False):
             return
         try:
@@ -125,7 +126,7 @@ class Deliverer:
         thread = self._store.read(key)
         if thread is None:
             return True
-        action = plan(thread, self._policy)
+        action = plan(thread)
         return action is None or (action.step is Step.UPDATE_ROOT and not thread.failures and action.at > self._clock())
 
     # -- watching -----------------------------------------------------------------------------------------------

@@ -16,9 +16,7 @@ _HANDLER = "alert_threader"
 _COMMON = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def configure(
-    level: str, fmt: Literal["text", "json"], stream: TextIO, secrets: Iterable[Secret] = ()
-) -> None:
+def configure(level: str, fmt: Literal["text", "json"], stream: TextIO, secrets: Iterable[Secret] = ()) -> None:
     """Write this process's log lines to `stream`, our own from `level` on. Calling it again replaces that.
 
     Libraries log from INFO on at most: their debug lines hold whole requests.

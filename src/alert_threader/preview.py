@@ -47,7 +47,7 @@ def _tell(
 ) -> tuple[AlertThread, list[dict[str, Any]]]:
     """Do all that a thread needs, with a Slack that takes everything at once, and note each message."""
     told: list[dict[str, Any]] = []
-    while (action := plan(thread, policy)) is not None:
+    while (action := plan(thread)) is not None:
         now = max(now, action.at)
         if (begun := begin(thread, f"preview-{action.step}", now, policy)) is None:
             break  # never: nothing is planned further ahead than the debounce

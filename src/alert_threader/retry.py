@@ -23,8 +23,8 @@ _FIRST_WAIT = 1.0
 #: Where a person has to act first.
 _FIRST_SLOW_WAIT = 5.0
 _LONGEST_WAIT = 60.0
-#: Every failed call of a channel makes its pause longer, and many threads may fail in one outage. Slack is asked again at
-#: least this often, in seconds, so that the truth comes soon after the outage ends.
+#: Every failed call of a channel makes its pause longer, and many threads may fail in one outage. Slack is asked again
+#: at least this often, in seconds, so that the truth comes soon after the outage ends.
 _LONGEST_PAUSE = 15.0
 
 #: A code that we do not know is taken for the message's fault after so many failures in a row.

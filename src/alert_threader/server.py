@@ -1,5 +1,6 @@
-"""gunicorn's settings and hooks. ``gunicorn.conf.py`` takes them from here; importing this module reads the environment,
-as a configuration file does.
+"""gunicorn's settings and hooks, for ``gunicorn.conf.py`` to take from here.
+
+Importing this module reads the environment, as a configuration file does.
 
 Threads, for the work is waiting; one worker with the file store, which belongs to one process, and WEB_CONCURRENCY of
 them with Redis. Delivery starts in each worker once it is booted and stops when it leaves.
@@ -21,8 +22,8 @@ from alert_threader.store import check_free
 
 log = logging.getLogger(__name__)
 
-#: gunicorn's own exit status for a worker that cannot start (gunicorn/arbiter.py, WORKER_BOOT_ERROR): the master ends too,
-#: instead of starting one worker after the other.
+#: gunicorn's own exit status for a worker that cannot start (gunicorn/arbiter.py, WORKER_BOOT_ERROR): the master ends
+#: too, instead of starting one worker after the other.
 _BOOT_ERROR = 3
 #: How long a start waits for a process that is just leaving the file store, in seconds.
 _LOCK_WAIT = 5.0
@@ -71,22 +72,22 @@ def app() -> Any:
     return create_app(settings, open_now=False)
 
 
-def on_starting(server: Any) -> None:
+def on_starting(_server: Any) -> None:
     """Fail at once, with one line, where a second process would fight over the store."""
     try:
         check_free(settings, _LOCK_WAIT)
     except AlertThreaderError as error:
-        log.error("cannot start: %s", error)
+        log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(1)
 
 
-def on_reload(server: Any) -> None:
+def on_reload(_server: Any) -> None:
     """Read the settings again (HUP): a rotated token, say. Wrong ones do not stop a service that runs."""
     global settings  # noqa: PLW0603 - gunicorn's hooks share nothing else
     try:
         settings = Settings.from_environ(os.environ)
     except ConfigError as error:
-        log.error("going on with the former settings: %s", "; ".join(error.faults))
+        log.error("going on with the former settings: %s", "; ".join(error.faults))  # noqa: TRY400 - one line
 
 
 def post_worker_init(worker: Any) -> None:
@@ -95,13 +96,13 @@ def post_worker_init(worker: Any) -> None:
     try:
         service.open(lock_wait=settings.graceful_timeout + _LOCK_WAIT)
     except AlertThreaderError as error:
-        log.error("cannot start: %s", error)
+        log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(_BOOT_ERROR)
     service.start()
     log.info("ready", extra={"store": settings.thread_store, "channel": settings.slack_channel})
 
 
-def worker_exit(server: Any, worker: Any) -> None:
+def worker_exit(_server: Any, worker: Any) -> None:
     """Let the call in flight end and leave the store. What is still to be told is stored."""
     if getattr(worker, "wsgi", None) is None:
         return

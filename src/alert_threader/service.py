@@ -17,7 +17,7 @@ _EXTENSION = "alert_threader"
 
 @dataclass
 class Service:
-    """One service: its settings, and the parts that ``open`` wires and ``close`` lets go. ``clock`` is the time of day."""
+    """One service: its settings, and the parts that ``open`` makes and ``close`` lets go."""
 
     settings: Settings
     identity: Identity
@@ -45,7 +45,7 @@ class Service:
         return self._deliverer
 
     def open(self, lock_wait: float = 0) -> None:
-        """Open the store, waiting up to so many seconds for a process that is about to leave it. Raises StoreError."""
+        """Open the store, waiting up to so many seconds for a process that is leaving it. Raises StoreError."""
         self._store = self.open_store(lock_wait)
         self._deliverer = self.make_deliverer(self._store)
 
@@ -54,7 +54,7 @@ class Service:
         self.deliverer.start()
 
     def close(self, timeout: float) -> bool:
-        """End delivery, letting calls in flight end for up to so many seconds, and close the store. Whether they did."""
+        """End delivery, waiting up to so many seconds for calls in flight, and close the store. Whether all ended."""
         ended = self._deliverer.stop(timeout) if self._deliverer is not None else True
         if self._store is not None:
             self._store.close()

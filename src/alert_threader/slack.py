@@ -1,4 +1,4 @@
-"""Slack's Web API, as far as it is needed. The only module that knows ``WebClient``; its errors become SlackError here."""
+"""Slack's Web API, as far as it is needed. Only here is ``WebClient`` known; its errors become SlackError."""
 
 import http.client
 import logging
@@ -44,8 +44,8 @@ class Kind(StrEnum):
 class SlackError(AlertThreaderError):
     """A call that Slack did not answer with ok.
 
-    ``doubtful`` says that Slack may have done it all the same, ``timed_out`` that it may still be at it. ``retry_after``
-    is in seconds. The text is for a person and names the remedy; it never holds the token.
+    ``doubtful`` says that Slack may have done it all the same, ``timed_out`` that it may still be at it.
+    ``retry_after`` is in seconds. The text is for a person and names the remedy; it never holds the token.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ _AUTH = {
     "team_access_not_granted": "the app is not granted access to this workspace: ask a workspace admin",
 }
 _DESTINATION = {
-    "channel_not_found": "there is no such channel, or it is private and the bot is not in it: check its ID, invite the bot",
+    "channel_not_found": "no such channel, or a private one without the bot: check its ID, invite the bot",
     "is_archived": "the channel is archived: unarchive it, or send to another",
     "is_inactive": "the channel is archived: unarchive it, or send to another",
     "not_in_channel": "the bot is not in the channel: invite it with /invite",

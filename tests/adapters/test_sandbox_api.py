@@ -141,9 +141,7 @@ def test_an_update_keeps_the_ts_and_marks_the_message(slack: SandboxServer, clie
 
 def test_an_update_keeps_what_it_does_not_name(slack: SandboxServer, client: WebClient) -> None:
     """Blocks, attachments and metadata stay unless they are sent; an empty list removes them."""
-    ts = client.chat_postMessage(
-        channel=CHANNEL, text="x", blocks=HEADER, attachments=BAR, metadata=METADATA
-    )["ts"]
+    ts = client.chat_postMessage(channel=CHANNEL, text="x", blocks=HEADER, attachments=BAR, metadata=METADATA)["ts"]
     client.chat_update(channel=CHANNEL, ts=ts, text="y")
     message = slack.workspace.find(CHANNEL, ts)
     assert message.blocks

@@ -32,7 +32,7 @@ def client(slack: SandboxServer) -> WebClient:
     return WebClient("xoxb-sandbox-secret", base_url=slack.api_url, retry_handlers=[])
 
 
-def ask(slack: SandboxServer, path: str, body: object = None, method: str | None = None) -> Any:  # noqa: ANN401
+def ask(slack: SandboxServer, path: str, body: object = None, method: str | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{slack.url}sandbox/{path}", data, headers, method=method)
@@ -211,8 +211,7 @@ def test_a_port_in_use_is_an_error(slack: SandboxServer) -> None:
 def test_the_command_serves_until_it_is_interrupted() -> None:
     """`serve` says where it listens and ends quietly on Ctrl-C."""
     program = (
-        "from alert_threader.sandbox import serve;"
-        "serve('127.0.0.1', 0, lambda server: print(server.url, flush=True))"
+        "from alert_threader.sandbox import serve;serve('127.0.0.1', 0, lambda server: print(server.url, flush=True))"
     )
     command = [sys.executable, "-W", "error", "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from alert_threader.sandbox import SandboxServer
 from alert_threader.slack import Kind, Sent, Slack, SlackError
 
 CHANNEL = "C0ALERTS1"
-TOKEN = "xoxb-sandbox-secret-1"  # noqa: S105 - the sandbox's
+TOKEN = "xoxb-sandbox-secret-1"
 TIMEOUT = 0.5
 
 
@@ -90,7 +91,7 @@ class TestFind:
         assert slack.find(CHANNEL, "mine", float(root.ts), root.ts) is None
 
     def test_a_clock_that_is_an_hour_off_finds_it_all_the_same(self, slack: Slack) -> None:
-        """This machine's time is not Slack's."""
+        """The time of this machine is not Slack's."""
         root = slack.post(CHANNEL, message("mine"))
         assert slack.find(CHANNEL, "mine", float(root.ts) + 3600, None) is not None
         assert slack.find(CHANNEL, "mine", float(root.ts) - 3600, None) is not None
@@ -123,7 +124,7 @@ class TestFind:
     ids=lambda value: value.get("error", value["kind"]) if isinstance(value, dict) else "",
 )
 def test_each_failure_has_its_kind(
-    slack: Slack, sandbox: SandboxServer, fault: dict[str, object], kind: Kind, code: str, doubtful: bool
+    slack: Slack, sandbox: SandboxServer, fault: dict[str, Any], kind: Kind, code: str, doubtful: bool
 ) -> None:
     """What to do next hangs on it; a message that Slack may have taken is called doubtful."""
     sandbox.workspace.faults.add(**fault)

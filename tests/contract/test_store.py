@@ -117,7 +117,7 @@ class TestLeases:
         assert sum(lease is not None for lease in leases) == 1
 
     def test_lost_lease_changes_nothing(self, store: Store) -> None:
-        """A sender that was taken for dead can neither begin, settle nor renew, and does not free its successor's lease."""
+        """A sender that was taken for dead can neither begin, settle nor renew, nor free its successor's lease."""
         store.update([change("a", "1")], NOW)
         old = claim(store)
         store.begin(old, "a", "old", NOW)

@@ -219,7 +219,7 @@ class Threads(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_told_twice_or_out_of_order(self) -> None:
-        """What Slack shows of each alert is the beginning of what it did, each message going on where the last ended."""
+        """What Slack shows of each alert is the beginning of what it did, each message going on from the last."""
         told: dict[tuple[str, str], int] = defaultdict(int)
         for message in self.slack.messages.values():
             for name, event in message.told.events.items():

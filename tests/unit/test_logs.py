@@ -69,7 +69,7 @@ def test_nothing_secret_is_written(fmt: Literal["text", "json"]) -> None:
     """A secret is taken out of message, arguments, extra fields and exceptions, their causes included."""
     stream = configured(fmt)
     value = SECRET.reveal()
-    log.error(f"message {value}")  # noqa: G004  # what a careless caller writes
+    log.error(f"message {value}")  # noqa: G004  # what a careless caller writes  # what a careless caller writes
     log.error("args %s %s", value, "xoxb-123-unknown")
     log.error("extra", extra={"url": "https://user:hunter2@host/", "nested": [value[:2], "xapp-1-abc"]})
     try:
@@ -91,7 +91,7 @@ def test_arguments_that_do_not_fit(fmt: Literal["text", "json"], capsys: pytest.
     stream = configured(fmt)
     root = logging.getLogger()
     root.handlers[:] = root.handlers[-1:]  # pytest's own handlers would raise
-    log.info("%s %s", "xoxb-123-abc")  # noqa: PLE1206  # the very mistake under test
+    log.info("%s %s", "xoxb-123-abc")  # noqa: PLE1206  # the very mistake under test  # the very mistake under test
     assert "[redacted]" in stream.getvalue()
     assert capsys.readouterr().err == ""
 

@@ -83,7 +83,7 @@ class Story:
     def next(self) -> Action | None:
         """What the thread needs, due or not."""
         assert self.thread is not None
-        return plan(self.thread, self.policy)
+        return plan(self.thread)
 
     def step(self) -> Step | None:
         """The kind of action that is due now."""
@@ -522,12 +522,12 @@ class TestForget:
 
     def test_told_thread_is_dropped(self, told: Story) -> None:
         """The next alert opens a new thread."""
-        assert forget(thread_of(told), NOW, POLICY) is None
+        assert forget(thread_of(told), NOW) is None
 
     def test_what_is_untold_is_still_told(self, told: Story) -> None:
         """Then the thread goes."""
         told.hears(alert("a", "resolved"))
-        told.thread = forget(thread_of(told), NOW, POLICY)
+        told.thread = forget(thread_of(told), NOW)
         assert told.tells_all() == [Step.POST_REPLY, Step.UPDATE_ROOT]
         assert told.hears(alert("a")).reason is Reason.OPENED
 

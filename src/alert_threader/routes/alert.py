@@ -55,7 +55,7 @@ def _body(limit: int) -> bytes:
     except HTTPException:
         raise
     except Exception as error:
-        # The server's own errors for a body that breaks off or is wrongly chunked: the sender's fault, whatever they are.
+        # The server's own errors for a body that breaks off or is wrongly chunked: the sender's fault, all of them.
         raise PayloadError(f"the body cannot be read: {type(error).__name__}") from error
     if request.content_length is None and len(body) >= limit:
         # werkzeug cuts a body of unknown length at the limit without a word.

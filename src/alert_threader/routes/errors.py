@@ -45,10 +45,10 @@ def failure(status: int, text: str) -> Response:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     text = _TEXTS.get(status, error.description or error.name)
-    if status == 405:  # noqa: PLR2004
+    if status == 405:
         allowed = ", ".join(sorted(set(getattr(error, "valid_methods", None) or ()) - {"HEAD", "OPTIONS"}))
         text = f"{request.method} is not allowed here: use {allowed}"
-    if status == 413:  # noqa: PLR2004
+    if status == 413:
         text = f"the body is larger than {request.max_content_length} bytes: lower max_alerts, or raise MAX_BODY"
     response = failure(status, text)
     for name, value in error.get_headers():

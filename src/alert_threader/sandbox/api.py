@@ -79,9 +79,7 @@ def _authorize(workspace: Workspace, method: Method, token: str) -> None:
     if not settings.token_valid or not token.startswith(TOKEN_PREFIX):
         raise RefusedError("invalid_auth")
     if method.scopes and not set(method.scopes) & set(settings.scopes):
-        raise RefusedError(
-            "missing_scope", needed=",".join(method.scopes), provided=",".join(settings.scopes)
-        )
+        raise RefusedError("missing_scope", needed=",".join(method.scopes), provided=",".join(settings.scopes))
 
 
 def _refusal(error: RefusedError) -> JsonObject:

@@ -32,9 +32,7 @@ MAX_ACTION_ID = 255
 MAX_IMAGE_URL = 3000
 MAX_ALT_TEXT = 2000
 
-_NOT_LOOKED_INTO = frozenset(
-    {"call", "context_actions", "file", "input", "markdown", "rich_text", "table", "video"}
-)
+_NOT_LOOKED_INTO = frozenset({"call", "context_actions", "file", "input", "markdown", "rich_text", "table", "video"})
 _PLAIN = frozenset({"plain_text"})
 _ANY_TEXT = frozenset({"plain_text", "mrkdwn"})
 
@@ -118,9 +116,7 @@ def _header_faults(block: dict[str, Any], path: str) -> Faults:
 
 
 def _section_faults(block: dict[str, Any], path: str) -> Faults:
-    yield from _unknown_keys(
-        block, frozenset({"type", "block_id", "text", "fields", "accessory", "expand"}), path
-    )
+    yield from _unknown_keys(block, frozenset({"type", "block_id", "text", "fields", "accessory", "expand"}), path)
     if block.get("text") is None and block.get("fields") is None:
         yield _fault("must define either `text` or `fields`", path)
     if block.get("text") is not None:

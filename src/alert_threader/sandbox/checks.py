@@ -87,7 +87,7 @@ def _attachment_faults(attachment: JsonObject, path: str) -> Iterator[str]:
     yield from block_faults(attachment["blocks"], f"{path}/blocks")
 
 
-def _texts(node: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+def _texts(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         if isinstance(node.get("text"), str):
             yield node["text"]

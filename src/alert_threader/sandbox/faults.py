@@ -61,7 +61,7 @@ class Faults:
     def __init__(self, clock: Callable[[], float], seed: int = 0) -> None:
         """Take the clock, in seconds, and the seed that makes probabilities repeatable."""
         self._clock = clock
-        self._random = random.Random(seed)  # noqa: S311 - chance for tests, not for secrets
+        self._random = random.Random(seed)
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
 
@@ -84,9 +84,7 @@ class Faults:
         Raises ValueError for a kind that does not exist.
         """
         until = None if lasting is None else self._clock() + lasting
-        rule = Rule(
-            Kind(kind), method, channel, count, probability, status, error, retry_after, seconds, until
-        )
+        rule = Rule(Kind(kind), method, channel, count, probability, status, error, retry_after, seconds, until)
         with self._lock:
             self._rules.append(rule)
         return rule

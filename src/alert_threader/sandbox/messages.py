@@ -121,7 +121,7 @@ class Channel:
             self.messages[parent.ts] = replace(parent, version=version)
         return message
 
-    def change(self, ts: str, version: int, **changes: Any) -> Message:  # noqa: ANN401 - fields of Message
+    def change(self, ts: str, version: int, **changes: Any) -> Message:
         """Change fields of a message. Raises `RefusedError` (message_not_found) if it is not there."""
         message = self.find(ts)
         if message is None:

@@ -133,8 +133,7 @@ def _replies(request: Request) -> Answer:
     with_metadata = arguments.flag("include_all_metadata")
     body = _page(arguments, [parent, *within], DEFAULT_REPLIES_LIMIT)
     body["messages"] = [
-        views.slack_message(m, replies if m is parent else (), with_metadata=with_metadata)
-        for m in body["messages"]
+        views.slack_message(m, replies if m is parent else (), with_metadata=with_metadata) for m in body["messages"]
     ]
     return Answer(body)
 

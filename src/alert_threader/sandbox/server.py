@@ -37,7 +37,7 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.0"
     timeout = _IDLE
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ANN401 - the base's signature
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base's signature
         """Write nothing: the calls are in the workspace's log."""
 
 
@@ -53,7 +53,7 @@ class _Server(ThreadedWSGIServer):
         with socket.create_server((host, port), backlog=_BACKLOG) as listening:
             super().__init__(host, port, app, _Handler, fd=listening.fileno())
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base's
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
         with self._open_lock:
             self._open[request] = threading.current_thread()
         try:
@@ -62,7 +62,7 @@ class _Server(ThreadedWSGIServer):
             with self._open_lock:
                 self._open.pop(request, None)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base's
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Write nothing: a client that goes away is part of the game."""
 
     def close_connections(self) -> None:
@@ -92,7 +92,7 @@ class SandboxServer:
         host: str = "127.0.0.1",
         *,
         clock: Callable[[], float] = time.time,
-        **settings: Any,  # noqa: ANN401 - fields of Settings
+        **settings: Any,
     ) -> None:
         """Take where to listen (port 0: any free one), the clock in seconds, and fields of `Settings`."""
         self.workspace = Workspace(Settings(**settings), clock)

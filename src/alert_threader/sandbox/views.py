@@ -12,9 +12,7 @@ USER_ID = "U0SANDBOX"
 BOT_NAME = "Alert Threader"
 
 
-def slack_message(
-    message: Message, replies: Sequence[Message] = (), *, with_metadata: bool = False
-) -> JsonObject:
+def slack_message(message: Message, replies: Sequence[Message] = (), *, with_metadata: bool = False) -> JsonObject:
     """Return a message as conversations.history shows it; `replies` are those of its thread, oldest first.
 
     https://docs.slack.dev/reference/methods/conversations.history#examples and
@@ -49,8 +47,7 @@ def slack_message(
 def state(snapshot: Snapshot) -> JsonObject:
     """Return everything: channels, their messages oldest first (the deleted ones marked), replies inside."""
     channels: dict[str, JsonObject] = {
-        name: {"id": name, "standing": standing.value, "messages": []}
-        for name, standing in snapshot.channels.items()
+        name: {"id": name, "standing": standing.value, "messages": []} for name, standing in snapshot.channels.items()
     }
     shown = {(m.channel, m.ts): state_message(m) for m in snapshot.messages}
     for message in snapshot.messages:

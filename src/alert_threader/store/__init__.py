@@ -25,6 +25,6 @@ def open_store(settings: Settings, policy: Policy, lock_wait: float = 0) -> Stor
 
 
 def check_free(settings: Settings, wait: float) -> None:
-    """Raise StoreError if another process still owns the store after so many seconds, or if it cannot be used at all."""
+    """Raise StoreError if another process still owns the store after so many seconds, or it cannot be used."""
     if settings.thread_store == "file":
         FileLock(settings.thread_store_file, wait).release()

@@ -1,7 +1,8 @@
-"""What a store of thread records promises. The verbs are the domain's and atomic; the contract tests run on every store.
+"""What a store of thread records promises. The verbs are the domain's, and atomic.
 
-Every method raises StoreError when the store cannot be reached or written. An error never stands for "no such thread":
-that would open a second one. Times (``now``) are seconds since the epoch.
+The contract tests (tests/contract) run on every store. Every method raises StoreError when the store cannot be reached
+or written. An error never stands for "no such thread": that would open a second one. Times (``now``) are seconds since
+the epoch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,8 @@ import msgspec
 from alert_threader.pacing import Budget
 from alert_threader.threads import Action, AlertThread, Applied, Change, Outcome
 
-#: A lease that is not renewed for this long, in seconds, passes to the next who asks. So long a channel is silent after a
-#: sender was killed; a sender that lives renews it far more often.
+#: A lease that is not renewed for this long, in seconds, passes to the next who asks. So long a channel is silent after
+#: a sender was killed; a sender that lives renews it far more often.
 LEASE_TTL = 6.0
 
 
@@ -73,7 +74,8 @@ class Store(Protocol):
     def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
         """Start the thread's next action; on return its attempt is durable. None where none is due any more.
 
-        Holds the lease for another LEASE_TTL, as ``settle`` does. Raises LeaseLostError if the lease has passed on: then nothing is changed.
+        Holds the lease for another LEASE_TTL, as ``settle`` does. Raises LeaseLostError if the lease has passed on:
+        then nothing is changed.
         """
 
     def settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> AlertThread | None:

@@ -25,9 +25,9 @@ class Loaded(msgspec.Struct, frozen=True):
 def load(text: bytes, channel: str, now: float) -> Loaded:
     """Read a document.
 
-    ``channel`` is the one that the threads of a flat file belong to, ``now`` (seconds since the epoch) the time they are
-    taken to be last heard of. Raises StoreDamagedError if it is no document at all, and StoreError if a newer version of
-    this program wrote it.
+    ``channel`` is the one that the threads of a flat file belong to, ``now`` (seconds since the epoch) the time they
+    are taken to be last heard of. Raises StoreDamagedError if it is no document at all, and StoreError if a newer
+    version of this program wrote it.
     """
     try:
         fields = _document.decode(text)

@@ -76,7 +76,8 @@ class FileStore:
         """Open the store, or start an empty one.
 
         ``channel`` is the default one, for files of old installations, ``now`` the time; ``lock_wait`` is how many
-        seconds to wait for another process to let go of the file. Raises StoreLockedError, or StoreError if the file cannot be used.
+        seconds to wait for another process to let go of the file. Raises StoreLockedError, or StoreError if the file
+        cannot be used.
         """
         self._path = path
         self._policy = policy
@@ -193,7 +194,7 @@ class FileStore:
 
     def forget(self, now: float) -> int:
         """Forget the threads; see Store."""
-        return self._sweep(lambda thread: forget(thread, now, self._policy))
+        return self._sweep(lambda thread: forget(thread, now))
 
     def read(self, key: str) -> AlertThread | None:
         """One thread; see Store."""
@@ -219,7 +220,7 @@ class FileStore:
         if not self._path.parent.is_dir():
             raise StoreError(f"{self._path.parent} is gone: create it again and restart")
         if self._last_error is not None:
-            self._commit(lambda view: None, always=True)
+            self._commit(lambda _view: None, always=True)
 
     def info(self) -> dict[str, Any]:
         """Where the file is, its size in bytes and the commits since the start."""
@@ -307,7 +308,7 @@ class FileStore:
             for key, thread in planned.items():
                 for actions in self._actions.values():
                     actions.pop(key, None)
-                action = plan(thread, self._policy) if thread is not None else None
+                action = plan(thread) if thread is not None else None
                 if thread is not None and action is not None:
                     self._actions.setdefault(thread.channel, {})[key] = action
 
@@ -347,7 +348,7 @@ class FileStore:
 def _write_synced(path: Path, content: bytes) -> None:
     # Labels can be confidential: nobody else reads the file.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:
+    with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(descriptor)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from alert_threader.errors import StoreError, StoreLockedError
 
-from alert_threader.errors import StoreLockedError
-
 log = logging.getLogger(__name__)
 
 #: How often a process that waits for another to let go looks again, in seconds.
@@ -23,8 +21,10 @@ class FileLock:
     """
 
     def __init__(self, guarded: Path, wait: float) -> None:
-        """Take the lock for a file, waiting up to ``wait`` seconds. Raises StoreLockedError, and StoreError where there can
-        be no such file."""
+        """Take the lock for a file, waiting up to ``wait`` seconds.
+
+        Raises StoreLockedError, and StoreError where there can be no such file.
+        """
         try:
             guarded.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(guarded.with_name(guarded.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,9 +1,9 @@
 """Threads in Redis: any number of workers, replicas and machines behave as one.
 
 A record is changed by compare-and-set: read it with its revision, decide in Python, write it back in one script that
-refuses if the revision has changed since, or if the sender's lease on the channel has passed on. That is two round trips,
-however many threads are stored. A script's effect is all or nothing, so a lost answer is told apart by trying again:
-``apply`` and ``settle`` change nothing the second time.
+refuses if the revision has changed since, or if the sender's lease on the channel has passed on. That is two round
+trips, however many threads are stored. A script has all of its effect or none, and when its answer is lost the change
+may be made again: ``apply`` and ``settle`` change nothing the second time.
 
 The names, for a prefix ``threader:ts``. ``KEYS threader:ts:*`` matches the first only:
 
@@ -49,7 +49,6 @@ from alert_threader.threads import (
     plan,
     settle,
 )
-from alert_threader.webhook import Status
 
 T = TypeVar("T")
 
@@ -67,8 +66,8 @@ _decode_action = msgspec.json.Decoder(Action).decode
 def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "") -> redis.Redis:
     """A client with short timeouts that never repeats a command by itself; nothing is connected yet.
 
-    With ``sentinels`` (host and port of each) and the ``master``'s name, they say where Redis is; user, password, database
-    and TLS options are still those of the URL. Raises StoreError for a URL that is none.
+    With ``sentinels`` (host and port of each) and the ``master``'s name, they say where Redis is; user, password,
+    database and TLS options are still those of the URL. Raises StoreError for a URL that is none.
     """
     options: dict[str, Any] = {
         "socket_connect_timeout": _CONNECT_TIMEOUT,
@@ -193,7 +192,7 @@ class RedisStore:
         """Forget the threads; see Store."""
 
         def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
-            kept = forget(thread, now, self._policy) if thread is not None else None
+            kept = forget(thread, now) if thread is not None else None
             return kept, thread is not None and kept is None
 
         with _Errors():
@@ -291,9 +290,9 @@ class RedisStore:
     ) -> int:
         known = thread or before
         channel = known.channel if known is not None else ""
-        action = plan(thread, self._policy) if thread is not None else None
+        action = plan(thread) if thread is not None else None
         at = drop_at(thread, self._policy) if thread is not None else None
-        fires = thread is not None and thread.status is Status.FIRING and thread.closed_at is None
+        fires = thread is not None and thread.firing > 0 and thread.closed_at is None
         return int(
             self._commit_script(
                 keys=[

@@ -106,7 +106,7 @@ def drop_at(thread: AlertThread, policy: Policy) -> float | None:
 
     A thread that still has something to tell is never dropped.
     """
-    if pending(thread, policy) or (thread.firing and thread.closed_at is None):
+    if pending(thread) or (thread.firing and thread.closed_at is None):
         return None
     if thread.closed_at is not None:
         over_at = thread.closed_at
@@ -115,16 +115,16 @@ def drop_at(thread: AlertThread, policy: Policy) -> float | None:
     return max(over_at, thread.seen_at + KEEP_CLOSED)
 
 
-def forget(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
+def forget(thread: AlertThread, now: float) -> AlertThread | None:
     """Make the next notification open a new thread: None to drop this one, or the thread until all of it is told."""
-    if not pending(thread, policy):
+    if not pending(thread):
         return None
     return msgspec.structs.replace(thread, closed_at=now)
 
 
 def _is_over(thread: AlertThread, change: Change, now: float, policy: Policy) -> bool:
     """Whether a firing would have to open a new thread (rules 4 and 9). What is untold keeps the old one going."""
-    if pending(thread, policy) or all(alert.status is Status.RESOLVED for alert in change.alerts):
+    if pending(thread) or all(alert.status is Status.RESOLVED for alert in change.alerts):
         return False
     if thread.closed_at is not None:
         return True
@@ -217,7 +217,7 @@ def _strip_a_resolved(thread: AlertThread) -> bool:
 
 
 def _forget_oldest(thread: AlertThread, keep: dict[str, Event]) -> None:
-    """Keep only the number of the oldest resolved alerts past MAX_ALERTS. Firing and untold ones are never forgotten."""
+    """Keep only the number of the oldest resolved alerts past MAX_ALERTS, never of firing or untold ones."""
     excess = len(thread.alerts) - MAX_ALERTS
     if excess <= 0:
         return

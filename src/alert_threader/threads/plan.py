@@ -52,7 +52,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         return not now < self.at <= now + MAX_WAIT
 
 
-def plan(thread: AlertThread, policy: Policy) -> Action | None:
+def plan(thread: AlertThread) -> Action | None:
     """The one next action of a thread, or None where all is told.
 
     An attempt that stands is looked for first: posting again before its outcome is known could tell twice.
@@ -70,7 +70,7 @@ def plan(thread: AlertThread, policy: Policy) -> Action | None:
     return Action(step=step, at=at, rank=rank, shown=shown)
 
 
-def pending(thread: AlertThread, policy: Policy) -> bool:
+def pending(thread: AlertThread) -> bool:
     """Whether anything of the thread is still to be told."""
     return _next_step(thread) is not None
 
@@ -86,7 +86,7 @@ def begin(thread: AlertThread, attempt_id: str, now: float, policy: Policy) -> t
     A post takes what is untold with it, as an attempt that must be stored before the call; what happens to the thread
     during the call becomes untold anew. An update needs none: to send it twice changes nothing.
     """
-    action = plan(thread, policy)
+    action = plan(thread)
     if action is None or not action.is_due(now):
         return None
     if action.step in (Step.POST_ROOT, Step.POST_REPLY):

@@ -1,5 +1,8 @@
-"""What the outcome of a call to Slack makes of a thread. The call itself may have taken long: the record it is written
-onto is the current one, not the one that the call was planned from."""
+"""What the outcome of a call to Slack makes of a thread.
+
+The call may have taken long: the record that its outcome is written onto is the current one, not the one that the call
+was planned from.
+"""
 
 import msgspec
 
@@ -58,22 +61,19 @@ def settle(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -
         return thread
     match outcome:
         case Posted():
-            return _told(thread, outcome, now)
+            settled = _told(thread, outcome, now)
         case NotFound():
-            return _given_back(thread, next_try=0)
+            settled = _given_back(thread, next_try=0)
         case Unknown(error, retry_at):
-            return _doubtful(thread, error, retry_at)
-        case Failed(error, retry_at, simpler):
-            given_back = _given_back(thread, next_try=retry_at)
-            given_back.failures, given_back.error = thread.failures + 1, error
-            given_back.simple = min(thread.simple + simpler, MAX_SIMPLE)
-            return given_back
+            settled = _doubtful(thread, error, retry_at)
+        case Failed():
+            settled = _failed(thread, outcome)
         case Updated(shown):
-            return _succeeded(thread, thread.ts, shown, now)
+            settled = _succeeded(thread, thread.ts, shown, now)
         case RootGone():
-            rootless = _given_back(thread, next_try=0)
-            rootless.ts, rootless.shown = None, Shown()
-            return rootless
+            settled = _given_back(thread, next_try=0)
+            settled.ts, settled.shown = None, Shown()
+    return settled
 
 
 def _told(thread: AlertThread, posted: Posted, now: float) -> AlertThread:
@@ -98,6 +98,13 @@ def _doubtful(thread: AlertThread, error: str, retry_at: float) -> AlertThread:
         return thread
     attempt = msgspec.structs.replace(thread.attempt, find_at=retry_at)
     return msgspec.structs.replace(thread, attempt=attempt, failures=thread.failures + 1, error=error)
+
+
+def _failed(thread: AlertThread, failed: Failed) -> AlertThread:
+    given_back = _given_back(thread, next_try=failed.retry_at)
+    given_back.failures, given_back.error = thread.failures + 1, failed.error
+    given_back.simple = min(thread.simple + failed.simpler, MAX_SIMPLE)
+    return given_back
 
 
 def _given_back(thread: AlertThread, *, next_try: float) -> AlertThread:
