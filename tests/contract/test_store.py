@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
 from alert_threader.errors import LeaseLostError
@@ -199,6 +200,14 @@ class TestDelivery:
         store.update([change("c1", "1")], NOW + 1)
         assert [due.key for due in store.due(CHANNEL, NOW + 3)] == ["c1", "c2", "w"]
         assert store.waiting() == {CHANNEL: 0}
+
+    def test_thread_that_moves_is_due_in_its_new_channel_only(self, store: Store) -> None:
+        """SLACK_CHANNEL has changed while it waited."""
+        first = change("a", "1")
+        store.update([first], NOW)
+        store.update([msgspec.structs.replace(first, channel="C0000002")], NOW)
+        assert store.due(CHANNEL, NOW) == []
+        assert [due.key for due in store.due("C0000002", NOW)] == ["a"]
 
     def test_told_thread_is_not_due(self, store: Store) -> None:
         """And its channel waits for nothing."""

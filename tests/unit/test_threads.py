@@ -62,7 +62,7 @@ def alert(name: str, status: str = "firing", **changes: Any) -> Alert:
 
 def change(*alerts: Alert, **changes: Any) -> Change:
     """What a webhook with these alerts says about one thread."""
-    return Change(key="k", channel="C0000001", alerts=alerts, **changes)
+    return Change(**{"key": "k", "channel": "C0000001", "alerts": alerts, **changes})
 
 
 class Story:
@@ -515,6 +515,24 @@ class TestSettle:
         told.acts(RootGone())
         assert told.tells_all() == [Step.POST_ROOT]
         assert thread_of(told).shown.status == "resolved"
+
+
+class TestMove:
+    """SLACK_CHANNEL has changed."""
+
+    def test_thread_gets_a_root_in_the_new_channel(self, told: Story) -> None:
+        """With the next word of it, in its state of then."""
+        told.hears(alert("b"), channel="C0000002")
+        assert told.tells_all() == [Step.POST_ROOT]
+        assert thread_of(told).channel == "C0000002"
+        assert thread_of(told).firing == 2
+
+    def test_what_the_old_channel_did_not_take_is_told_in_the_new_one(self, story: Story) -> None:
+        """The old one is archived, say, and that was why."""
+        story.hears(alert("a"))
+        story.acts(Unknown(error="x", retry_at=NOW + 60))
+        story.hears(alert("a"), channel="C0000002")
+        assert story.acts() == ["a fired"]
 
 
 class TestForget:

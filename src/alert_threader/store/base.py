@@ -84,6 +84,13 @@ class Store(Protocol):
         Raises LeaseLostError if the lease has passed on: then nothing is changed.
         """
 
+    def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
+        """Store threads as another store had them, attempts and all. On return they are durable; an error may leave some out.
+
+        A thread whose key is taken is left out, with ``replace`` it wins; return the keys of those left out. The sender
+        of a thread's channel must stand still (``claim``).
+        """
+
     def expire(self, now: float) -> None:
         """Close stale threads and drop those that closed long ago."""
 

@@ -113,6 +113,18 @@ class FileStore:
 
         return self._commit(work)
 
+    def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
+        """Store another store's threads, all or none of them; see Store."""
+
+        def work(view: _View) -> list[str]:
+            taken = [] if replace else [thread.key for thread in threads if view.read(thread.key) is not None]
+            for thread in threads:
+                if thread.key not in taken:
+                    view.write(thread.key, thread)
+            return taken
+
+        return self._commit(work)
+
     # -- delivering --------------------------------------------------------------------------------------------
 
     def claim(self, channel: str) -> Lease | None:

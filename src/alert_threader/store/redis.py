@@ -114,6 +114,11 @@ class RedisStore:
         with _Errors():
             return [self._change(each.key, _applying(each, now, self._policy)) for each in changes]
 
+    def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
+        """Store another store's threads; see Store."""
+        with _Errors():
+            return [thread.key for thread in threads if not self._insert(thread, replace=replace)]
+
     # -- delivering --------------------------------------------------------------------------------------------
 
     def claim(self, channel: str) -> Lease | None:
@@ -285,6 +290,17 @@ class RedisStore:
                 raise LeaseLostError(f"the lease on {lease.channel if lease else ''} has passed to another sender")
         raise StoreError(f"too many changes of {key} at the same moment: send it again")
 
+    def _insert(self, thread: AlertThread, *, replace: bool) -> bool:
+        def decide(before: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            if before is None or replace:
+                return thread, True
+            return before, False
+
+        if replace and (before := self._fetch(thread.key)[1]) is not None and before.channel != thread.channel:
+            # Written over, its action would stay due in the channel that it leaves.
+            self._change(thread.key, lambda _: (None, None))
+        return self._change(thread.key, decide)
+
     def _commit(
         self, key: str, rev: str, thread: AlertThread | None, before: AlertThread | None, lease: Lease | None
     ) -> int:
@@ -303,6 +319,7 @@ class RedisStore:
                     self._name("index"),
                     self._name("seen"),
                     self._name("lease", lease.channel if lease else channel),
+                    self._name("due", before.channel if before is not None else channel),
                 ],
                 args=[
                     rev,

@@ -1,6 +1,6 @@
 """What Redis does in one step, as Lua: each script has all of its effect or none."""
 
-#: KEYS record, ts, due, channels, index, seen, lease
+#: KEYS record, ts, due, channels, index, seen, lease, due in the channel that the thread was in before
 #: ARGV expected rev, new rev, data, ts, action, key, drop at, seen at, channel, lease token, lease ttl (ms)
 #: Returns 1, 0 where the revision has changed, -1 where the lease has passed on. An empty argument is none.
 COMMIT = """
@@ -9,18 +9,16 @@ if ARGV[10] ~= '' then
   redis.call('PEXPIRE', KEYS[7], ARGV[11])
 end
 if (redis.call('HGET', KEYS[1], 'rev') or '') ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[8], ARGV[6])
 if ARGV[3] == '' then
   redis.call('DEL', KEYS[1], KEYS[2])
-  redis.call('HDEL', KEYS[3], ARGV[6])
   redis.call('ZREM', KEYS[5], ARGV[6])
   redis.call('ZREM', KEYS[6], ARGV[6])
   return 1
 end
 redis.call('HSET', KEYS[1], 'rev', ARGV[2], 'data', ARGV[3])
 if ARGV[4] == '' then redis.call('DEL', KEYS[2]) else redis.call('SET', KEYS[2], ARGV[4]) end
-if ARGV[5] == '' then
-  redis.call('HDEL', KEYS[3], ARGV[6])
-else
+if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[3], ARGV[6], ARGV[5])
   redis.call('SADD', KEYS[4], ARGV[9])
 end

@@ -15,6 +15,7 @@ from alert_threader.threads.record import (
     Batch,
     Event,
     EventKind,
+    Shown,
     fold,
     severity_rank,
 )
@@ -69,6 +70,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         thread = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
         opened = True
     else:
+        thread = _moved(thread, change.channel) if thread.channel != change.channel else thread
         thread = msgspec.structs.replace(thread, alerts=dict(thread.alerts))
         opened = False
     was_resolved = bool(thread.alerts) and not thread.firing
@@ -129,6 +131,17 @@ def _is_over(thread: AlertThread, change: Change, now: float, policy: Policy) ->
     if thread.closed_at is not None:
         return True
     return thread.resolved_at is not None and now >= thread.resolved_at + policy.reopen_window
+
+
+def _moved(thread: AlertThread, channel: str) -> AlertThread:
+    """The thread in another channel: SLACK_CHANNEL has changed, perhaps because the old one takes no messages any more.
+
+    It gets a root there, and whatever was under way in the old channel is told there too.
+    """
+    untold = thread.attempt.batch.then(thread.untold) if thread.attempt else thread.untold
+    return msgspec.structs.replace(
+        thread, channel=channel, ts=None, shown=Shown(), attempt=None, untold=untold, failures=0, next_try=0.0, error=""
+    )
 
 
 def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float) -> dict[str, Event]:
