@@ -64,7 +64,7 @@ THREADS = st.builds(
     alerts=st.dictionaries(TEXTS, ALERTS, max_size=30),
     forgotten=st.integers(0, 5000),
     truncated=st.integers(0, 5000),
-    notified=st.integers(0, 5000),
+    repeats=st.integers(0, 5000),
     flaps=st.integers(0, 5000),
     opened_at=TIMES,
     stale=st.booleans(),

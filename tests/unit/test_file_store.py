@@ -36,7 +36,7 @@ CHANGE = Change(
 
 def open_store(path: Path) -> FileStore:
     """Open the store of a file."""
-    return FileStore(path, Policy(), "C0DEFAULT01", NOW)
+    return FileStore(path, Policy(), "C0000001", NOW)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_flat_file_of_an_older_installation_loads(path: Path) -> None:
     path.parent.mkdir()
     path.write_text('{"k": "1700000000.000100", "unfinished": ""}')
     store = open_store(path)
-    assert [(t.key, t.ts, t.channel) for t in store.threads()] == [("k", "1700000000.000100", "C0DEFAULT01")]
+    assert [(t.key, t.ts, t.channel) for t in store.threads()] == [("k", "1700000000.000100", "C0000001")]
     assert store.counts(NOW).pending == 0
     applied = store.update([CHANGE], NOW)[0]
     assert (applied.reason, applied.thread.ts) == (Reason.FIRED, "1700000000.000100")
@@ -152,7 +152,7 @@ def test_next_owner_waits_its_turn(path: Path) -> None:
         with pytest.raises(StoreLockedError, match=f"process {other.pid}"):
             open_store(path)
         other.stdin.close()
-        FileStore(path, Policy(), "C0DEFAULT01", NOW, lock_wait=30).close()
+        FileStore(path, Policy(), "C0000001", NOW, lock_wait=30).close()
 
 
 def test_failed_write_changes_nothing(store: FileStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,7 +205,7 @@ class TestRoot:
     def test_state_lines(self) -> None:
         """Repeats, flaps, what max_alerts cut off and a silence of days are each said in words."""
         thread = thread_of([alert()], truncated=7)
-        thread.notified, thread.flaps, thread.stale = 4, 2, True
+        thread.repeats, thread.flaps, thread.stale = 3, 2, True
         message = root(thread)
         assert shown(message)[-6:] == [
             "Started: 2024-01-15 14:30:25 UTC",
@@ -323,6 +323,7 @@ class TestReply:
     def test_repeated(self) -> None:
         """A repeat that is told lists what still fires, and since when."""
         thread = thread_of([instance("a"), instance("b")], [instance("b", resolved=T0 + 9)])
+        thread.repeats = 1
         assert shown(reply(thread, Batch(repeated=True))) == [
             "*🔁 STILL FIRING — Database Critical Failure*",
             "*Firing: 1 | Resolved: 1*",

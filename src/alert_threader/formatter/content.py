@@ -201,10 +201,10 @@ def _described(thread: AlertThread, text: str) -> str:
 
 def _root_times(thread: AlertThread) -> list[str]:
     """When the thread began and ended, and what else happened to it as a whole, a line each."""
-    still = thread.firing and thread.notified > 1
+    still = thread.firing and thread.repeats
     said = [
         _span(thread.alerts.values(), thread, over=not thread.firing),
-        f"Still firing, notified {thread.notified} times" if still else "",
+        f"Still firing, notified {thread.repeats + 1} times" if still else "",
         _flapped(thread),
         _left_out(thread),
         "Nothing heard for a long time: marked stale" if thread.state == "stale" else "",

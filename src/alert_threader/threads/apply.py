@@ -85,7 +85,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
     elif _is_repeat(thread, change, now) and policy.repeat is not RepeatPolicy.IGNORE:
         thread.notified_at = now
-        thread.notified += 1
+        thread.repeats += 1
         thread.truncated = change.truncated
         if policy.repeat is RepeatPolicy.REPLY:
             thread.untold = thread.untold.then(Batch(repeated=True))
@@ -245,13 +245,12 @@ def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, 
     thread.untold = thread.untold.then(Batch(events=events, reopened=reopened))
     thread.truncated = change.truncated
     thread.changed_at = thread.notified_at = now
-    thread.notified += 1
     thread.stale = False
     if thread.firing:
         thread.resolved_at = thread.closed_at = None
     else:
         thread.resolved_at = now
-        thread.notified = 0
+        thread.repeats = 0
     if reopened:
         thread.flaps += 1
 

@@ -113,7 +113,7 @@ def root_digest(thread: AlertThread) -> str:
         thread.firing,
         thread.resolved,
         thread.truncated,
-        thread.notified,
+        thread.repeats,
         thread.flaps,
         listed[:LISTED],
     )

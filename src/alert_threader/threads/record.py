@@ -135,9 +135,9 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     opened_at: float = 0
     changed_at: float = 0
-    #: When a notification last counted (an event or a repeat), and how many did while the thread fired.
+    #: When a notification last counted (an event or a repeat), and how many only repeated that the thread fires.
     notified_at: float = 0
-    notified: int = 0
+    repeats: int = 0
     #: When any notification last came, counted or not.
     seen_at: float = 0
     resolved_at: float | None = None
