@@ -260,20 +260,27 @@ class Deliverer:
         return self._store.take(method, self._edit_budget)
 
     def _settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome) -> None:
-        """Write the outcome down, however long the store refuses: until then nobody else must act on the thread."""
+        """Write the outcome down, however long the store is away: otherwise it would have to be looked up."""
         while True:
             try:
                 self._store.settle(lease, key, attempt_id, outcome, self._clock())
                 break
             except LeaseLostError:
+                self._settle_late(lease.channel, key, attempt_id, outcome)
                 raise
             except StoreError as error:
                 self._note_store_trouble(error)
                 if self._stopping.wait(_POLL):
                     return  # the attempt is stored: the next process looks its outcome up
-                self._store.renew(lease)
         with self._told:
             self._told.notify_all()
+
+    def _settle_late(self, channel: str, key: str, attempt_id: str, outcome: Outcome) -> None:
+        """Write the outcome down if nobody has claimed the channel since the lease ran out, in an outage say."""
+        lease = self._store.claim(channel)
+        if lease is not None:
+            self._store.settle(lease, key, attempt_id, outcome, self._clock())
+            self._store.release(lease)
 
     def _note_store_trouble(self, error: StoreError) -> None:
         if self._store_trouble != str(error):
