@@ -9,14 +9,14 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from alert_threader.calls import METHODS, Caller
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Budget
-from alert_threader.store.base import Due, Lease, Store
-from alert_threader.threads import Outcome, Step, plan
+from alert_threader.store.base import LEASE_TTL, Due, Lease, Store
+from alert_threader.threads import AlertThread, Outcome, Step, plan
 
 log = logging.getLogger(__name__)
 
@@ -103,29 +103,28 @@ class Deliverer:
                 channel.wake.set()
         self._wake.set()
 
-    def wait_told(self, keys: Collection[str], timeout: float) -> None:
-        """Wait up to so many seconds until all that can be told of these threads is.
+    def wait_told(self, threads: Sequence[AlertThread], timeout: float) -> list[AlertThread]:
+        """Wait up to so many seconds until Slack shows all of these threads; return them as they are then.
 
         Not at all when others wait already: in a storm every answer would come late.
         """
-        if timeout <= 0 or not self._waiters.acquire(blocking=False):
-            return
+        if timeout <= 0 or all(map(self.is_told, threads)) or not self._waiters.acquire(blocking=False):
+            return list(threads)
         try:
             with self._told:
                 until = time.monotonic() + timeout
-                while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
-                    if all(map(self.is_told, keys)):
-                        break
+                while True:
+                    threads = [self._store.read(thread.key) or thread for thread in threads]
+                    left = until - time.monotonic()
+                    if left <= 0 or self._stopping.is_set() or all(map(self.is_told, threads)):
+                        return threads
                     # Another process may tell them.
                     self._told.wait(min(left, _LOOK) if self._store.shared else left)
         finally:
             self._waiters.release()
 
-    def is_told(self, key: str) -> bool:
+    def is_told(self, thread: AlertThread) -> bool:
         """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""
-        thread = self._store.read(key)
-        if thread is None:
-            return True
         action = plan(thread)
         return action is None or (action.step is Step.UPDATE_ROOT and not thread.failures and action.at > self._clock())
 
@@ -221,13 +220,15 @@ class Deliverer:
         item, wait = self._choose(lease, channel)
         if item is None:
             return wait
-        attempt_id = uuid.uuid4().hex
-        begun = self._store.begin(lease, item.key, attempt_id, self._clock())
+        asked = time.monotonic()
+        begun = self._store.begin(lease, item.key, uuid.uuid4().hex, self._clock())
         if begun is None:
             return 0
         thread, action = begun
-        if action.step is Step.FIND_ATTEMPT and thread.attempt is not None:
-            attempt_id = thread.attempt.id
+        attempt_id = thread.attempt.id if thread.attempt is not None else ""
+        if time.monotonic() - asked > LEASE_TTL / 2:
+            # This process stood still (stopped, swapped out). Its successor may have told it already.
+            raise LeaseLostError(f"the lease on {lease.channel} may have passed to another sender")
         verdict = self.caller.call(thread, action)
         now = time.monotonic()
         channel.paused_until = now + verdict.pause

@@ -229,7 +229,7 @@ def test_check_scopes(
     ("standing", "said"),
     [
         ("archived", "FAIL is_archived: the channel is archived: unarchive it"),
-        ("missing", "FAIL channel_not_found: there is no such channel"),
+        ("missing", "FAIL channel_not_found: "),
         ("not_in_channel", "FAIL not_in_channel: the bot is not in the channel: invite it"),
     ],
 )

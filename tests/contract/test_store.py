@@ -55,6 +55,11 @@ def post(store: Store, key: str, ts: str) -> AlertThread:
     return settled
 
 
+def thread_of(key: str, ts: str) -> AlertThread:
+    """A thread that has nothing to tell."""
+    return AlertThread(key=key, channel=CHANNEL, ts=ts, opened_at=NOW, changed_at=NOW, seen_at=NOW)
+
+
 class TestUpdate:
     """Taking webhooks."""
 
@@ -98,6 +103,41 @@ class TestUpdate:
         with ThreadPoolExecutor(8) as pool:
             reasons = list(pool.map(send, range(8)))
         assert sorted(reasons) == sorted([Reason.OPENED, *[Reason.DUPLICATE] * 7])
+
+
+class TestInsert:
+    """Threads that come from another store."""
+
+    def test_keeps_all_of_a_thread(self, store: Store, reopen: Callable[[], Store]) -> None:
+        """What is untold, and an attempt under way: durable on return, and due as it was."""
+        store.update([change("a", "1"), change("b", "1")], NOW)
+        store.begin(claim(store), "a", "id", NOW)
+        store.update([change("a", "2")], NOW)
+        copies = [msgspec.structs.replace(thread, key=f"{thread.key}2") for thread in store.threads()]
+        assert store.insert(copies, replace=False) == []
+        kept = reopen()
+        assert [kept.read(copy.key) for copy in copies] == copies
+        due = {each.key: each.action for each in kept.due(CHANNEL, NOW + 60)}
+        assert (due["a2"], due["b2"]) == (due["a"], due["b"])
+        assert kept.counts(NOW).pending == 4
+
+    def test_leaves_out_what_is_taken(self, store: Store) -> None:
+        """A thread that is there already stays as it is; the others are stored."""
+        store.update([change("a", "1")], NOW)
+        assert store.insert([thread_of("a", "1.0"), thread_of("b", "2.0")], replace=False) == ["a"]
+        assert store.stamps() == {"b": "2.0"}
+        assert [due.key for due in store.due(CHANNEL, NOW)] == ["a"]
+
+    def test_replaces(self, store: Store) -> None:
+        """With ``replace`` nothing is left of the thread that was there, also where it stood in another channel."""
+        store.update([change("a", "1"), change("b", "1"), change("c", "1")], NOW)
+        there = thread_of("b", "2.0")
+        there.channel = "C0000002"
+        assert store.insert([thread_of("a", "1.0"), there], replace=True) == []
+        assert store.stamps() == {"a": "1.0", "b": "2.0"}
+        assert {thread.key: thread.channel for thread in store.threads()}["b"] == "C0000002"
+        assert [due.key for due in store.due(CHANNEL, NOW)] == ["c"]
+        assert store.counts(NOW).pending == 1
 
 
 class TestLeases:

@@ -1,8 +1,7 @@
 """What the Redis store promises beyond the contract: names, costs, and how it fails. On a real redis-server."""
 
-import shutil
+import signal
 import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +18,12 @@ from alert_threader.config import Settings
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.pacing import Budget
 from alert_threader.service import service_of
-from alert_threader.store.base import LEASE_TTL, Lease
+from alert_threader.store.base import Lease
 from alert_threader.store.redis import RedisStore, connect
-from alert_threader.threads import AlertThread, Change, Failed, Policy, Posted, Reason, Step
+from alert_threader.threads import AlertThread, Change, Failed, Policy, Posted, Reason, Step, Updated
 from alert_threader.webhook import Alert, Status
 from tests.proxy import Proxy
-from tests.servers import HOST, RedisServer, program
+from tests.servers import HOST, RedisServer, free_port, program
 
 NOW = 1_800_000_000.0
 CHANNEL = "C0000001"
@@ -84,9 +83,7 @@ def tell(store: RedisStore, key: str, ts: str) -> AlertThread:
     lease = claimed(store)
     begun = store.begin(lease, key, f"attempt-{ts}", NOW)
     assert begun is not None
-    settled = store.settle(
-        lease, key, f"attempt-{ts}", Posted(ts=ts, threaded=begun[1].step is Step.POST_REPLY), NOW
-    )
+    settled = store.settle(lease, key, f"attempt-{ts}", Posted(ts=ts, threaded=begun[1].step is Step.POST_REPLY), NOW)
     store.release(lease)
     assert settled is not None
     return settled
@@ -159,7 +156,7 @@ class TestNames:
     def test_threads_of_another_prefix_are_not_touched(self, store: RedisStore, server: RedisServer) -> None:
         """Two installations share a Redis, even where one's prefix begins with the other's."""
         store.update([change("a", "1")], NOW)
-        other = RedisStore(connect(server.url), f"{PREFIX}:staging", Policy())
+        other = RedisStore(connect(server.url), f"{PREFIX}-staging", Policy())
         other.update([change("a", "1"), change("b", "1")], NOW)
         lease = claimed(other)
         tell(store, "a", "1.0")
@@ -186,8 +183,8 @@ class TestNames:
         for attempt in ("reply", "edit"):
             begun = store.begin(lease, "over", attempt, now)
             assert begun is not None
-            settle = Posted(ts="2.0", threaded=True) if attempt == "reply" else updated(begun[1].shown)
-            store.settle(lease, "over", attempt, settle, now)
+            settle = Posted(ts="2.0", threaded=True) if attempt == "reply" else Updated(shown=begun[1].shown)
+            store.settle(lease, "over", "reply" if attempt == "reply" else "", settle, now)
         for kind in ("", "-record"):
             assert client.pttl(f"{PREFIX}{kind}:open") == -1
             assert 0 < client.pttl(f"{PREFIX}{kind}:over") <= 48 * 3600 * 1000
@@ -197,8 +194,471 @@ class TestNames:
             assert client.pttl(f"{PREFIX}{kind}:over") == -1, "it fires again"
 
 
-def updated(shown: Any) -> Any:
-    """The outcome of an edit."""
-    from alert_threader.threads import Updated
+class TestWarnings:
+    """Settings of Redis that do not fit a store of record."""
 
-    return Updated(shown=shown)
+    def test_sound_settings_are_silent(self, store: RedisStore) -> None:
+        """With an append-only file and without eviction there is nothing to say."""
+        assert store.warnings() == []
+
+    def test_eviction(self, store: RedisStore, client: redis.Redis) -> None:
+        """A Redis that throws keys away when it is full would lose threads."""
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            (line,) = store.warnings()
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+        assert "allkeys-lru" in line
+        assert "set it to noeviction" in line
+
+    def test_nothing_on_disk(self, store: RedisStore, client: redis.Redis) -> None:
+        """Neither an append-only file nor snapshots: a restart would lose threads."""
+        client.config_set("appendonly", "no")
+        try:
+            (line,) = store.warnings()
+            client.config_set("save", "60 1")
+            snapshots = store.warnings()
+        finally:
+            client.config_set("save", "")
+            client.config_set("appendonly", "yes")
+        assert "set appendonly yes" in line
+        assert snapshots == []
+
+
+class TestCosts:
+    """Round trips to Redis."""
+
+    def test_two_for_each_thread_of_a_webhook(self, store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ten alerts of one thread, or of five: however many threads are stored."""
+        alerts = [str(number) for number in range(10)]
+        store.update([change("warm-up", "1")], NOW)
+        costs = {}
+        for stored in (0, 2000):
+            store.update([change(f"stored{number}", "1") for number in range(stored)], NOW)
+            trips = count_round_trips(monkeypatch)
+            store.update([change(f"one{stored}", *alerts)], NOW)
+            store.update([change(f"one{stored}", *alerts)], NOW + 1)
+            one = len(trips)
+            store.update([change(f"five{stored}.{part}", *alerts[part::5]) for part in range(5)], NOW)
+            costs[stored] = (one, len(trips) - one)
+            monkeypatch.undo()
+        assert costs[0] == costs[2000]
+        assert costs[0][0] <= 2 * 2
+        assert costs[0][1] <= 2 * 5
+
+    def test_two_for_each_thread_of_a_request(
+        self, server: RedisServer, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also with all that a request does around it, where it does not wait for Slack."""
+        app = create_app(
+            Settings.from_environ(
+                {
+                    "SLACK_BOT_TOKEN": "xoxb-1",
+                    "SLACK_CHANNEL": CHANNEL,
+                    "SLACK_API_URL": f"http://{HOST}:9/api/",
+                    "THREAD_STORE": "redis",
+                    "THREAD_STORE_FILE": str(tmp_path / "unused"),
+                    "REDIS_URL": server.url,
+                    "RESPONSE_WAIT": "0",
+                }
+            )
+        )
+        client.flushall()
+        try:
+            webhook = app.test_client()
+            assert webhook.post("/alert", json=payload("WarmUp")).status_code == 202
+            trips = count_round_trips(monkeypatch)
+            assert webhook.post("/alert", json=payload("Costly")).status_code == 202
+        finally:
+            service_of(app).close(1)
+        assert len(trips) <= 2, trips
+
+
+def payload(name: str) -> dict[str, Any]:
+    """A webhook with ten alerts of one thread."""
+    alerts = [
+        {"status": "firing", "labels": {"alertname": name, "severity": "critical", "instance": str(number)}}
+        for number in range(10)
+    ]
+    return {"status": "firing", "alerts": alerts}
+
+
+def count_round_trips(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is sent to Redis from now on, one item for each time that an answer is waited for."""
+    trips: list[Any] = []
+    sends: Any = redis.connection.AbstractConnection.send_packed_command
+
+    def counting(connection: Any, command: Any, **options: Any) -> None:
+        trips.append(command)
+        sends(connection, command, **options)
+
+    monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", counting)
+    return trips
+
+
+class TestAway:
+    """A Redis that does not serve: an error within two seconds, never "no such thread"."""
+
+    def test_refused(self, open_store: Callable[..., RedisStore], unused_port: int) -> None:
+        """Nothing listens there."""
+        store = open_store(f"redis://:{_QUOTED}@{HOST}:{unused_port}/0")
+        for text in failures_of(store):
+            assert text.startswith("Redis cannot be reached: check that it runs, REDIS_URL and the network")
+            assert str(unused_port) in text
+
+    def test_hanging(self, open_store: Callable[..., RedisStore]) -> None:
+        """It takes the connection and says nothing."""
+        with socket.create_server((HOST, 0), backlog=128) as mute:
+            store = open_store(f"redis://:{_QUOTED}@{HOST}:{mute.getsockname()[1]}/0")
+            for text in failures_of(store):
+                assert text.startswith("Redis does not answer: check that it runs and is not overloaded")
+
+    def test_frozen(self, tmp_path: Path, open_store: Callable[..., RedisStore]) -> None:
+        """It stops in the middle: the connections that there are hang, and every later one."""
+        with RedisServer(tmp_path) as server:
+            store = open_store(server.url)
+            store.update([change("a", "1")], NOW)
+            lease = claimed(store)
+            # As one does whose machine or disk stands still.
+            frozen = server._process
+            assert frozen is not None
+            frozen.send_signal(signal.SIGSTOP)
+            for text in failures_of(store, lease):
+                assert text.startswith("Redis does not answer")
+            frozen.send_signal(signal.SIGCONT)
+            assert kept(store).firing == 1
+
+    def test_other_service(self, open_store: Callable[..., RedisStore]) -> None:
+        """What listens there speaks another language."""
+        with ExitStack() as closing, ThreadPoolExecutor(1) as pool:
+            web = closing.enter_context(socket.create_server((HOST, 0), backlog=128))
+
+            def answer() -> None:
+                client, _ = web.accept()
+                with client:
+                    client.recv(1000)
+                    client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+            answering = pool.submit(answer)
+            store = open_store(f"redis://{HOST}:{web.getsockname()[1]}/0")
+            assert "Redis" in failure_of(lambda: store.read("a"))
+            answering.result()
+
+    @pytest.mark.parametrize("login", ["", ":wrong", f"nobody:{_QUOTED}"])
+    def test_wrong_password(self, tmp_path: Path, open_store: Callable[..., RedisStore], login: str) -> None:
+        """The line says that the login is wrong, without showing it."""
+        with protected(RedisServer(tmp_path)) as server:
+            store = open_store(f"redis://{login}@{HOST}:{server.port}/0".replace("//@", "//"))
+            for text in failures_of(store):
+                assert text.startswith("Redis refuses the login: correct user and password in REDIS_URL")
+                assert "wrong" not in text
+
+    def test_replica(self, tmp_path: Path, open_store: Callable[..., RedisStore]) -> None:
+        """A replica that is only read takes no change, and knows every thread."""
+        with RedisServer(tmp_path / "master") as master, RedisServer(tmp_path / "replica") as replica:
+            source = open_store(master.url)
+            source.update([change("a", "1")], NOW)
+            lease = claimed(source)
+            with redis.Redis(port=replica.port) as client:
+                client.replicaof(HOST, str(master.port))
+                until = time.monotonic() + 15
+                while not client.exists(f"{PREFIX}-record:a"):
+                    assert time.monotonic() < until
+                    time.sleep(0.02)
+            store = open_store(replica.url)
+            for text in failures_of(store, lease, (*WRITES, "renew", "release", "settle")):
+                assert "read only replica" in text
+            assert kept(store).firing == 1
+            assert [due.key for due in store.due(CHANNEL, NOW)] == ["a"]
+
+    def test_full(self, tmp_path: Path, open_store: Callable[..., RedisStore]) -> None:
+        """Without memory no change is taken, not even half of one, and every thread is still known."""
+        with RedisServer(tmp_path) as server, redis.Redis(port=server.port) as client:
+            store = open_store(server.url)
+            store.update([change("a", "1")], NOW)
+            lease = claimed(store)
+            names = {name: client.dump(name) for name in client.scan_iter() if b"-lease" not in name}
+            client.config_set("maxmemory", "1024")
+            client.config_set("maxmemory-policy", "noeviction")
+            for text in failures_of(store, lease, WRITES):
+                assert text.startswith("Redis is full: give it more memory")
+            assert {name: client.dump(name) for name in client.scan_iter() if b"-lease" not in name} == names
+            assert kept(store).firing == 1
+            client.config_set("maxmemory", "0")
+            assert store.update([change("a", "2")], NOW)[0].reason is Reason.FIRED
+
+    def test_disk_full(self, tmp_path: Path, open_store: Callable[..., RedisStore]) -> None:
+        """A Redis whose snapshots fail refuses changes, and the line hands on why."""
+        # A snapshot is a file, which cannot take the place of a folder.
+        (tmp_path / "dump.rdb").mkdir(parents=True)
+        with RedisServer(tmp_path, save="3600 1") as server, redis.Redis(port=server.port) as client:
+            store = open_store(server.url)
+            store.update([change("a", "1")], NOW)
+            client.bgsave()
+            until = time.monotonic() + 10
+            while client.info()["rdb_last_bgsave_status"] == "ok":
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            for text in failures_of(store, None, ("update", "ping")):
+                assert "MISCONF" in text
+                assert "disk" in text
+            assert kept(store).firing == 1
+
+    def test_damaged_record(self, store: RedisStore, client: redis.Redis) -> None:
+        """A record that cannot be read is an error that names it, not a thread that does not exist."""
+        store.update([change("a", "1"), change("b", "1")], NOW)
+        client.hset(f"{PREFIX}-record:a", "data", "{damaged")
+        for call in ("update", "read"):
+            assert "a" in failure_of(lambda call=call: CALLS[call](store, Lease(CHANNEL, "")))  # type: ignore[misc]
+        assert kept(store, "b").firing == 1
+
+    def test_comes_back(self, tmp_path: Path, open_store: Callable[..., RedisStore]) -> None:
+        """After a restart the same store serves again at once, with all that was kept."""
+        server = RedisServer(tmp_path)
+        with server:
+            store = open_store(server.url)
+            store.update([change("a", "1")], NOW)
+            for end in (server.stop, server.kill):
+                end()
+                failure_of(lambda: store.update([change("a", "2")], NOW))
+                server.start()
+                assert kept(store).firing == 1
+            assert store.update([change("a", "2")], NOW)[0].reason is Reason.FIRED
+
+
+def failures_of(store: RedisStore, lease: Lease | None = None, calls: Sequence[str] = tuple(CALLS)) -> list[str]:
+    """What these calls say where none of them can succeed, each within the time that a webhook may wait."""
+    given = lease or Lease(CHANNEL, "token")
+
+    def fail(name: str) -> str:
+        try:
+            return failure_of(lambda: CALLS[name](store, given))
+        except BaseException as error:
+            error.add_note(name)
+            raise
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(fail, calls))
+
+
+def failure_of(call: Callable[[], object]) -> str:
+    """What a call says that cannot succeed."""
+    began = time.monotonic()
+    with pytest.raises(StoreError) as caught:
+        call()
+    took = time.monotonic() - began
+    assert not isinstance(caught.value, LeaseLostError), "a Redis that is away says nothing about a lease"
+    text = str(caught.value)
+    assert took < PROMPT, f"{took:.1f} s: {text}"
+    assert len(text.splitlines()) == 1
+    assert 20 < len(text) < 500
+    for part in (PASSWORD, _QUOTED, "never-to-be-seen"):
+        assert part not in text
+    return text
+
+
+@pytest.fixture
+def unused_port() -> Iterator[int]:
+    """A port on which connections are refused, kept from others."""
+    with socket.socket() as bound:
+        bound.bind((HOST, 0))
+        yield bound.getsockname()[1]
+
+
+class protected:  # noqa: N801 - used like a function
+    """A running Redis that asks for a password."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+
+    def __enter__(self) -> RedisServer:
+        self._server.start()
+        with redis.Redis(port=self._server.port) as client:
+            client.config_set("requirepass", PASSWORD)
+        return self._server
+
+    def __exit__(self, *_: object) -> None:
+        self._server.kill()
+
+
+class TestLostAnswers:
+    """The connection ends between a command's effect and its answer: to send it again changes nothing twice."""
+
+    @pytest.fixture
+    def proxy(self, server: RedisServer) -> Iterator[Proxy]:
+        """What stands between the store and Redis."""
+        with Proxy(server.port) as between:
+            yield between
+
+    @pytest.fixture
+    def far(self, store: RedisStore, proxy: Proxy, open_store: Callable[..., RedisStore]) -> RedisStore:
+        """The store behind it, whose scripts Redis knows."""
+        store.update([change("warm-up", "1")], NOW)
+        tell(store, "warm-up", "0.1")
+        return open_store(f"redis://{HOST}:{proxy.port}/0")
+
+    def test_update(self, far: RedisStore, store: RedisStore, proxy: Proxy) -> None:
+        """The webhook gets an error, and is a duplicate when it is sent again."""
+        for change_, reason in (
+            (change("a", "1"), Reason.OPENED),
+            (change("a", "1", "2"), Reason.FIRED),
+            (change("a", "1", status=Status.RESOLVED), Reason.RESOLVED),
+        ):
+            proxy.cut_once(b"EVALSHA")
+            failure_of(lambda change_=change_: far.update([change_], NOW))  # type: ignore[misc]
+            assert proxy.happened, reason
+            after = kept(store)
+            assert [each.reason for each in far.update([change_], NOW)] == [Reason.DUPLICATE]
+            assert kept(store) == after
+        assert [event.changes for event in kept(store).untold.events.values()] == [1, 2]
+
+    def test_update_of_several(self, far: RedisStore, store: RedisStore, proxy: Proxy) -> None:
+        """What was written before the cut is a duplicate, the rest is taken."""
+        both = [change("a", "1"), change("b", "1")]
+        proxy.cut_once(b"EVALSHA", b"-record:b")
+        failure_of(lambda: far.update(both, NOW))
+        assert {each.reason for each in far.update(both, NOW)} == {Reason.DUPLICATE}
+        assert len(kept(store, "a").untold.events) == len(kept(store, "b").untold.events) == 1
+
+    def test_begin(self, far: RedisStore, store: RedisStore, proxy: Proxy) -> None:
+        """The attempt stands: what comes next is to look for it, not a second one."""
+        far.update([change("a", "1")], NOW)
+        lease = claimed(far)
+        proxy.cut_once(b"EVALSHA")
+        failure_of(lambda: far.begin(lease, "a", "first", NOW))
+        assert proxy.happened
+        begun = far.begin(lease, "a", "second", NOW + 60)
+        assert begun is not None
+        assert begun[1].step is Step.FIND_ATTEMPT
+        assert begun[0].attempt is not None
+        assert begun[0].attempt.id == "first"
+        assert kept(store).attempt == begun[0].attempt
+
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            Posted(ts="1.0", threaded=False),
+            Failed(error="x", retry_at=NOW),
+            Failed(error="x", retry_at=NOW, simpler=True),
+        ],
+        ids=["posted", "failed", "simpler"],
+    )
+    def test_settle(self, far: RedisStore, store: RedisStore, proxy: Proxy, outcome: Posted | Failed) -> None:
+        """The outcome is written down once, a failure is counted once."""
+        far.update([change("a", "1")], NOW)
+        lease = claimed(far)
+        far.begin(lease, "a", "id", NOW)
+        proxy.cut_once(b"EVALSHA")
+        failure_of(lambda: far.settle(lease, "a", "id", outcome, NOW))
+        assert proxy.happened
+        after = kept(store)
+        assert far.settle(lease, "a", "id", outcome, NOW) == after
+        assert kept(store) == after
+
+    def test_claim(self, far: RedisStore, store: RedisStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody has the lease, and after its time to live somebody can take it."""
+        monkeypatch.setattr("alert_threader.store.redis.LEASE_TTL", 0.5)
+        proxy.cut_once(b"-lease:")
+        failure_of(lambda: far.claim(CHANNEL))
+        assert proxy.happened
+        assert store.claim(CHANNEL) is None
+        time.sleep(0.6)
+        assert far.claim(CHANNEL) is not None
+
+    def test_renew_and_release(self, far: RedisStore, store: RedisStore, proxy: Proxy) -> None:
+        """A lease that is renewed twice is held; to give it back twice does not take it from the next one."""
+        lease = claimed(far)
+        proxy.cut_once(b"EVALSHA")
+        failure_of(lambda: far.renew(lease))
+        far.renew(lease)
+        assert store.claim(CHANNEL) is None
+        proxy.cut_once(b"EVALSHA")
+        failure_of(lambda: far.release(lease))
+        theirs = claimed(store)
+        far.release(lease)
+        store.renew(theirs)
+
+    def test_take(self, far: RedisStore, store: RedisStore, proxy: Proxy) -> None:
+        """A token that nobody heard of is gone: rather too slow than too fast."""
+        assert far.take("posts", BUDGET) == 0
+        proxy.cut_once(b"EVALSHA")
+        failure_of(lambda: far.take("posts", BUDGET))
+        assert proxy.happened
+        assert far.take("posts", BUDGET) > 0
+        assert 0 < store.take("posts", BUDGET) <= 2 / BUDGET.rate
+
+    def test_forget(self, far: RedisStore, store: RedisStore, proxy: Proxy) -> None:
+        """What is forgotten stays forgotten."""
+        far.update([change("a", "1")], NOW)
+        tell(store, "a", "1.0")
+        proxy.cut_once(b"EVALSHA")
+        failure_of(lambda: far.forget(NOW))
+        far.forget(NOW)
+        assert store.counts(NOW).threads == 0
+        assert store.stamps() == {}
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate authority of our own and a certificate for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("authority")
+    openssl = program("openssl")
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    run([openssl, "req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=Our CA"], folder)
+    run(
+        [
+            *(openssl, "req", "-x509", *new, "-keyout", "redis.key", "-out", "redis.crt", "-subj", "/CN=redis"),
+            *("-CA", "ca.crt", "-CAkey", "ca.key", "-addext", "basicConstraints=CA:FALSE"),
+            *("-addext", f"subjectAltName=IP:{HOST}"),
+        ],
+        folder,
+    )
+    return folder
+
+
+class TestAddresses:
+    """Every kind of REDIS_URL."""
+
+    def test_password_and_database(self, tmp_path: Path, open_store: Callable[..., RedisStore]) -> None:
+        """A password with signs that a URL needs for itself, a user, and a database of one's own."""
+        with protected(RedisServer(tmp_path)) as server:
+            for login, database in ((f":{_QUOTED}", 3), (f"default:{_QUOTED}", 4)):
+                store = open_store(f"redis://{login}@{HOST}:{server.port}/{database}")
+                store.update([change("a", "1")], NOW)
+                tell(store, "a", "1.0")
+                with redis.Redis(port=server.port, db=database, password=PASSWORD) as client:
+                    assert client.get(f"{PREFIX}:a") == b"1.0"
+
+    def test_socket(self, tmp_path: Path, open_store: Callable[..., RedisStore]) -> None:
+        """A Redis on the same machine, without the network."""
+        path = tmp_path / "redis.sock"
+        with protected(RedisServer(tmp_path, unixsocket=str(path))) as server:
+            store = open_store(f"unix://:{_QUOTED}@{path}?db=2")
+            store.update([change("a", "1")], NOW)
+            with redis.Redis(port=server.port, db=2, password=PASSWORD) as client:
+                assert client.exists(f"{PREFIX}-record:a")
+        assert "Redis cannot be reached" in failure_of(lambda: store.read("a"))
+
+    def test_tls(self, tmp_path: Path, open_store: Callable[..., RedisStore], authority: Path) -> None:
+        """A certificate of the given authority is trusted, any other is an error that says so."""
+        port = free_port()
+        settings: dict[str, Any] = {
+            "tls-port": str(port),
+            "tls-cert-file": str(authority / "redis.crt"),
+            "tls-key-file": str(authority / "redis.key"),
+            "tls-ca-cert-file": str(authority / "ca.crt"),
+            "tls-auth-clients": "no",
+        }
+        with RedisServer(tmp_path / "redis", **settings) as server:
+            trusting = open_store(f"rediss://{HOST}:{port}/0?ssl_ca_certs={authority / 'ca.crt'}")
+            trusting.update([change("a", "1")], NOW)
+            assert kept(trusting).firing == 1
+            text = failure_of(lambda: open_store(f"rediss://{HOST}:{port}/0").read("a"))
+            assert "certificate" in text
+            plain = failure_of(lambda: open_store(f"rediss://{HOST}:{server.port}/0").read("a"))
+            assert plain.startswith(("Redis cannot be reached", "Redis does not answer"))
+
+
+def run(command: list[str], folder: Path) -> None:
+    """Run a program that must succeed."""
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)

@@ -11,7 +11,7 @@ from alert_threader.config import channel_fault
 from alert_threader.errors import PayloadError
 from alert_threader.routes.token import require_token
 from alert_threader.service import Service, current_service
-from alert_threader.threads import Applied, Reason, changes
+from alert_threader.threads import AlertThread, Applied, Reason, changes
 from alert_threader.webhook import Notification
 
 log = logging.getLogger(__name__)
@@ -43,10 +43,13 @@ def receive(channel: str | None = None) -> Response:
     notification = webhook.parse(_body(service.settings.max_body))
     applied = service.store.update(changes(notification, service.identity, channel), service.clock())
     _count(service, applied)
-    keys = [result.thread.key for result in applied]
     service.deliverer.wake()
-    service.deliverer.wait_told(keys, service.settings.response_wait)
-    return _answer(service, notification, applied)
+    threads = service.deliverer.wait_told([each.thread for each in applied], service.settings.response_wait)
+    results = [
+        _result(each, thread, told=service.deliverer.is_told(thread))
+        for each, thread in zip(applied, threads, strict=True)
+    ]
+    return _answer(service, notification, results)
 
 
 def _body(limit: int) -> bytes:
@@ -76,8 +79,7 @@ def _count(service: Service, applied: list[Applied]) -> None:
         )
 
 
-def _answer(service: Service, notification: Notification, applied: list[Applied]) -> Response:
-    results = [_result(service, each) for each in applied]
+def _answer(service: Service, notification: Notification, results: list[dict[str, Any]]) -> Response:
     response = jsonify(
         ok=True,
         count=len(notification.alerts),
@@ -90,10 +92,8 @@ def _answer(service: Service, notification: Notification, applied: list[Applied]
     return response
 
 
-def _result(service: Service, applied: Applied) -> dict[str, Any]:
-    before, key = applied.thread, applied.thread.key
-    told = service.deliverer.is_told(key)
-    thread = service.store.read(key) or before
+def _result(applied: Applied, thread: AlertThread, *, told: bool) -> dict[str, Any]:
+    before = applied.thread
     if not told:
         delivery = "queued"
     elif before.ts is None:
@@ -104,7 +104,7 @@ def _result(service: Service, applied: Applied) -> dict[str, Any]:
         delivery = _WORDS[applied.reason]
     first = next(iter(before.alerts.values()), None)
     return {
-        "key": key,
+        "key": before.key,
         "thread_ts": thread.ts,
         "status": thread.status,
         "alertname": first.labels.get("alertname", "unknown") if first else "unknown",

@@ -85,10 +85,10 @@ class Store(Protocol):
         """
 
     def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
-        """Store threads as another store had them, attempts and all. On return they are durable; an error may leave some out.
+        """Store threads as another store had them, attempts and all. On return they are durable; on an error some are.
 
-        A thread whose key is taken is left out, with ``replace`` it wins; return the keys of those left out. The sender
-        of a thread's channel must stand still (``claim``).
+        A thread whose key is taken is left out; with ``replace`` it wins. Return the keys of those left out. Meanwhile
+        nobody may send to their channels (``claim``).
         """
 
     def expire(self, now: float) -> None:

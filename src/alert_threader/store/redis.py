@@ -269,7 +269,14 @@ class RedisStore:
 
     def _fetch(self, key: str) -> tuple[str, AlertThread | None]:
         rev, data = self._redis.hmget(self._name("record", key), "rev", "data")
-        return (rev or b"").decode(), _decode_thread(data) if data is not None else None
+        return (rev or b"").decode(), self._decode(key, data) if data is not None else None
+
+    def _decode(self, key: str, data: bytes) -> AlertThread:
+        try:
+            return _decode_thread(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            name = self._name("record", key)
+            raise StoreError(f"the record of {key} in Redis is damaged: look at it, then DEL '{name}'") from error
 
     def _change(
         self,
@@ -350,11 +357,14 @@ class RedisStore:
             return {c: _actions(found) for c, found in zip(channels, pipeline.execute(), strict=True)}
 
     def _scan(self) -> Iterator[AlertThread]:
-        for names in self._batches(f"{self._prefix}-record:*"):
+        head = self._name("record", "*").removesuffix("*")
+        for names in self._batches(f"{head}*"):
             pipeline = self._redis.pipeline(transaction=False)
             for name in names:
                 pipeline.hget(name, "data")
-            yield from (_decode_thread(data) for data in pipeline.execute() if data is not None)
+            for name, data in zip(names, pipeline.execute(), strict=True):
+                if data is not None:
+                    yield self._decode(name.decode().removeprefix(head), data)
 
     def _batches(self, pattern: str) -> Iterator[list[bytes]]:
         """Names by SCAN, which blocks nobody, each of them once."""
@@ -391,7 +401,8 @@ class _Errors:
 
 
 def _advice(error: BaseException) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # Behind "script:" is where in our script it happened.
+    text = str(error).partition(" script: ")[0].strip() or type(error).__name__
     if isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
         return f"Redis refuses the login: correct user and password in REDIS_URL ({text})"
     if isinstance(error, redis.exceptions.TimeoutError):

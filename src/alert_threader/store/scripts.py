@@ -4,19 +4,20 @@
 #: ARGV expected rev, new rev, data, ts, action, key, drop at, seen at, channel, lease token, lease ttl (ms)
 #: Returns 1, 0 where the revision has changed, -1 where the lease has passed on. An empty argument is none.
 COMMIT = """
-if ARGV[10] ~= '' then
-  if redis.call('GET', KEYS[7]) ~= ARGV[10] then return -1 end
-  redis.call('PEXPIRE', KEYS[7], ARGV[11])
-end
+if ARGV[10] ~= '' and redis.call('GET', KEYS[7]) ~= ARGV[10] then return -1 end
 if (redis.call('HGET', KEYS[1], 'rev') or '') ~= ARGV[1] then return 0 end
-redis.call('HDEL', KEYS[8], ARGV[6])
 if ARGV[3] == '' then
   redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('HDEL', KEYS[8], ARGV[6])
   redis.call('ZREM', KEYS[5], ARGV[6])
   redis.call('ZREM', KEYS[6], ARGV[6])
+  if ARGV[10] ~= '' then redis.call('PEXPIRE', KEYS[7], ARGV[11]) end
   return 1
 end
+-- The first write of all: Redis checks its memory only before that, and only for one that adds.
 redis.call('HSET', KEYS[1], 'rev', ARGV[2], 'data', ARGV[3])
+if ARGV[10] ~= '' then redis.call('PEXPIRE', KEYS[7], ARGV[11]) end
+redis.call('HDEL', KEYS[8], ARGV[6])
 if ARGV[4] == '' then redis.call('DEL', KEYS[2]) else redis.call('SET', KEYS[2], ARGV[4]) end
 if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[3], ARGV[6], ARGV[5])

@@ -54,26 +54,26 @@ Outcome = Posted | Updated | NotFound | Failed | Unknown | RootGone
 def settle(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -> AlertThread:
     """Write the outcome of a call onto the thread.
 
-    ``attempt_id`` names the attempt that was posted or looked for; an outcome of any other attempt than the one that
-    stands changes nothing, so a late answer cannot undo what has been settled since.
+    ``attempt_id`` names the attempt that was posted or looked for, and is empty for an edit. An outcome of anything but
+    what stands now changes nothing: neither a late answer nor one that is written twice undoes what was settled since.
     """
-    if thread.attempt is not None and thread.attempt.id != attempt_id:
+    if attempt_id != (thread.attempt.id if thread.attempt is not None else ""):
         return thread
     match outcome:
         case Posted():
-            settled = _told(thread, outcome, now)
+            return _told(thread, outcome, now)
         case NotFound():
-            settled = _given_back(thread, next_try=0)
+            return _given_back(thread, next_try=0)
         case Unknown(error, retry_at):
-            settled = _doubtful(thread, error, retry_at)
+            return _doubtful(thread, error, retry_at)
         case Failed():
-            settled = _failed(thread, outcome)
+            return _failed(thread, outcome)
         case Updated(shown):
-            settled = _succeeded(thread, thread.ts, shown, now)
+            return _succeeded(thread, thread.ts, shown, now)
         case RootGone():
-            settled = _given_back(thread, next_try=0)
-            settled.ts, settled.shown = None, Shown()
-    return settled
+            rootless = _given_back(thread, next_try=0)
+            rootless.ts, rootless.shown = None, Shown()
+            return rootless
 
 
 def _told(thread: AlertThread, posted: Posted, now: float) -> AlertThread:

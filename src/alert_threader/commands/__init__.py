@@ -1,0 +1,1 @@
+"""The commands of ``alert-threader``, one module each. They say what they found; ``cli`` prints it."""

@@ -1,0 +1,164 @@
+"""``alert-threader check``: whether the service would work as it is set up, and what to do where it would not.
+
+Nothing is posted and nothing is left behind: no lock file and no folder that the service, as another user, could not
+use afterwards.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from alert_threader.app import make_service
+from alert_threader.config import SETTINGS, Settings
+from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
+from alert_threader.slack import Identity, Slack, SlackError
+from alert_threader.store.document import load
+from alert_threader.store.lock import FileLock, advice
+
+_POST = "chat:write"
+_LOOK_UP = ("channels:history", "groups:history")
+_HOW_TO_ADD = 'add it on the Slack app\'s page "OAuth & Permissions" and install the app again'
+#: No message has this attempt id: to look for it is to find out whether one could be looked up.
+_NO_ATTEMPT = "none"
+
+
+class Finding(NamedTuple):
+    """One line: what was looked at, whether it is well, and what there is to know or to do."""
+
+    subject: str
+    ok: bool
+    text: str
+    #: Whether there is something to do, though the service works as it is.
+    warns: bool = False
+
+
+def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
+    """Look at settings, token, scopes, channel and store. ``now`` is in seconds since the epoch.
+
+    With wrong settings nothing else can be looked at; without a good token, nothing else at Slack.
+    """
+    try:
+        settings = Settings.from_environ(environ)
+    except ConfigError as error:
+        yield from (Finding("settings", False, fault) for fault in error.faults)
+        return
+    said = f"all {len(SETTINGS)} are valid; environment {settings.environment}, Slack at {settings.slack_api_url}"
+    yield Finding("settings", True, said)
+    yield from _slack(settings, now)
+    if settings.thread_store == "file":
+        yield _found("store", lambda: _file_store(settings.thread_store_file, settings.slack_channel, now))
+    else:
+        yield from _shared_store(settings, now)
+
+
+def _found(subject: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, True, look())
+    except AlertThreaderError as error:
+        return Finding(subject, False, str(error))
+
+
+def _slack(settings: Settings, now: float) -> Iterator[Finding]:
+    slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
+    try:
+        identity = slack.identify()
+    except SlackError as error:
+        yield Finding("token", False, str(error))
+        return
+    yield Finding("token", True, f"bot user {identity.user or 'unknown'} of team {identity.team or 'unknown'}")
+    yield _scopes(identity)
+    yield _found("channel", lambda: _channel(slack, settings.slack_channel, now))
+
+
+def _scopes(identity: Identity) -> Finding:
+    granted = identity.scopes
+    if not granted:
+        return Finding("scopes", True, f"Slack did not say which; needed are {_POST} and {_LOOK_UP[0]}")
+    missing = []
+    if _POST not in granted:
+        missing.append(f"{_POST} is missing, nothing can be posted: {_HOW_TO_ADD}")
+    if not set(_LOOK_UP) & set(granted):
+        private = f"for a private channel {_LOOK_UP[1]}"
+        missing.append(
+            f"{_LOOK_UP[0]} ({private}) is missing, after a lost answer a message may come twice: {_HOW_TO_ADD}"
+        )
+    return Finding("scopes", not missing, "; ".join(missing) or ", ".join(granted))
+
+
+def _channel(slack: Slack, channel: str, now: float) -> str:
+    """Ask for the channel's name, then read it as the service would: only a member can."""
+    named: list[str] = []
+    has_name = _permitted(lambda: named.append(slack.channel_name(channel)))
+    is_read = _permitted(lambda: slack.find(channel, _NO_ATTEMPT, now, None))
+    said = f"#{named[0]} ({channel})" if has_name else channel
+    if is_read:
+        return f"{said}, and the bot is in it"
+    if has_name:
+        return f"{said}; whether the bot is in it shows only with {_LOOK_UP[0]}"
+    return f"{said}, not looked at: this needs channels:read"
+
+
+def _permitted(ask: Callable[[], object]) -> bool:
+    """Whether the app may ask this. Raises SlackError for any other refusal."""
+    try:
+        ask()
+    except SlackError as error:
+        if error.code == "missing_scope":
+            return False
+        raise
+    return True
+
+
+def _shared_store(settings: Settings, now: float) -> Iterator[Finding]:
+    """Write, then look at how the server is set: what it may lose is no fault of today, but to be known."""
+    try:
+        with closing(make_service(settings).open_store(0)) as store:
+            store.ping()
+            version = store.info()["redis_version"]
+            yield Finding("store", True, f"Redis {version} can be written; {_threads(store.counts(now).threads)}")
+            yield from (Finding("store", True, warning, warns=True) for warning in store.warnings())
+    except StoreError as error:
+        yield Finding("store", False, str(error))
+
+
+def _file_store(path: Path, channel: str, now: float) -> str:
+    contents = _contents(path, channel, now)
+    try:
+        # Only one that exists: the service, as another user, could not open one that was made here.
+        if path.with_name(f"{path.name}.lock").exists():
+            FileLock(path, 0).release()
+    except StoreLockedError as error:
+        # The rest of its text is for a service that wanted to start.
+        return f"{str(error).partition(': one process')[0]} (the service is running); {contents}"
+    _try_to_write(path)
+    return f"{path} can be written; {contents}"
+
+
+def _contents(path: Path, channel: str, now: float) -> str:
+    try:
+        loaded = load(path.read_bytes(), channel, now)
+    except FileNotFoundError:
+        return "no threads yet"
+    except OSError as error:
+        raise StoreError(advice(path, error)) from error
+    except StoreError as error:
+        raise StoreError(f"{path} {error}: restore a backup over it") from error
+    if loaded.damaged:
+        raise StoreError(f"{path}: {len(loaded.damaged)} threads cannot be read: restore a backup over it")
+    return _threads(len(loaded.threads))
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _try_to_write(path: Path) -> None:
+    """Write into the folder, or where it is not there yet, into the one that it will be made in."""
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\n")
+    except OSError as error:
+        raise StoreError(advice(path, error)) from error

@@ -1,0 +1,100 @@
+"""``alert-threader demo``: the stand-in for Slack, the real service beside it, and an incident through both."""
+
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from alert_threader.commands.ending import Ending
+from alert_threader.commands.incident import EXTERNAL_URL, GROUP_BY, INCIDENT, Problem, Scene
+from alert_threader.commands.local_service import LocalService
+from alert_threader.commands.notification import SentAlert, notification
+from alert_threader.commands.ports import usable_port
+from alert_threader.sandbox import SandboxServer
+
+HOST = "127.0.0.1"
+CHANNEL = "C0ALERTS01"
+
+#: How long the last messages may take to reach the page, in seconds: edits are held back a little to gather more.
+_LAST = 30.0
+_POLL = 0.2
+
+Say = Callable[[str], None]
+
+
+def demo(say: Say, *, port: int, sandbox_port: int, speed: float, once: bool) -> None:
+    """Play the incident and go on serving the page until Ctrl-C; with ``once``, end after it.
+
+    Ports: 0 for any free one. ``speed`` divides the pauses. Nothing is left behind. Raises CommandError.
+    """
+    sandbox_port = usable_port(HOST, sandbox_port, "--sandbox-port")
+    port = usable_port(HOST, port, "--port")
+    rate = max(speed, 1)  # a time that flies has a Slack that takes more messages in a second
+    with (
+        Ending() as ending,
+        tempfile.TemporaryDirectory(prefix="alert-threader-demo-") as folder,
+        SandboxServer(sandbox_port, HOST, posts_per_second=rate) as slack,
+        LocalService(_settings(Path(folder), port, slack.api_url, rate), Path(folder, "service.log")) as service,
+    ):
+        if not service.wait_until_ready(ending.wait):
+            return
+        length = sum(scene.pause for scene in INCIDENT) / speed
+        say(f"\n  Open this page:  {slack.url}\n")
+        say(f"It shows what people see in Slack. This goes to the service at {service.url}, for {length:.0f} s:\n")
+        ended = _play(service, say, ending, speed)
+        if not ended and not once:
+            say(f"\nThat was all. The page stays at {slack.url} until Ctrl-C.")
+            ending.wait()
+
+
+def _settings(folder: Path, port: int, slack_url: str, rate: float) -> dict[str, str]:
+    return {
+        "SLACK_BOT_TOKEN": "xoxb-sandbox-demo",
+        "SLACK_CHANNEL": CHANNEL,
+        "SLACK_API_URL": slack_url,
+        "SLACK_RATE": f"{rate:.6f}",
+        # The longest: each line of the demo says what became of its alert, and the next step waits for it.
+        "RESPONSE_WAIT": "8s",
+        "BIND_HOST": HOST,
+        "BIND_PORT": str(port),
+        "THREAD_STORE_FILE": str(folder / "threads.json"),
+    }
+
+
+def _play(service: LocalService, say: Say, ending: Ending, speed: float) -> bool:
+    """Play all scenes and wait until the page shows the last one. Whether the demo was ended meanwhile."""
+    began = time.monotonic()
+    groups: defaultdict[str, _Group] = defaultdict(_Group)
+    for scene in INCIDENT:
+        if ending.wait(scene.pause / speed):
+            return True
+        group = groups[scene.problem.alertname]
+        result, *_ = service.send(notification(group.play(scene, time.time()), GROUP_BY, EXTERNAL_URL))
+        minutes, seconds = divmod(int(time.monotonic() - began), 60)
+        say(f"  {minutes}:{seconds:02}  {scene.problem.severity:<8}  {scene.line}  [{result['delivery']}]")
+    return _wait_until_told(service, ending)
+
+
+def _wait_until_told(service: LocalService, ending: Ending) -> bool:
+    until = time.monotonic() + _LAST
+    while (service.health() or {}).get("pending") != 0:
+        if ending.wait(_POLL):
+            return True
+        if time.monotonic() > until:
+            raise service.fault(f"not everything reached the page within {_LAST:.0f} s")
+    return False
+
+
+class _Group:
+    """One of Alertmanager's groups: which instances fire, and since when (seconds since the epoch)."""
+
+    def __init__(self) -> None:
+        self._firing: dict[str, float] = {}
+
+    def play(self, scene: Scene, now: float) -> list[SentAlert]:
+        """Return the alerts of the next notification: all that fire, and those that have just resolved."""
+        problem: Problem = scene.problem
+        self._firing |= dict.fromkeys(scene.fires, now)
+        resolved = [problem.alert(name, self._firing.pop(name), now) for name in scene.resolves]
+        return [*(problem.alert(name, since) for name, since in self._firing.items()), *resolved]

@@ -1,0 +1,178 @@
+"""``alert-threader migrate``: copy the threads of one store into the other, while the service is stopped.
+
+The source keeps its threads: whatever goes wrong, nothing is lost, and the way back is to start the service on it.
+A file is locked meanwhile, so that no service can use it. Redis has no such lock: there all channels are claimed, which
+stops senders and finds those at work, and what a webhook still changes in the source shows in the final comparison.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from alert_threader.app import make_service
+from alert_threader.commands.environment import settings_of
+from alert_threader.commands.faults import CommandError
+from alert_threader.config import Settings
+from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.store import Lease, Store
+from alert_threader.store.document import load
+from alert_threader.store.lock import advice
+from alert_threader.threads import AlertThread, Policy, drop_at, pending
+
+StoreName = Literal["file", "redis"]
+
+_SETTINGS = (
+    "SLACK_CHANNEL",
+    "THREAD_STORE_FILE",
+    "REDIS_URL",
+    "REDIS_SENTINELS",
+    "REDIS_SENTINEL_MASTER",
+    "REDIS_KEY_PREFIX",
+    "REOPEN_WINDOW",
+    "STALE_AFTER",
+)
+#: Threads that are written between two renewals of the leases: far fewer than either store takes within LEASE_TTL.
+_BATCH = 200
+
+
+def migrate(
+    source: StoreName, target: StoreName, environ: Mapping[str, str], clock: Callable[[], float], *, force: bool
+) -> Iterator[str]:
+    """Copy the threads, compare them, and yield what was done; ``clock`` is the time of day.
+
+    ``force`` goes on although a sender seems to be at work, or the target has threads: those of the same key are
+    overwritten. Raises ConfigError, StoreError, and CommandError where a person must decide.
+    """
+    settings = settings_of(_SETTINGS, environ)
+    path = settings.thread_store_file
+    if source == "file":
+        _look_at_file(path, clock(), has_channel=bool(environ.get("SLACK_CHANNEL")))
+    policy = make_service(settings).policy
+    with ExitStack() as stack:
+        stack.callback(_hand_over, path)
+        old = stack.enter_context(closing(_open(source, settings)))
+        new = stack.enter_context(closing(_open(target, settings)))
+        new.ping()
+        threads = list(_kept(old, clock(), policy).values())
+        if not threads:
+            yield f"{source} has no threads: there is nothing to copy"
+            return
+        taken = new.counts(clock()).threads
+        if taken and not force:
+            raise CommandError(
+                f"nothing is copied: {target} has {_count(taken)}; --force overwrites those that {source} has too"
+            )
+        channels = {thread.channel for thread in threads} | set(new.waiting())
+        claims = [_Claims(stack, store, channels, force=force) for store in (old, new) if store.shared]
+        _copy(threads, new, claims, force=force)
+        copied = {thread.key: thread for thread in new.threads()}
+        # The source last: whatever is over by then need not be in the copy any more.
+        _compare(_kept(old, clock(), policy), copied)
+        yield from _report(source, target, threads, taken)
+
+
+class _Claims:
+    """The leases on all channels of a store: while they are held, nobody else sends."""
+
+    def __init__(self, stack: ExitStack, store: Store, channels: set[str], *, force: bool) -> None:
+        self._store = store
+        self._leases: list[Lease] = []
+        for channel in sorted(channels):
+            lease = store.claim(channel)
+            if lease is not None:
+                self._leases.append(lease)
+                stack.callback(self._release, lease)
+            elif not force:
+                raise CommandError(
+                    f"nothing is copied: a service sends to {channel} from {store.name}: stop all that use it; "
+                    "one that was killed holds the channel for some seconds more (--force does not wait)"
+                )
+
+    def renew(self) -> None:
+        """Hold them on. Raises CommandError if one is lost."""
+        try:
+            for lease in self._leases:
+                self._store.renew(lease)
+        except LeaseLostError as error:
+            raise CommandError(f"the copy is not whole: {error}: stop all services and use --force") from error
+
+    def _release(self, lease: Lease) -> None:
+        # One that cannot be given back runs out by itself.
+        with suppress(StoreError):
+            self._store.release(lease)
+
+
+def _copy(threads: list[AlertThread], new: Store, claims: list[_Claims], *, force: bool) -> None:
+    for first in range(0, len(threads), _BATCH):
+        for claim in claims:
+            claim.renew()
+        left_out = new.insert(threads[first : first + _BATCH], replace=force)
+        if left_out:
+            raise CommandError(
+                f"the copy is not whole: {left_out[0]} came into {new.name} meanwhile: "
+                "stop all services and use --force"
+            )
+
+
+def _compare(wanted: Mapping[str, AlertThread], copied: Mapping[str, AlertThread]) -> None:
+    different = [key for key, thread in wanted.items() if copied.get(key) != thread]
+    if different:
+        raise CommandError(
+            f"the copy is not the same: {_count(len(different))} changed meanwhile, {different[0]} is one; "
+            "is a service running? Stop it and use --force"
+        )
+
+
+def _report(source: StoreName, target: StoreName, threads: list[AlertThread], taken: int) -> Iterator[str]:
+    untold = sum(map(pending, threads))
+    yield f"copied {_count(len(threads))} from {source} to {target}, {untold} of them with something still to tell"
+    yield "read back: all are the same"
+    if taken:
+        yield f"{target} had {_count(taken)}: those of the same key are overwritten, the others are still there"
+    yield f"start the service with THREAD_STORE={target}, and none on what {source} still has: it would tell twice"
+
+
+def _open(name: StoreName, settings: Settings) -> Store:
+    return make_service(replace(settings, thread_store=name)).open_store(0)
+
+
+def _kept(store: Store, now: float, policy: Policy) -> dict[str, AlertThread]:
+    """The threads without those that are over: a store may have dropped them already, or does so at once."""
+    over_at = ((thread, drop_at(thread, policy)) for thread in store.threads())
+    return {thread.key: thread for thread, at in over_at if at is None or at > now}
+
+
+def _look_at_file(path: Path, now: float, *, has_channel: bool) -> None:
+    """Refuse a file that the store, which must start in any case, would set aside or begin anew."""
+    try:
+        loaded = load(path.read_bytes(), "", now)
+    except FileNotFoundError as error:
+        raise CommandError(f"there is no file {path}: correct THREAD_STORE_FILE") from error
+    except OSError as error:
+        raise StoreError(advice(path, error)) from error
+    except StoreError as error:
+        raise CommandError(f"nothing is copied: {path} {error}") from error
+    if loaded.damaged:
+        raise CommandError(
+            f"nothing is copied: {path}: {_count(len(loaded.damaged))} cannot be read: restore a backup over it"
+        )
+    if not has_channel and any(not thread.channel for thread in loaded.threads.values()):
+        raise CommandError(f"SLACK_CHANNEL: is not set: {path} is of an old installation and does not name the channel")
+
+
+def _hand_over(path: Path) -> None:
+    """Give what root made to the owner of its folder: the service, as that user, must be able to open it."""
+    if os.geteuid() != 0 or not path.parent.is_dir():
+        return
+    owner = path.parent.stat()
+    for each in (path, path.with_name(f"{path.name}.lock")):
+        if each.exists():
+            # Not where a link leads: whoever owns the folder may have put it there.
+            os.chown(each, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _count(threads: int) -> str:
+    return "1 thread" if threads == 1 else f"{threads} threads"

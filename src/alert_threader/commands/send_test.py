@@ -1,0 +1,118 @@
+"""``alert-threader send-test``: a test alert through the running service into Slack."""
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+
+from alert_threader.commands.faults import CommandError
+from alert_threader.commands.notification import SentAlert, notification
+from alert_threader.secret import Secret
+
+#: How long to wait for Slack, in seconds: a channel takes one message per second, and others may wait before ours.
+_PATIENCE = 15.0
+#: Between two looks, in seconds. The service itself waits for Slack (RESPONSE_WAIT) before it answers.
+_LOOK_AGAIN = 0.5
+#: Alertmanager waits as long for an answer, in seconds.
+_TIMEOUT = 10
+
+_WORDS = {
+    "posted": "posted, it opened a thread",
+    "replied": "told in a reply",
+    "updated": "told by an edit of the thread's first message",
+    "unchanged": "told",
+}
+
+
+def send_test(
+    url: str, severity: str, channel: str | None, token: Secret | None, *, resolve: bool, patience: float = _PATIENCE
+) -> Iterator[str]:
+    """Send a firing alert to the service, and with ``resolve`` its resolution; yield what became of each.
+
+    Raises CommandError when the service does not take it, or when Slack has not got it after ``patience`` seconds.
+    """
+    with requests.Session() as session:
+        service = _Service(session, url, channel, token)
+        started = time.time()
+        yield f"firing: {service.tell(_alert(severity, started), patience)}"
+        if resolve:
+            yield f"resolved: {service.tell(_alert(severity, started, time.time()), patience)}"
+        else:
+            yield "It fires until it is stale: send-test --resolve would have ended it."
+
+
+def _alert(severity: str, started: float, ended: float | None = None) -> dict[str, Any]:
+    """A new alert each time: one that fires already would be a duplicate, and prove nothing."""
+    sent_at = datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    host = socket.gethostname()
+    alert = SentAlert(
+        labels={
+            "alertname": "AlertThreaderTest",
+            "severity": severity,
+            "service": "alert-threader",
+            "instance": host,
+            "sent_at": sent_at,
+        },
+        annotations={
+            "summary": "Test alert",
+            "description": f"Sent by alert-threader send-test on {host}. Nothing is wrong.",
+        },
+        started=started,
+        ended=ended,
+    )
+    return notification([alert], ["alertname", "service"], "")
+
+
+class _Service:
+    """The running service, as Alertmanager sees it."""
+
+    def __init__(self, session: requests.Session, url: str, channel: str | None, token: Secret | None) -> None:
+        # Neither a proxy nor a ~/.netrc: the service stands nearby, and has a token of its own.
+        session.trust_env = False
+        if token is not None:
+            session.headers["Authorization"] = f"Bearer {token.reveal()}"
+        self._session = session
+        self._url = url.rstrip("/")
+        self._path = f"/alert/{channel}" if channel else "/alert"
+
+    def tell(self, body: dict[str, Any], patience: float) -> str:
+        """Send a notification until Slack shows it: the service applies one that arrives again only once."""
+        started = time.monotonic()
+        result = first = self._send(body)
+        while result["delivery"] == "queued":
+            if time.monotonic() - started >= patience:
+                raise CommandError(f"stored, but not in Slack after {patience:g} s: {self._trouble()}")
+            time.sleep(_LOOK_AGAIN)
+            result = self._send(body)
+        late = "" if first is result else f" after {time.monotonic() - started:.0f} s"
+        word = _WORDS.get(result["delivery"], result["delivery"])
+        return f"{word}{late} (thread {result['thread_ts']}, key {result['key']})"
+
+    def _send(self, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self._ask("POST", self._path, body)
+        if not answer.get("ok"):
+            raise CommandError(f"the service refuses the alert: {answer.get('error')}")
+        result: dict[str, Any] = answer["results"][0]
+        return result
+
+    def _trouble(self) -> str:
+        problems = self._ask("GET", "/health").get("problems")
+        return "; ".join(problems or ["nothing is wrong, others are told first: see GET /health"])
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            response = self._session.request(method, self._url + path, json=body, timeout=_TIMEOUT)
+        except requests.ConnectionError:
+            raise CommandError(f"nothing answers at {self._url}: is the service running, and there (--url)?") from None
+        except (requests.Timeout, requests.RequestException) as error:
+            raise CommandError(f"{self._url} gives no answer ({type(error).__name__}): check --url") from None
+        try:
+            answer = response.json()
+        except requests.JSONDecodeError:
+            answer = None
+        if not isinstance(answer, dict) or not {"ok", "status"} & set(answer):
+            raise CommandError(f"{self._url} is not Alert Threader (it answers {response.status_code}): check --url")
+        return answer

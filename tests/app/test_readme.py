@@ -1,0 +1,105 @@
+"""The READMEs say what is so, and both say the same."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from alert_threader.cli import arguments_of
+from alert_threader.config import SETTINGS
+from alert_threader.sandbox import SandboxServer
+
+ROOT = Path(__file__).parents[2]
+READMES = ("README.md", "README.ko.md")
+#: What stands in the place of a default, in either language.
+NO_DEFAULT = {"(required)": True, "(필수)": True, "(none)": False, "(없음)": False}
+GREEN = "#2EB67D"
+
+
+def text(name: str) -> str:
+    """A README's text."""
+    return (ROOT / name).read_text("utf-8")
+
+
+def blocks(name: str, language: str = r"\w+") -> list[str]:
+    """The contents of a README's code blocks."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text(name), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_settings(name: str) -> None:
+    """The table of settings has every setting with its default, in the order of the code, and no other."""
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`|(\(\S+\))) \| \S.* \|$", text(name), re.MULTILINE)
+    documented = [(setting, default or NO_DEFAULT[missing]) for setting, default, missing in rows]
+    assert documented == [(s.name, s.required if s.default is None else s.default) for s in SETTINGS]
+
+
+def test_same_blocks() -> None:
+    """The code blocks are identical in both languages, down to the last sign."""
+    english, korean = (blocks(name) for name in READMES)
+    assert english == korean
+    assert len(english) > 10
+
+
+def test_same_outline() -> None:
+    """Both have the same headings at the same places, and rows and items of the same number below each."""
+    english, korean = (re.findall(r"^(#+(?= )|\||- |\d\. |```)", text(name), re.MULTILINE) for name in READMES)
+    assert english == korean
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_links(name: str) -> None:
+    """What a README links to within the repository is there; the picture is small enough for a first look."""
+    targets = [link for link in re.findall(r"\]\(([^)]+)\)", text(name)) if "://" not in link]
+    assert {"docs/demo.png", "LICENSE", *READMES} - {name} == set(targets)
+    assert all((ROOT / target).is_file() for target in targets)
+    assert (ROOT / "docs/demo.png").stat().st_size < 300_000
+
+
+def test_commands() -> None:
+    """Every command of ours in a code block is one that the command line takes."""
+    lines = [
+        shlex.split(line) for block in blocks("README.md", "sh") if "curl" not in block for line in block.splitlines()
+    ]
+    ours = [words[1:] for words in lines if words[0].endswith("/alert-threader")]
+    assert {words[0] for words in ours} == {"check", "send-test", "render", "sandbox", "demo"}
+    for words in ours:
+        arguments_of(words)
+
+
+def test_make_targets() -> None:
+    """Every `make` target in a code block is in the Makefile."""
+    targets = set(re.findall(r"^make (\w+)$", "".join(blocks("README.md", "sh")), re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text()
+    assert targets >= {"install", "demo", "test", "lint"}
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_first_request(client: FlaskClient, sandbox: SandboxServer) -> None:
+    """The example is answered as promised, but for the time in ``thread_ts``: one thread, green at the end."""
+    channel = client.get("/health").get_json()["channel"]
+    requests = [shlex.split(block) for block in blocks("README.md", "sh") if "curl" in block]
+    promises = [json.loads(block) for block in blocks("README.md", "json")]
+    assert len(requests) == len(promises) == 2
+    answers = [_post(client, words) for words in requests]
+    (root,) = sandbox.workspace.roots(channel)
+    for answer, promise in zip(answers, promises, strict=True):
+        promise["results"][0]["thread_ts"] = root.ts
+        assert answer == promise
+        assert list(answer) == list(promise)
+    assert root.color == GREEN
+    assert len(sandbox.workspace.replies(channel, root.ts)) == 1
+
+
+def _post(client: FlaskClient, words: list[str]) -> dict[str, Any]:
+    """Send what a curl command line sends."""
+    curl, _, url, _, header, _, body = words
+    assert (curl, url, header) == ("curl", "http://127.0.0.1:9009/alert", "Content-Type: application/json")
+    response = client.post("/alert", data=body, content_type="application/json")
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.get_json()
+    return answer
