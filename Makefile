@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-PYTHON_FILES := src tests $(wildcard bench gunicorn.conf.py)
+PYTHON_FILES := src tests $(wildcard bench chaos gunicorn.conf.py)
 SCRIPTS := .ci/run $(wildcard *.sh bin/* scripts/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench lock clean
+.PHONY: help install demo test lint bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ lint: $(DEV) ## style, types, the doors between modules, shell scripts
 	@if command -v shellcheck >/dev/null; then echo "shellcheck"; shellcheck $(SCRIPTS); \
 	elif [ -n "$${CI:-}" ]; then echo "shellcheck is missing" >&2; exit 1; \
 	else echo "shellcheck: not installed, skipped"; fi
+
+chaos: $(DEV) ## replicas are killed under two Alertmanagers, for two minutes
+	@$(BIN)/python -m chaos
 
 bench: $(DEV) ## the measurements
 	@$(BIN)/python -m bench

@@ -67,6 +67,8 @@ class Caller:
             word = error.code
         except Exception as error:
             log.exception("cannot make the message for %s: trying a simpler one", thread.key)
+            text = f"a message cannot be made ({type(error).__name__}, see the log): a simpler one is tried"
+            self._note(Trouble(thread.channel, METHODS[action.step], "unexpected", text, self._clock(), 1))
             verdict = judge_fault(error, thread, now=self._clock(), chance=random.random())
             word = "unexpected"
         self._counters.add(f"slack_{action.step}_{'ok' if word == 'ok' else 'failed'}")

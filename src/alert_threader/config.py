@@ -81,7 +81,7 @@ class Settings:
     repeat_policy: Literal["update", "reply", "ignore"] = _row(
         kinds.choice("update", "reply", "ignore"), "update", "what a repeated notification does to its thread"
     )
-    slack_rate: float = _row(kinds.RATE, "1", "messages per second in one channel")
+    slack_rate: float = _row(kinds.RATE, "1", "messages per second in one channel; edits keep pace, 45 a minute at 1")
     slack_burst: int = _row(kinds.integer(1, 100), "3", "messages that may go out at once after a pause")
     slack_timeout: float = _row(kinds.duration("1ms", "5m"), "10s", "how long one call to Slack may take")
     graceful_timeout: float = _row(

@@ -84,8 +84,12 @@ def on_starting(_server: Any) -> None:
 def on_reload(_server: Any) -> None:
     """Read the settings again (HUP): a rotated token, say. Wrong ones do not stop a service that runs."""
     global settings  # noqa: PLW0603 - gunicorn's hooks share nothing else
+    former = settings
     try:
         settings = Settings.from_environ(os.environ)
+        # A secret that was in use until now is one still.
+        secrets = (*former.secrets(), *settings.secrets())
+        logs.configure(settings.log_level, settings.log_format, sys.stderr, secrets)
     except ConfigError as error:
         log.error("going on with the former settings: %s", "; ".join(error.faults))  # noqa: TRY400 - one line
 

@@ -18,16 +18,19 @@ METADATA = {"event_type": "alert_threader", "event_payload": {"attempt": "a1"}}
 
 @pytest.fixture
 def slack() -> Iterator[SandboxServer]:
+    """A Slack to speak to."""
     with SandboxServer(rate_limits=False) as server:
         yield server
 
 
 @pytest.fixture
 def client(slack: SandboxServer) -> WebClient:
+    """The SDK's client of it."""
     return WebClient("xoxb-sandbox", base_url=slack.api_url, retry_handlers=[])
 
 
 def refusal(error: pytest.ExceptionInfo[SlackApiError]) -> str:
+    """The code that the refused call was answered."""
     return str(error.value.response["error"])
 
 

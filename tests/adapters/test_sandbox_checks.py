@@ -15,22 +15,27 @@ Json = dict[str, Any]
 
 
 def plain(text: str) -> Json:
+    """A plain text object."""
     return {"type": "plain_text", "text": text}
 
 
 def mrkdwn(text: str) -> Json:
+    """A mrkdwn text object."""
     return {"type": "mrkdwn", "text": text}
 
 
 def section(text: str, **more: object) -> Json:
+    """A section with a text."""
     return {"type": "section", "text": {**mrkdwn(text), **more}}
 
 
 def fields(*texts: str) -> Json:
+    """A section with fields."""
     return {"type": "section", "fields": [mrkdwn(text) for text in texts]}
 
 
 def button(text: str, **more: object) -> Json:
+    """An actions block with a button."""
     return {"type": "actions", "elements": [{"type": "button", "text": plain(text), **more}]}
 
 
@@ -82,17 +87,20 @@ BAD_BLOCKS: dict[str, tuple[list[Json], str, str]] = {
 
 @pytest.fixture(scope="module")
 def slack() -> Iterator[SandboxServer]:
+    """A Slack to speak to."""
     with SandboxServer(rate_limits=False) as server:
         yield server
 
 
 @pytest.fixture
 def client(slack: SandboxServer) -> WebClient:
+    """The SDK's client of it."""
     slack.workspace.reset()
     return WebClient("xoxb-sandbox", base_url=slack.api_url, retry_handlers=[])
 
 
 def refused(client: WebClient, **message: object) -> Json:
+    """The answer to a message that must be refused."""
     with pytest.raises(SlackApiError) as error:
         client.api_call("chat.postMessage", json={"channel": CHANNEL, **message})
     answer: Json = error.value.response.data

@@ -23,16 +23,19 @@ CHANNEL = "C0ALERTS"
 
 @pytest.fixture
 def slack() -> Iterator[SandboxServer]:
+    """A Slack to speak to."""
     with SandboxServer(rate_limits=False) as server:
         yield server
 
 
 @pytest.fixture
 def client(slack: SandboxServer) -> WebClient:
+    """The SDK's client of it."""
     return WebClient("xoxb-sandbox-secret", base_url=slack.api_url, retry_handlers=[])
 
 
 def ask(slack: SandboxServer, path: str, body: object = None, method: str | None = None) -> Any:
+    """Ask the control API; the answer as JSON."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{slack.url}sandbox/{path}", data, headers, method=method)

@@ -23,34 +23,41 @@ class Clock:
         self.now = 1_700_000_000.0
 
     def __call__(self) -> float:
+        """The time now."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
+    """A clock that is moved by hand."""
     return Clock()
 
 
 @pytest.fixture
 def slack(clock: Clock) -> Iterator[SandboxServer]:
+    """A Slack to speak to."""
     with SandboxServer(clock=clock) as server:
         yield server
 
 
 @pytest.fixture
 def client(slack: SandboxServer) -> WebClient:
+    """The SDK's client of it."""
     return WebClient("xoxb-sandbox", base_url=slack.api_url, retry_handlers=[], timeout=5)
 
 
 def post(client: WebClient, text: str = "x", channel: str = CHANNEL) -> str:
+    """Post a message; its ts."""
     return str(client.chat_postMessage(channel=channel, text=text)["ts"])
 
 
 def texts(slack: SandboxServer) -> list[str]:
+    """The texts that stand in the channel, oldest first."""
     return [message.text for message in slack.workspace.messages(CHANNEL)]
 
 
 def limited(error: pytest.ExceptionInfo[SlackApiError]) -> int:
+    """The seconds to wait that the refused call was answered."""
     answer = error.value.response
     assert (answer.status_code, answer["error"]) == (429, "ratelimited")
     return int({k.lower(): v for k, v in answer.headers.items()}["retry-after"])

@@ -117,7 +117,7 @@ def test_help_names_every_command(run: Cli) -> None:
     """Whoever asks for help learns of every command, and how the service is started."""
     ran = run("--help")
     assert ran.code == 0
-    for word in ("check", "send-test", "render", "demo", "sandbox", "gunicorn -c gunicorn.conf.py"):
+    for word in ("check", "send-test", "render", "migrate", "demo", "sandbox", "gunicorn -c gunicorn.conf.py"):
         assert word in ran.out
 
 

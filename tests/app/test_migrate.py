@@ -241,8 +241,9 @@ def test_target_with_threads(run: Run, tmp_path: Path, in_redis: RedisStore) -> 
     assert {thread.key: thread for thread in in_redis.threads()} == {**before, **threads}
 
 
-def test_running_service_on_the_file(run: Run, tmp_path: Path) -> None:
+def test_running_service_on_the_file(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
     """A file that a service has locked is refused, also with ``--force``."""
+    fill(in_redis)
     store = in_file(tmp_path)
     try:
         for arguments in (["file", "redis"], ["redis", "file", "--force"]):
@@ -285,9 +286,10 @@ def test_change_during_the_copy(
     assert (tmp_path / "threads.json").exists()
 
 
-def test_nothing_to_copy(run: Run) -> None:
-    """An empty source is said, and is no fault."""
+def test_nothing_to_copy(run: Run, tmp_path: Path) -> None:
+    """An empty source is said, and is no fault; no target is made."""
     ran = run("migrate", "redis", "file")
+    assert list(tmp_path.iterdir()) == []
     assert (ran.code, ran.out) == (0, ["redis has no threads: there is nothing to copy"])
 
 
@@ -324,14 +326,20 @@ def test_file_of_an_old_installation(
 
 @pytest.mark.parametrize("direction", [("redis", "file"), ("file", "redis")])
 def test_redis_away(run: Run, tmp_path: Path, environ: pytest.MonkeyPatch, direction: tuple[str, str]) -> None:
-    """It is one line, soon, and nothing is changed."""
-    in_file(tmp_path).close()
+    """It is one line, soon, and nothing is made."""
+    if direction[0] == "file":
+        store = in_file(tmp_path)
+        fill(store)
+        store.close()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     environ.setenv("REDIS_URL", f"redis://:{PASSWORD}@127.0.0.1:1/0")
     started = time.monotonic()
     assert "Redis cannot be reached: check that it runs, REDIS_URL and the network" in run.refused(
         "migrate", *direction
     )
     assert time.monotonic() - started < 3
+    after = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after == before
 
 
 def test_wrong_arguments(run: Run) -> None:

@@ -66,7 +66,7 @@ def test_commands() -> None:
         shlex.split(line) for block in blocks("README.md", "sh") if "curl" not in block for line in block.splitlines()
     ]
     ours = [words[1:] for words in lines if words[0].endswith("/alert-threader")]
-    assert {words[0] for words in ours} == {"check", "send-test", "render", "sandbox", "demo"}
+    assert {words[0] for words in ours} == {"check", "send-test", "render", "migrate", "sandbox", "demo"}
     for words in ours:
         arguments_of(words)
 

@@ -39,6 +39,7 @@ if MISSING:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield chromium
@@ -47,21 +48,21 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def slack() -> Iterator[SandboxServer]:
+    """A Slack to speak to."""
     with SandboxServer(rate_limits=False) as server:
         yield server
 
 
 @pytest.fixture
 def client(slack: SandboxServer) -> WebClient:
+    """The SDK's client of it."""
     return WebClient("xoxb-sandbox", base_url=slack.api_url, retry_handlers=[])
 
 
 @pytest.fixture
 def page(browser: Browser, slack: SandboxServer) -> Iterator[Page]:
     """Open the page; at the end it must have no error and must have asked nobody but the sandbox."""
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, locale="en-GB", timezone_id="Asia/Seoul"
-    )
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB", timezone_id="Asia/Seoul")
     context.set_default_timeout(10_000)
     page = context.new_page()
     errors: list[str] = []
@@ -76,6 +77,7 @@ def page(browser: Browser, slack: SandboxServer) -> Iterator[Page]:
 
 
 def alert(title: str, color: str, started: str = "Started: 2024-01-15 14:30:25 UTC") -> dict[str, Any]:
+    """The parts of a message as the service sends them."""
     fields = {"Severity": "CRITICAL", "Environment": "production", "Instance": "db01.example.com"}
     blocks: list[dict[str, Any]] = [
         {
@@ -96,17 +98,20 @@ def alert(title: str, color: str, started: str = "Started: 2024-01-15 14:30:25 U
     }
 
 
-def post(client: WebClient, text: str = "x", channel: str = CHANNEL, **more: Any) -> str:  # noqa: ANN401
+def post(client: WebClient, text: str = "x", channel: str = CHANNEL, **more: Any) -> str:
+    """Post a message; its ts."""
     return str(client.chat_postMessage(channel=channel, text=text, **more)["ts"])
 
 
 def box_of(locator: Locator) -> dict[str, float]:
+    """Where an element is on the page."""
     box = locator.bounding_box()
     assert box is not None
     return dict(box)  # type: ignore[arg-type]
 
 
 def post_thread(client: WebClient) -> str:
+    """Post a root with replies; the root's ts."""
     root = str(client.chat_postMessage(**alert("🚨 Database Critical Failure", RED))["ts"])
     post(client, "db02 fires too", thread_ts=root)
     post(client, "db02 is well again", thread_ts=root)
@@ -170,9 +175,7 @@ def test_the_page_follows_an_alert_until_it_resolves(page: Page, client: WebClie
     places = page.locator(f"[data-ts='{root}']")
     expect(places).to_have_count(2)
     page.evaluate("window.sameDocument = true")
-    client.chat_update(
-        ts=root, **alert("🚨 Database Critical Failure", GREEN, "Resolved: 2024-01-15 14:45:30 UTC")
-    )
+    client.chat_update(ts=root, **alert("🚨 Database Critical Failure", GREEN, "Resolved: 2024-01-15 14:45:30 UTC"))
     post(client, "✅ resolved", thread_ts=root)
     for place in places.all():
         expect(place).to_have_attribute("data-color", GREEN)
@@ -230,9 +233,7 @@ def test_text_is_shown_as_slack_shows_it(page: Page, client: WebClient) -> None:
 
 def test_text_never_becomes_markup(page: Page, client: WebClient) -> None:
     """Whatever an alert's labels hold, the page shows it as text and runs none of it."""
-    hostile = (
-        "<img src=x onerror='document.title=1'> <script>document.title=1</script> <javascript:alert(1)|run>"
-    )
+    hostile = "<img src=x onerror='document.title=1'> <script>document.title=1</script> <javascript:alert(1)|run>"
     color = "red;background:url(https://example.com)"
     message = alert(hostile[:140], color)
     message["attachments"].append(

@@ -359,7 +359,8 @@ class TestAway:
             source = open_store(master.url)
             source.update([change("a", "1")], NOW)
             lease = claimed(source)
-            with redis.Redis(port=replica.port) as client:
+            with redis.Redis(port=replica.port) as client, redis.Redis(port=master.port) as asked:
+                asked.config_set("repl-diskless-sync-delay", "0")
                 client.replicaof(HOST, str(master.port))
                 until = time.monotonic() + 15
                 while not client.exists(f"{PREFIX}-record:a"):
@@ -424,6 +425,64 @@ class TestAway:
                 server.start()
                 assert kept(store).firing == 1
             assert store.update([change("a", "2")], NOW)[0].reason is Reason.FIRED
+
+
+class TestSentinels:
+    """Sentinels that do not say where Redis is, as long as they do not."""
+
+    @pytest.fixture
+    def ask(self) -> Iterator[Callable[[Sequence[int]], RedisStore]]:
+        """A store that asks Sentinels on these ports."""
+        with ExitStack() as closing:
+
+            def ask_them(ports: Sequence[int]) -> RedisStore:
+                client = connect(f"redis://:{_QUOTED}@ignored/0", [(HOST, port) for port in ports], "threads")
+                store = RedisStore(client, PREFIX, Policy())
+                closing.callback(store.close)
+                return store
+
+            yield ask_them
+
+    def test_refused(self, ask: Callable[[Sequence[int]], RedisStore], unused_port: int) -> None:
+        """Nothing listens there."""
+        text = failure_of(lambda: ask([unused_port] * 3).read("a"))
+        assert "threads" in text
+        assert "<" not in text, "a line for a person"
+
+    def test_hanging(self, ask: Callable[[Sequence[int]], RedisStore]) -> None:
+        """All of them hang: the webhook is answered in time all the same."""
+        with ExitStack() as closing:
+            mute = [closing.enter_context(socket.create_server((HOST, 0), backlog=128)) for _ in range(3)]
+            store = ask([each.getsockname()[1] for each in mute])
+            for text in failures_of(store):
+                assert "<" not in text
+
+    def test_other_master(self, ask: Callable[[Sequence[int]], RedisStore], tmp_path: Path) -> None:
+        """They watch over a master of another name."""
+        config = tmp_path / "sentinel.conf"
+        port = free_port()
+        config.write_text(f"port {port}\nbind {HOST}\ndir {tmp_path}\nsentinel monitor other {HOST} {port} 1\n")
+        log = (tmp_path / "sentinel.log").open("wb")
+        with log, subprocess.Popen([program("redis-server"), str(config), "--sentinel"], stdout=log) as sentinel:
+            try:
+                until = time.monotonic() + 20
+                while not answers(port):
+                    assert time.monotonic() < until
+                    time.sleep(0.02)
+                text = failure_of(lambda: ask([port]).read("a"))
+            finally:
+                sentinel.kill()
+        assert "threads" in text
+        assert "<" not in text
+
+
+def answers(port: int) -> bool:
+    """Whether a Redis or a Sentinel is there."""
+    try:
+        with redis.Redis(port=port) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
 
 
 def failures_of(store: RedisStore, lease: Lease | None = None, calls: Sequence[str] = tuple(CALLS)) -> list[str]:

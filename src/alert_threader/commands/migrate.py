@@ -54,12 +54,12 @@ def migrate(
     with ExitStack() as stack:
         stack.callback(_hand_over, path)
         old = stack.enter_context(closing(_open(source, settings)))
-        new = stack.enter_context(closing(_open(target, settings)))
-        new.ping()
         threads = list(_kept(old, clock(), policy).values())
         if not threads:
             yield f"{source} has no threads: there is nothing to copy"
             return
+        new = stack.enter_context(closing(_open(target, settings)))
+        new.ping()
         taken = new.counts(clock()).threads
         if taken and not force:
             raise CommandError(

@@ -21,7 +21,7 @@ threader:ts-budget:NAME   string   when a token bucket is full again, in seconds
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import redis
@@ -78,17 +78,18 @@ def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "
     }
     try:
         if not sentinels:
-            return redis.Redis.from_url(url, **options)
+            client = redis.Redis.from_url(url, **options)
+            client.connection_pool.make_connection()  # reads the URL's options; connects to nothing
+            return client
         named: dict[str, Any] = redis.connection.parse_url(url)  # type: ignore[no-untyped-call]
         tls = {name: value for name, value in named.items() if name.startswith("ssl_")}
         if url.startswith("rediss://"):
             tls["ssl"] = True
         login = {name: named[name] for name in ("username", "password", "db") if name in named}
         watchers: Any = Sentinel(list(sentinels), sentinel_kwargs={**options, **tls}, **options, **login, **tls)  # type: ignore[no-untyped-call]
-        client: redis.Redis = watchers.master_for(master)
+        return cast("redis.Redis", watchers.master_for(master))
     except (ValueError, TypeError) as error:
         raise StoreError(f"REDIS_URL cannot be used: {error}") from error
-    return client
 
 
 class RedisStore:
@@ -303,9 +304,6 @@ class RedisStore:
                 return thread, True
             return before, False
 
-        if replace and (before := self._fetch(thread.key)[1]) is not None and before.channel != thread.channel:
-            # Written over, its action would stay due in the channel that it leaves.
-            self._change(thread.key, lambda _: (None, None))
         return self._change(thread.key, decide)
 
     def _commit(

@@ -1,0 +1,57 @@
+"""A cold webhook in a quiet system: from its sender's call to its arrival at Slack's HTTP server, on one clock.
+
+Service and plain poster take turns, each in a channel of its own, with a pause in which the pacing budget fills again.
+"""
+
+import time
+from pathlib import Path
+
+from bench import processes
+from bench.load import percentile
+from bench.processes import FILE, PLAIN, Contender, Slack
+from bench.report import Row, at_most
+from bench.webhooks import webhook
+
+#: Longer than the second in which a channel's budget grows by one message.
+_PAUSE = 1.2
+
+
+def measure(folder: Path, *, quick: bool) -> list[Row]:
+    """Return the rows."""
+    times = 5 if quick else 30
+    arrived: dict[str, list[float]] = {PLAIN: [], FILE: []}
+    answered: dict[str, list[float]] = {PLAIN: [], FILE: []}
+    with processes.slack() as slack:
+        plain, file = (Contender(name, folder / name, slack.api_url) for name in (PLAIN, FILE))
+        with plain, file:
+            for number in range(times + 1):
+                for contender in (plain, file):
+                    time.sleep(_PAUSE / 2)
+                    arrival, answer = _one(contender, slack, f"Quiet{number}")
+                    if number > 0:  # the first one of a process imports and connects
+                        arrived[contender.name].append(arrival)
+                        answered[contender.name].append(answer)
+    medians, p90s, answers = (
+        {name: percentile(values, percent) * 1000 for name, values in each.items()}
+        for each, percent in ((arrived, 50), (arrived, 90), (answered, 50))
+    )
+    ratio = {FILE: medians[FILE] / medians[PLAIN]}
+    return [
+        at_most("webhook to Slack, median", "ms", medians, FILE, 50),
+        Row("webhook to Slack, p90", "ms", p90s),
+        at_most("webhook to Slack, median, × plain", "", ratio, FILE, 1.3),
+        Row("webhook to its answer, median", "ms", answers),
+    ]
+
+
+def _one(contender: Contender, slack: Slack, name: str) -> tuple[float, float]:
+    """Send one; return the seconds until Slack was called, and until the answer."""
+    body = webhook(name, alerts=1)
+    began = time.time()
+    status = contender.post(body)
+    answer = time.time() - began
+    assert status == 200, f"{contender.name} answered {status}"
+    calls = [call for call in slack.calls(contender.channel) if call["time"] >= began]
+    assert len(calls) == 1, f"{contender.name} called Slack {len(calls)} times"
+    assert calls[0]["outcome"] == "ok", calls
+    return calls[0]["time"] - began, answer

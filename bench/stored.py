@@ -1,0 +1,32 @@
+"""A file of open threads that are all told, made by the service's own rules, without a webhook or a call."""
+
+import time
+from pathlib import Path
+
+from alert_threader import webhook as received
+from alert_threader.store import document
+from alert_threader.threads import AlertThread, Identity, Policy, Posted, apply, begin, changes, settle
+from bench.webhooks import ENVIRONMENT, webhook
+
+ALERTS = 3
+
+
+def name_of(number: int) -> str:
+    """The alert name of a thread."""
+    return f"Open{number}"
+
+
+def prepare(path: Path, count: int, channel: str) -> None:
+    """Write a document of so many threads, unless it is to be empty."""
+    if count:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(document.dump(document.encode(_told(number, channel)) for number in range(count)))
+
+
+def _told(number: int, channel: str) -> AlertThread:
+    now, policy = time.time(), Policy()
+    notification = received.parse(webhook(name_of(number), ALERTS))
+    (change,) = changes(notification, Identity(environment=ENVIRONMENT, channel=channel))
+    begun = begin(apply(None, change, now, policy).thread, "prepared", now, policy)
+    assert begun is not None
+    return settle(begun[0], "prepared", Posted(ts=f"1700000000.{number:06d}", threaded=False), now)

@@ -1,0 +1,181 @@
+"""One run: everything is started, alerts come and go, replicas die, and in the end the accounts are compared."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import redis
+
+from alert_threader.sandbox import SandboxServer
+from alert_threader.sandbox.workspace import Workspace
+from alert_threader.webhook import fingerprint
+from chaos.alertmanagers import Alert, Alertmanagers
+from chaos.balancer import Balancer
+from chaos.history import History
+from chaos.verdict import Verdict, judge_messages, judge_webhooks
+from tests.e2e.harness import wait_for
+from tests.e2e.redis_kit import Replica, replicas, start_all
+from tests.e2e.story import said
+from tests.servers import RedisServer
+
+#: Senders of several channels, each with a lease of its own, so that a kill hits more than one.
+CHANNELS = ("C0ALERTS1", "C0CHAOS02", "C0CHAOS03")
+#: Alerts change this often, so many of them each time, by chance.
+_TICK, _CHANGES = 0.25, 5
+_ALERTS_OF_A_THREAD = 5
+#: How long what was pushed may take to arrive after the last kill (Alertmanager waits longer after each failure), and
+#: what arrived to be told, in seconds.
+_ARRIVING, _TELLING = 90.0, 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much happens: for so many seconds, with so many kills, all by chance from one seed."""
+
+    seconds: float = 120.0
+    kills: int = 12
+    alerts: int = 200
+    replicas: int = 3
+    workers: int = 2
+    seed: int = 0
+    #: Which part of the answers to Alertmanager is lost, and whether Slack fails too, now and then.
+    losing: float = 0.05
+    faults: bool = True
+
+
+@dataclass
+class Crowd:
+    """The alerts, by fingerprint, as they are in truth."""
+
+    chance: random.Random
+    alerts: dict[str, Alert] = field(default_factory=dict)
+
+    def fill(self, count: int) -> None:
+        """Begin with so many alerts, none of which fires yet."""
+        now = datetime.now(UTC)
+        for number in range(count):
+            thread, member = divmod(number, _ALERTS_OF_A_THREAD)
+            labels = {
+                "alertname": f"Chaos{thread}",
+                "severity": ("critical", "error", "warning", "info")[thread % 4],
+                "service": "chaos",
+                "cluster": "production",
+                "instance": f"db{member:02}",
+                "channel": CHANNELS[thread % len(CHANNELS)],
+            }
+            self.alerts[fingerprint(labels)] = Alert(labels, firing=False, since=now)
+
+    def change(self, count: int) -> list[Alert]:
+        """Let so many of them, by chance, fire or stop."""
+        now = datetime.now(UTC)
+        changed = []
+        for name in self.chance.sample(sorted(self.alerts), count):
+            alert = self.alerts[name]
+            firing = not alert.firing
+            self.alerts[name] = Alert(alert.labels, firing, now if firing else alert.since)
+            changed.append(self.alerts[name])
+        return changed
+
+    def all_fire(self) -> list[Alert]:
+        """Let those fire that do not."""
+        now = datetime.now(UTC)
+        started = {name: Alert(alert.labels, True, now) for name, alert in self.alerts.items() if not alert.firing}
+        self.alerts |= started
+        return list(started.values())
+
+
+def run(folder: Path, plan: Plan, say: Callable[[str], None] = lambda _: None) -> Verdict:
+    """Do it, and return the verdict. Raises AssertionError where the installation does not come to rest."""
+    with ExitStack() as closing:
+        slack = closing.enter_context(SandboxServer(port=0, rate_limits=False, seed=plan.seed))
+        server = closing.enter_context(RedisServer(folder / "redis", appendfsync="everysec"))
+        make = closing.enter_context(replicas(folder, slack.api_url))
+        services = [
+            make(f"replica{number}", server.url, WEB_CONCURRENCY=plan.workers, SLACK_TIMEOUT="1s")
+            for number in range(plan.replicas)
+        ]
+        history = closing.enter_context(History(server.port))
+        balancer = closing.enter_context(Balancer([each.port for each in services], plan.seed, plan.losing))
+        start_all(services)
+        alertmanagers = closing.enter_context(Alertmanagers(folder / "alertmanager", balancer.url, CHANNELS))
+        say(f"{len(services)} replicas and two Alertmanagers are up")
+
+        crowd = Crowd(random.Random(plan.seed))
+        crowd.fill(plan.alerts)
+        if plan.faults:
+            add_faults(slack.workspace)
+        let_it_happen(crowd, alertmanagers, services, plan, say)
+        slack.workspace.faults.clear()
+        wait_for(
+            lambda: not missing(server, crowd.alerts), _ARRIVING, lambda: f"not stored: {missing(server, crowd.alerts)}"
+        )
+        say("all has arrived")
+        verdict = Verdict(pending=wait_until_told(services))
+        history.end()
+
+        messages = [each for channel in CHANNELS for each in said(slack.workspace, channel)]
+        judge_messages(verdict, messages, history.transitions, history.attempts)
+        judge_webhooks(verdict, balancer.handed, history.transitions)
+        verdict.figures = {
+            "alerts": plan.alerts,
+            "threads": sum(each.message.thread_ts is None for each in messages),
+            "changes": sum(map(len, history.transitions.values())),
+            "messages": len(messages),
+            "webhooks accepted": sum(each.accepted for each in balancer.handed),
+            "webhooks cut off or refused": sum(not each.accepted for each in balancer.handed),
+            "kills": plan.kills,
+        }
+        return verdict
+
+
+def let_it_happen(
+    crowd: Crowd, alertmanagers: Alertmanagers, services: Sequence[Replica], plan: Plan, say: Callable[[str], None]
+) -> None:
+    """All alerts fire within a few seconds, then come and go, while one replica after the other is killed."""
+    chance = random.Random(plan.seed + 1)
+    began = time.monotonic()
+    kills = [began + plan.seconds * (number + 0.5) / plan.kills for number in range(plan.kills)]
+    alertmanagers.push(crowd.all_fire())
+    while (now := time.monotonic()) < began + plan.seconds:
+        alertmanagers.push(crowd.change(_CHANGES))
+        if kills and now >= kills[0]:
+            del kills[0]
+            victim = chance.choice(services)
+            victim.kill()
+            say(f"{now - began:5.1f} s: killed {victim.folder.name}")
+            victim.launch()
+        time.sleep(max(_TICK - (time.monotonic() - now), 0))
+
+
+def missing(server: RedisServer, alerts: Mapping[str, Alert]) -> list[str]:
+    """The alerts whose state is not the one that is stored."""
+    stored: dict[str, str] = {}
+    with redis.Redis.from_url(server.url) as client:
+        for name in client.scan_iter(match="*-record:*", count=500):
+            record = json.loads(client.hget(name, "data") or "{}")
+            stored |= {each: alert["status"] for each, alert in record.get("alerts", {}).items()}
+    return [name for name, alert in alerts.items() if (stored.get(name) == "firing") != alert.firing]
+
+
+def wait_until_told(services: Sequence[Replica]) -> int:
+    """Wait until nothing is pending; return how much is if it does not end."""
+    for service in services:
+        wait_for(service.answers_health, 30, lambda service=service: service.log)  # type: ignore[misc]
+    until = time.monotonic() + _TELLING
+    while pending := int(services[0].health["pending"]):
+        if time.monotonic() > until:
+            break
+        time.sleep(0.1)
+    return pending
+
+
+def add_faults(workspace: Workspace) -> None:
+    """Let Slack be slow now and then, fail, and lose answers."""
+    workspace.faults.add("slow", probability=0.1, seconds=0.1)
+    workspace.faults.add("http", probability=0.01)
+    workspace.faults.add("drop_after", probability=0.01)

@@ -1,0 +1,84 @@
+"""Replicas of the service that share a Redis, and what can happen to them."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.harness import Answer, Service, wait_for
+
+#: A webhook is answered within this time even while Redis is away, in seconds.
+PROMPT = 2.0
+
+#: Makes a running replica.
+MakeReplica = Callable[..., "Replica"]
+
+
+class Replica(Service):
+    """One of several services that keep their threads in the same Redis, by default with two workers."""
+
+    def __init__(self, folder: Path, api_url: str, redis_url: str, **settings: str) -> None:
+        """Take where its files are, Slack's address, and Redis'."""
+        shared = {"THREAD_STORE": "redis", "REDIS_URL": redis_url, "WEB_CONCURRENCY": "2", "RESPONSE_WAIT": "0"}
+        super().__init__(folder, SLACK_API_URL=api_url, **shared | settings)
+
+    def freeze(self) -> None:
+        """Stop all its processes where they are, as a machine does that is paused."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    @property
+    def cache(self) -> dict[str, str]:
+        """The ts of each thread, by key."""
+        answer = self.get("/cache")
+        assert answer.status == 200, answer
+        threads: dict[str, str] = answer.json["threads"]
+        return threads
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+
+@contextmanager
+def replicas(folder: Path, api_url: str) -> Iterator[MakeReplica]:
+    """Make replicas; at the end they are killed, and nothing that they wrote may hold a secret."""
+    with ExitStack() as closing:
+
+        def make(name: str, redis_url: str, **settings: Any) -> Replica:
+            values = {setting: str(value) for setting, value in settings.items()}
+            replica = Replica(folder / name, api_url, redis_url, **values)
+            closing.callback(replica.close)
+            return replica
+
+        yield make
+
+
+def start_all(services: list[Replica]) -> list[Replica]:
+    """Start them side by side."""
+    for service in services:
+        service.launch()
+    for service in services:
+        wait_for(service.answers_health, 30, lambda service=service: service.log)  # type: ignore[misc]
+    return services
+
+
+def asked(ask: Callable[[], Answer]) -> Answer:
+    """The answer to a request, which must come in time."""
+    began = time.monotonic()
+    answer = ask()
+    took = time.monotonic() - began
+    assert took < PROMPT, f"{took:.1f} s for {answer}"
+    return answer
+
+
+def assert_refused(answer: Answer, words: str) -> None:
+    """Fail unless a webhook was refused for the time being, with one line that says why."""
+    assert answer.status == 503, answer
+    assert answer.error.startswith(words), answer
