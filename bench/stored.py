@@ -20,7 +20,8 @@ def prepare(path: Path, count: int, channel: str) -> None:
     """Write a document of so many threads, unless it is to be empty."""
     if count:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(document.dump(document.encode(_told(number, channel)) for number in range(count)))
+        lines = [document.encode(_told(number, channel)) for number in range(count)]
+        path.write_bytes(b"".join(document.dump(lines)))
 
 
 def _told(number: int, channel: str) -> AlertThread:

@@ -29,6 +29,8 @@ _EXPIRE_EVERY = 60.0
 _LINGER = 5.0
 #: How often what other processes have done is looked for, in seconds.
 _LOOK = 0.2
+#: How long a sender that can tell nothing yet lets new work gather before it looks at it, in seconds.
+_NAP = 0.05
 #: How many requests may wait for their alerts to be told. In a storm the others are answered at once.
 _MAX_WAITERS = 4
 
@@ -38,6 +40,9 @@ class _Channel:
 
     def __init__(self) -> None:
         self.wake = threading.Event()
+        #: How many threads had something due at the last look, and whether none of it could be told yet.
+        self.due = 0
+        self.held_back = False
         self.paused_until = 0.0
         self.limited_until: dict[str, float] = {}
 
@@ -106,9 +111,12 @@ class Deliverer:
     def wait_told(self, threads: Sequence[AlertThread], timeout: float) -> list[AlertThread]:
         """Wait up to so many seconds until Slack shows all of these threads; return them as they are then.
 
-        Not at all when others wait already: in a storm every answer would come late.
+        Not at all when others wait already, or when more is to be told than Slack takes at once: in a storm every
+        answer would come late.
         """
-        if timeout <= 0 or all(map(self.is_told, threads)) or not self._waiters.acquire(blocking=False):
+        if timeout <= 0 or all(map(self.is_told, threads)) or self._is_storm(threads):
+            return list(threads)
+        if not self._waiters.acquire(blocking=False):
             return list(threads)
         try:
             with self._told:
@@ -122,6 +130,10 @@ class Deliverer:
                     self._told.wait(min(left, _LOOK) if self._store.shared else left)
         finally:
             self._waiters.release()
+
+    def _is_storm(self, threads: Sequence[AlertThread]) -> bool:
+        channels = [self._channels.get(thread.channel) for thread in threads]
+        return any(channel is not None and channel.due > self._post_budget.burst for channel in channels)
 
     def is_told(self, thread: AlertThread) -> bool:
         """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""
@@ -192,7 +204,7 @@ class Deliverer:
                 if wait == float("inf"):
                     break
                 if wait > 0:
-                    channel.wake.wait(min(wait, _LOOK) if self._store.shared else wait)
+                    self._rest(channel, min(wait, _LOOK) if self._store.shared else wait)
         except LeaseLostError as error:
             log.warning("%s: leaving it alone", error)
         except StoreError as error:
@@ -203,6 +215,11 @@ class Deliverer:
             self._stopping.wait(_POLL)
         finally:
             self._leave(lease)
+
+    def _rest(self, channel: _Channel, wait: float) -> None:
+        """Wait for the next thing to do. While it is held back, a storm of webhooks is not looked at one by one."""
+        if channel.wake.wait(wait) and channel.held_back:
+            self._stopping.wait(min(wait, _NAP))
 
     def _leave(self, lease: Lease) -> None:
         try:
@@ -240,7 +257,9 @@ class Deliverer:
         """The first of the due actions that may be done now, or the seconds until one may: infinite if none is near."""
         now = time.monotonic()
         waits: dict[str, float] = {}
-        for item in self._store.due(lease.channel, self._clock()):
+        items = self._store.due(lease.channel, self._clock())
+        channel.due, channel.held_back = len(items), False
+        for item in items:
             method = METHODS[item.action.step]
             if method in waits:
                 continue
@@ -249,6 +268,7 @@ class Deliverer:
             if waits[method] <= 0:
                 return item, 0
         if waits:
+            channel.held_back = True
             return None, min(waits.values())
         later = self._store.waiting().get(lease.channel, float("inf")) - self._clock()
         return None, max(later, 0.01) if later < _LINGER else float("inf")

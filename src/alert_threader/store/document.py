@@ -3,13 +3,16 @@
 Also read: the flat ``{key: ts}`` of installations before version 2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from alert_threader.errors import StoreDamagedError, StoreError
 from alert_threader.threads import AlertThread
 from alert_threader.threads.record import SCHEMA
+
+#: Lines that are written at a time.
+_PIECE = 200
 
 _decoder = msgspec.json.Decoder(AlertThread)
 _document = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -61,10 +64,12 @@ def decode(line: bytes) -> AlertThread:
     return _decoder.decode(line[line.index(b'": {') + 3 :])
 
 
-def dump(lines: Iterable[bytes]) -> bytes:
-    """The document of these lines."""
-    head = b'{"version": %d, "threads": {\n' % SCHEMA
-    return head + b",\n".join(lines) + b"\n}}\n"
+def dump(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """The document of these lines, in pieces: as one text it would take its size in memory once more."""
+    yield b'{"version": %d, "threads": {\n' % SCHEMA
+    for start in range(0, len(lines), _PIECE):
+        yield (b",\n" if start else b"") + b",\n".join(lines[start : start + _PIECE])
+    yield b"\n}}\n"
 
 
 def _imported(key: str, ts: str, channel: str, now: float) -> AlertThread:

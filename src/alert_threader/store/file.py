@@ -10,8 +10,7 @@ import os
 import threading
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -83,8 +82,9 @@ class FileStore:
         self._policy = policy
         self._records: dict[str, bytes] = {}
         self._actions: dict[str, dict[str, Action]] = {}
-        self._queue: deque[_Ticket[Any]] = deque()
-        self._committing = threading.Lock()
+        self._queue: list[_Ticket[Any]] = []
+        self._turn = threading.Condition()
+        self._committing = False
         self._guard = threading.Lock()
         self._leases: dict[str, tuple[str, float]] = {}
         self._buckets: dict[str, Bucket] = {}
@@ -106,8 +106,10 @@ class FileStore:
         def work(view: _View) -> list[Applied]:
             results = []
             for change in changes:
-                applied = apply(view.read(change.key), change, now, self._policy)
-                view.write(change.key, applied.thread)
+                thread = view.read(change.key)
+                applied = apply(thread, change, now, self._policy)
+                if applied.thread is not thread:
+                    view.write(change.key, applied.thread)
                 results.append(applied)
             return results
 
@@ -245,7 +247,8 @@ class FileStore:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._committing:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._committing)
             self._lock.release()
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -266,20 +269,29 @@ class FileStore:
         return self._commit(work)
 
     def _commit(self, work: Callable[[_View], T], *, always: bool = False) -> T:
-        """Do ``work`` and make what it changed durable, together with whatever others bring meanwhile."""
+        """Do ``work`` and make what it changed durable, together with whatever others bring meanwhile.
+
+        One of the callers that wait commits for all of them; each goes as soon as its own work is done.
+        """
         ticket = _Ticket(work)
-        self._queue.append(ticket)
-        with self._committing:
-            if not ticket.done:
-                self._run(always=always)
+        with self._turn:
+            self._queue.append(ticket)
+            self._turn.wait_for(lambda: ticket.done or not self._committing)
+            tickets, self._queue = ([], self._queue) if ticket.done else (self._queue, [])
+            self._committing = self._committing or bool(tickets)
+        if tickets:
+            try:
+                self._run(tickets, always=always)
+            finally:
+                with self._turn:
+                    self._committing = False
+                    self._turn.notify_all()
         if ticket.error is not None:
             raise ticket.error
         return ticket.result
 
-    def _run(self, *, always: bool) -> None:
-        """Commit everything that waits. Only ever one thread is in here, and it takes the others' tickets with it."""
-        # A ticket that is appended meanwhile is either taken here or waits for the next commit.
-        tickets = [self._queue.popleft() for _ in range(len(self._queue))]
+    def _run(self, tickets: list[_Ticket[Any]], *, always: bool) -> None:
+        """Commit the work of all these callers at once. Only ever one thread is in here."""
         staged: dict[str, bytes | None] = {}
         for ticket in tickets:
             view = _View(self._records, staged)
@@ -303,7 +315,7 @@ class FileStore:
         if self._lock.released:
             raise StoreError(f"{self._path} is closed: this process is stopping, send it again")
         try:
-            _write_synced(temporary, document.dump(records.values()))
+            _write_synced(temporary, document.dump(list(records.values())))
             temporary.replace(self._path)
             _sync_folder(self._path.parent)
         except OSError as error:
@@ -350,18 +362,18 @@ class FileStore:
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
         aside = self._path.with_name(f"{self._path.name}.damaged-{stamp}")
         try:
-            _write_synced(aside, text)
+            _write_synced(aside, [text])
         except OSError as error:
             raise StoreError(advice(aside, error)) from error
         self._warnings.append(f"{what}; the damaged file is kept as {aside}: restore a backup over {self._path}")
         log.error("%s", self._warnings[-1])
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def _write_synced(path: Path, pieces: Iterable[bytes]) -> None:
     # Labels can be confidential: nobody else reads the file.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+        file.writelines(pieces)
         file.flush()
         os.fsync(descriptor)
 

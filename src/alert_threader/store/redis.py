@@ -86,7 +86,13 @@ def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "
         if url.startswith("rediss://"):
             tls["ssl"] = True
         login = {name: named[name] for name in ("username", "password", "db") if name in named}
-        watchers: Any = Sentinel(list(sentinels), sentinel_kwargs={**options, **tls}, **options, **login, **tls)  # type: ignore[no-untyped-call]
+        # They are asked one after the other, and all of them together must not take longer than Redis itself may.
+        asked = {
+            **options,
+            **tls,
+            **dict.fromkeys(("socket_connect_timeout", "socket_timeout"), _TIMEOUT / len(sentinels)),
+        }
+        watchers: Any = Sentinel(list(sentinels), sentinel_kwargs=asked, **options, **login, **tls)  # type: ignore[no-untyped-call]
         return cast("redis.Redis", watchers.master_for(master))
     except (ValueError, TypeError) as error:
         raise StoreError(f"REDIS_URL cannot be used: {error}") from error
@@ -401,6 +407,8 @@ class _Errors:
 def _advice(error: BaseException) -> str:
     # Behind "script:" is where in our script it happened.
     text = str(error).partition(" script: ")[0].strip() or type(error).__name__
+    if isinstance(error, redis.sentinel.MasterNotFoundError):
+        return "no Sentinel names a master: check REDIS_SENTINELS, REDIS_SENTINEL_MASTER and that the Sentinels run"
     if isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
         return f"Redis refuses the login: correct user and password in REDIS_URL ({text})"
     if isinstance(error, redis.exceptions.TimeoutError):

@@ -29,6 +29,9 @@ _REPEAT_GAP = 60
 #: Alertmanager 0.30 and later: notify/dedup_stage.go, ReasonRepeatIntervalElapsed.
 _REPEAT_REASON = "repeat"
 
+#: That a thread was heard of is written down this often, in seconds: a duplicate costs the store nothing.
+_SEEN_STEP = 60
+
 #: How long a closed thread is kept at least, so that a late duplicate of its resolution finds it.
 KEEP_CLOSED = 60 * 60
 
@@ -66,6 +69,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
 
     The given record is not changed. Applying the same change again leaves a thread as it is (rule 10).
     """
+    before = thread
     if thread is None or _is_over(thread, change, now, policy):
         thread = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
         opened = True
@@ -92,6 +96,8 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         reason = Reason.REPEATED
     else:
         reason = Reason.DUPLICATE
+        if before is not None and thread.channel == before.channel and 0 <= now - before.seen_at < _SEEN_STEP:
+            thread = before
     return Applied(thread=thread, reason=reason, fired=fired, resolved=resolved)
 
 
