@@ -408,7 +408,9 @@ def _advice(error: BaseException) -> str:
     # Behind "script:" is where in our script it happened.
     text = str(error).partition(" script: ")[0].strip() or type(error).__name__
     if isinstance(error, redis.sentinel.MasterNotFoundError):
-        return "no Sentinel names a master: check REDIS_SENTINELS, REDIS_SENTINEL_MASTER and that the Sentinels run"
+        # Behind the colon is how each of them was asked.
+        known = str(error).partition(" : ")[0]
+        return f"the Sentinels do not lead to Redis ({known}): check REDIS_SENTINELS and REDIS_SENTINEL_MASTER"
     if isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
         return f"Redis refuses the login: correct user and password in REDIS_URL ({text})"
     if isinstance(error, redis.exceptions.TimeoutError):
