@@ -17,7 +17,8 @@ from alert_threader.config import SETTINGS, Settings
 from alert_threader.sandbox import SandboxServer
 from alert_threader.service import service_of
 from alert_threader.store import FileStore
-from alert_threader.store.redis import RedisStore, connect
+from alert_threader.store.redis import RedisStore
+from alert_threader.store.redis_client import connect
 from alert_threader.threads import AlertThread, Change, Policy, Posted, pending
 from alert_threader.webhook import Alert, Status
 from tests.servers import RedisServer

@@ -1,6 +1,7 @@
 """Sentinels watch over Redis: when the master dies, the service goes on with its successor by itself."""
 
 import contextlib
+import signal
 import subprocess
 import threading
 import time
@@ -71,6 +72,16 @@ class Watched:
     def client(self, server: RedisServer) -> redis.Redis:
         """A connection to one of them."""
         return redis.Redis(port=server.port, password=_PASSWORD, decode_responses=True)
+
+    def freeze(self, server: RedisServer) -> None:
+        """Let one stand still, with the connections to it."""
+        assert server._process is not None
+        server._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self, server: RedisServer) -> None:
+        """Let it go on."""
+        assert server._process is not None
+        server._process.send_signal(signal.SIGCONT)
 
     def fail_over(self) -> None:
         """Have the Sentinels change master and replica, as before maintenance."""
@@ -151,8 +162,9 @@ def services(tmp_path: Path, slack: SandboxServer, watched: Watched) -> Iterator
         yield start_all([make(name, url, **settings) for name in ("one", "two")])
 
 
-def test_failover(services: list[Replica], watched: Watched, workspace: Workspace) -> None:
-    """The master is killed in the middle of traffic, later its successor makes way: nothing is lost or told twice."""
+@pytest.mark.parametrize("end", ["killed", "frozen"])
+def test_failover(services: list[Replica], watched: Watched, workspace: Workspace, end: str) -> None:
+    """The master is lost in the middle of traffic, later its successor makes way: nothing is lost or told twice."""
     first = watched.master
     sent: dict[str, list[str]] = {}
     for name in ("Before0", "Before1"):
@@ -164,13 +176,19 @@ def test_failover(services: list[Replica], watched: Watched, workspace: Workspac
     enough = threading.Event()
     senders = [Background(partial(traffic, each, name, enough)) for each, name in zip(services, "AB", strict=True)]
     time.sleep(1)
-    first.kill()
+    if end == "killed":
+        first.kill()
+    else:
+        watched.freeze(first)
     for took in served_again(services, lambda: watched.master is not first):
         assert took < _RECOVERING, watched.log
     assert services[0].cache.items() >= threads.items(), "a thread was forgotten"
 
     # The old master comes back as a replica, and takes over again.
-    watched.start(first)
+    if end == "killed":
+        watched.start(first)
+    else:
+        watched.thaw(first)
     watched.fail_over()
     for took in served_again(services, lambda: watched.master is first):
         assert took < _RECOVERING, watched.log
@@ -213,4 +231,5 @@ def served_again(services: list[Replica], changed: Callable[[], bool]) -> list[f
             assert time.monotonic() - began < 3 * _RECOVERING, service.log
             time.sleep(0.1)
         times.append(time.monotonic() - began)
+        print(f"{service.folder.name} serves again after {times[-1]:.1f} s")
     return times

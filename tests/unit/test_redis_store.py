@@ -19,7 +19,8 @@ from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.pacing import Budget
 from alert_threader.service import service_of
 from alert_threader.store.base import Lease
-from alert_threader.store.redis import RedisStore, connect
+from alert_threader.store.redis import RedisStore
+from alert_threader.store.redis_client import connect
 from alert_threader.threads import AlertThread, Change, Failed, Policy, Posted, Reason, Step, Updated
 from alert_threader.webhook import Alert, Status
 from tests.proxy import Proxy

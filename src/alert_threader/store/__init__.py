@@ -6,7 +6,8 @@ from alert_threader.config import Settings
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease, Store
 from alert_threader.store.file import FileStore
 from alert_threader.store.lock import FileLock
-from alert_threader.store.redis import RedisStore, connect
+from alert_threader.store.redis import RedisStore
+from alert_threader.store.redis_client import connect
 from alert_threader.threads import Policy
 
 __all__ = ["LEASE_TTL", "Counts", "Due", "FileStore", "Lease", "RedisStore", "Store", "check_free", "open_store"]

@@ -21,19 +21,17 @@ threader:ts-budget:NAME   string   when a token bucket is full again, in seconds
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.pacing import Budget
 from alert_threader.store import scripts
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
+from alert_threader.store.redis_client import translated
 from alert_threader.threads import (
     Action,
     AlertThread,
@@ -52,50 +50,12 @@ from alert_threader.threads import (
 
 T = TypeVar("T")
 
-#: A webhook is answered within 2 s even where Redis does not answer at all, in seconds.
-_CONNECT_TIMEOUT = 0.8
-_TIMEOUT = 1.0
 #: How many times a change is tried against others that change the same thread at the same moment.
 _MAX_CONFLICTS = 100
 _BATCH = 500
 
 _decode_thread = msgspec.json.Decoder(AlertThread).decode
 _decode_action = msgspec.json.Decoder(Action).decode
-
-
-def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "") -> redis.Redis:
-    """A client with short timeouts that never repeats a command by itself; nothing is connected yet.
-
-    With ``sentinels`` (host and port of each) and the ``master``'s name, they say where Redis is; user, password,
-    database and TLS options are still those of the URL. Raises StoreError for a URL that is none.
-    """
-    options: dict[str, Any] = {
-        "socket_connect_timeout": _CONNECT_TIMEOUT,
-        "socket_timeout": _TIMEOUT,
-        # redis-py repeats a command up to ten times otherwise, increments too, and keeps the webhook waiting.
-        "retry": Retry(NoBackoff(), 0),
-        "health_check_interval": 0,
-    }
-    try:
-        if not sentinels:
-            client = redis.Redis.from_url(url, **options)
-            client.connection_pool.make_connection()  # reads the URL's options; connects to nothing
-            return client
-        named: dict[str, Any] = redis.connection.parse_url(url)  # type: ignore[no-untyped-call]
-        tls = {name: value for name, value in named.items() if name.startswith("ssl_")}
-        if url.startswith("rediss://"):
-            tls["ssl"] = True
-        login = {name: named[name] for name in ("username", "password", "db") if name in named}
-        # They are asked one after the other, and all of them together must not take longer than Redis itself may.
-        asked = {
-            **options,
-            **tls,
-            **dict.fromkeys(("socket_connect_timeout", "socket_timeout"), _TIMEOUT / len(sentinels)),
-        }
-        watchers: Any = Sentinel(list(sentinels), sentinel_kwargs=asked, **options, **login, **tls)  # type: ignore[no-untyped-call]
-        return cast("redis.Redis", watchers.master_for(master))
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"REDIS_URL cannot be used: {error}") from error
 
 
 class RedisStore:
@@ -118,12 +78,12 @@ class RedisStore:
 
     def update(self, changes: Sequence[Change], now: float) -> list[Applied]:
         """Apply the changes; see Store."""
-        with _Errors():
+        with translated():
             return [self._change(each.key, _applying(each, now, self._policy)) for each in changes]
 
     def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
         """Store another store's threads; see Store."""
-        with _Errors():
+        with translated():
             return [thread.key for thread in threads if not self._insert(thread, replace=replace)]
 
     # -- delivering --------------------------------------------------------------------------------------------
@@ -131,7 +91,7 @@ class RedisStore:
     def claim(self, channel: str) -> Lease | None:
         """Take the channel; see Store."""
         lease = Lease(channel, uuid.uuid4().hex)
-        with _Errors():
+        with translated():
             taken = self._redis.set(self._name("lease", channel), lease.token, nx=True, px=int(LEASE_TTL * 1000))
         return lease if taken else None
 
@@ -148,7 +108,7 @@ class RedisStore:
         """Use a token; see Store."""
         interval = 1 / budget.rate
         allowance = max(budget.burst - 1, 0) * interval
-        with _Errors():
+        with translated():
             return float(self._take_script(keys=[self._name("budget", name)], args=[interval, allowance]))
 
     def waiting(self) -> dict[str, float]:
@@ -161,7 +121,7 @@ class RedisStore:
 
     def due(self, channel: str, now: float) -> list[Due]:
         """The channel's due actions; see Store."""
-        with _Errors():
+        with translated():
             found = self._redis.hgetall(self._name("due", channel))
         due = [Due(key.decode(), action) for key, action in _actions(found).items() if action.is_due(now)]
         return sorted(due, key=lambda item: item.action.rank)
@@ -173,7 +133,7 @@ class RedisStore:
             begun = begin(thread, attempt_id, now, self._policy) if thread is not None else None
             return (begun[0] if begun else thread), begun
 
-        with _Errors():
+        with translated():
             return self._change(key, decide, lease)
 
     def settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> AlertThread | None:
@@ -183,7 +143,7 @@ class RedisStore:
             settled = settle(thread, attempt_id, outcome, now) if thread is not None else None
             return settled, settled
 
-        with _Errors():
+        with translated():
             return self._change(key, decide, lease)
 
     # -- housekeeping ------------------------------------------------------------------------------------------
@@ -194,7 +154,7 @@ class RedisStore:
         def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
             return (expire(thread, now, self._policy) if thread is not None else None), None
 
-        with _Errors():
+        with translated():
             over = self._redis.zrangebyscore(self._name("index"), "-inf", now)
             silent = self._redis.zrangebyscore(self._name("seen"), "-inf", now - self._policy.stale_after)
             for key in (*over, *silent):
@@ -207,23 +167,23 @@ class RedisStore:
             kept = forget(thread, now) if thread is not None else None
             return kept, thread is not None and kept is None
 
-        with _Errors():
+        with translated():
             return sum(self._change(thread.key, decide) for thread in self._scan())
 
     def read(self, key: str) -> AlertThread | None:
         """One thread; see Store."""
-        with _Errors():
+        with translated():
             return self._fetch(key)[1]
 
     def threads(self) -> Iterator[AlertThread]:
         """All threads; see Store."""
-        with _Errors():
+        with translated():
             yield from self._scan()
 
     def stamps(self) -> dict[str, str]:
         """Each thread's ts; see Store."""
         head = f"{self._prefix}:".encode()
-        with _Errors():
+        with translated():
             stamps: dict[str, str] = {}
             for names in self._batches(f"{self._prefix}:*"):
                 values = self._redis.mget(names)
@@ -237,25 +197,25 @@ class RedisStore:
     def counts(self, now: float) -> Counts:
         """How full the store is; see Store."""
         since = [action.rank[-1] for actions in self._all_actions().values() for action in actions.values()]
-        with _Errors():
+        with translated():
             threads = int(self._redis.zcount(self._name("index"), now, "+inf"))
         return Counts(threads, len(since), min(since, default=None))
 
     def ping(self) -> None:
         """Check that Redis answers and takes writes; see Store."""
-        with _Errors():
+        with translated():
             self._redis.set(self._name("ping"), 1, px=1000)
 
     def info(self) -> dict[str, Any]:
         """Redis' own figures."""
-        with _Errors():
+        with translated():
             info = self._redis.info()
         names = ("redis_version", "connected_clients", "used_memory_human", "keyspace_hits", "keyspace_misses")
         return {name: info.get(name) for name in names}
 
     def warnings(self) -> list[str]:
         """What of Redis' settings does not fit a store of record."""
-        with _Errors():
+        with translated():
             info = self._redis.info()
         found = []
         policy = info.get("maxmemory_policy", "noeviction")
@@ -349,11 +309,11 @@ class RedisStore:
         )
 
     def _renew(self, lease: Lease, ttl: int) -> bool:
-        with _Errors():
+        with translated():
             return bool(self._renew_script(keys=[self._name("lease", lease.channel)], args=[lease.token, ttl]))
 
     def _all_actions(self) -> dict[str, dict[bytes, Action]]:
-        with _Errors():
+        with translated():
             channels = sorted(name.decode() for name in self._redis.smembers(self._name("channels")))
             pipeline = self._redis.pipeline(transaction=False)
             for channel in channels:
@@ -390,36 +350,6 @@ class RedisStore:
             return bool(self._redis.config_get("save").get("save", "yes"))
         except RedisError:
             return True
-
-
-class _Errors:
-    """Turns what redis-py raises into a StoreError that says what to do."""
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Translate."""
-        if isinstance(error, RedisError | OSError):
-            raise StoreError(_advice(error)) from error
-
-
-def _advice(error: BaseException) -> str:
-    # Behind "script:" is where in our script it happened.
-    text = str(error).partition(" script: ")[0].strip() or type(error).__name__
-    if isinstance(error, redis.sentinel.MasterNotFoundError):
-        # Behind the colon is how each of them was asked.
-        known = str(error).partition(" : ")[0]
-        return f"the Sentinels do not lead to Redis ({known}): check REDIS_SENTINELS and REDIS_SENTINEL_MASTER"
-    if isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
-        return f"Redis refuses the login: correct user and password in REDIS_URL ({text})"
-    if isinstance(error, redis.exceptions.TimeoutError):
-        return f"Redis does not answer: check that it runs and is not overloaded ({text})"
-    if isinstance(error, redis.exceptions.ConnectionError | OSError):
-        return f"Redis cannot be reached: check that it runs, REDIS_URL and the network ({text})"
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
-        return f"Redis is full: give it more memory ({text})"
-    return f"Redis refuses: {text}"
 
 
 def _applying(
