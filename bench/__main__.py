@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accept, burst, commit, quiet, size, storm
+from bench import accept, burst, commit, quiet, redis_store, size, storm
 from bench.report import Result, Row, machine, table, write_json
 
 _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -17,6 +17,7 @@ _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
     "accept": accept.measure,
     "size": size.measure,
     "commit": commit.measure,
+    "redis": redis_store.measure,
     "storm": storm.measure,
 }
 

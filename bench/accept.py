@@ -9,11 +9,12 @@ service lets a few answers wait for Slack; "no wait" is the same with RESPONSE_W
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench import processes
 from bench.load import Load, send
-from bench.processes import FILE, NOOP, PLAIN, Contender
+from bench.processes import FILE, NOOP, PLAIN, REDIS, Contender
 from bench.report import Row, at_least, at_most
 from bench.webhooks import webhook
 
@@ -26,6 +27,7 @@ _CONTENDERS: dict[str, tuple[str, dict[str, str]]] = {
     PLAIN: (PLAIN, {}),
     FILE: (FILE, {}),
     _NO_WAIT: (FILE, {"RESPONSE_WAIT": "0"}),
+    REDIS: (REDIS, {"THREAD_STORE": "redis"}),
 }
 
 #: figure → contender → one value for each round
@@ -48,10 +50,11 @@ def _one(rates: dict[str, dict[str, list[float]]], name: str, folder: Path, coun
     bodies = [webhook(f"Accept{number}", _ALERTS) for number in range(count)]
     warm_up = [webhook(f"WarmUp{number}", 1) for number in range(_CONNECTIONS)]
     program, settings = _CONTENDERS[name]
-    with (
-        processes.slack(rate_limits=False) as slack,
-        Contender(program, folder, slack.api_url, **settings) as contender,
-    ):
+    with ExitStack() as running:
+        slack = running.enter_context(processes.slack(rate_limits=False))
+        if program == REDIS:
+            settings = {**settings, "REDIS_URL": running.enter_context(processes.redis(folder))}
+        contender = running.enter_context(Contender(program, folder, slack.api_url, **settings))
         send(contender, warm_up, _CONNECTIONS)
         for kind, sent in (("new", bodies), ("repeated", bodies * 2)):
             before = contender.cpu_seconds

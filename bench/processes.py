@@ -20,7 +20,7 @@ from bench.webhooks import ENVIRONMENT
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[1]
 #: The service's own settings decide how everything runs; only what a measurement is not about is set here.
-NOOP, PLAIN, FILE = "noop", "plain", "file"
+NOOP, PLAIN, FILE, REDIS = "noop", "plain", "file", "redis"
 _APPS = {NOOP: "bench.noop:app()", PLAIN: "bench.plain:app()"}
 
 #: How long a process may take to answer for the first time, and to end, in seconds. 10,000 threads are
@@ -59,7 +59,7 @@ class Contender:
     def __enter__(self) -> Self:
         """Start, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = ROOT / ("gunicorn.conf.py" if self.name == FILE else "bench/gunicorn_conf.py")
+        config = ROOT / ("gunicorn.conf.py" if self.name in (FILE, REDIS) else "bench/gunicorn_conf.py")
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", "-c", str(config)],
@@ -179,6 +179,27 @@ def slack(**settings: object) -> Iterator[Slack]:
             process.stdin.close()
 
 
+@contextlib.contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """Run a redis-server with the settings of setup-redis.sh; its URL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    options = ["--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", "", "--appendonly", "yes"]
+    with (
+        (folder / "redis.log").open("wb") as log,
+        subprocess.Popen(["redis-server", *options], stdout=log, stderr=log) as process,
+    ):
+        try:
+            until = time.monotonic() + _STARTING
+            while not _listens(port):
+                if time.monotonic() > until:
+                    raise RuntimeError(f"redis-server does not start: see {folder}/redis.log")
+                time.sleep(0.02)
+            yield f"redis://{HOST}:{port}/0"
+        finally:
+            process.terminate()
+
+
 def python(module: str, arguments: Sequence[str], given: bytes) -> bytes:
     """Run a module of ours with this input in a process of its own; return its output."""
     command = [sys.executable, "-m", module, *arguments]
@@ -205,6 +226,11 @@ def _get_json(host: str, port: int, path: str) -> Any:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat behind the name, which can hold anything: [11] is utime, [12] stime (proc(5))."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def _free_port() -> int:

@@ -20,11 +20,12 @@ def prepare(path: Path, count: int, channel: str) -> None:
     """Write a document of so many threads, unless it is to be empty."""
     if count:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [document.encode(_told(number, channel)) for number in range(count)]
+        lines = [document.encode(told(number, channel)) for number in range(count)]
         path.write_bytes(b"".join(document.dump(lines)))
 
 
-def _told(number: int, channel: str) -> AlertThread:
+def told(number: int, channel: str) -> AlertThread:
+    """An open thread that Slack shows."""
     now, policy = time.time(), Policy()
     notification = received.parse(webhook(name_of(number), ALERTS))
     (change,) = changes(notification, Identity(environment=ENVIRONMENT, channel=channel))
