@@ -225,6 +225,22 @@ class TestWarnings:
         assert "set appendonly yes" in line
         assert snapshots == []
 
+    def test_failover_that_would_lose_changes(
+        self, store: RedisStore, server: RedisServer, client: redis.Redis, tmp_path: Path
+    ) -> None:
+        """There is a replica, but Redis does not wait for it to have anything."""
+        with RedisServer(tmp_path / "replica", replicaof=f"{HOST} {server.port}"):
+            until = time.monotonic() + 20
+            while not client.info("replication")["connected_slaves"]:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            (line,) = store.warnings()
+            client.config_set("min-replicas-to-write", 1)
+            safe = store.warnings()
+            client.config_set("min-replicas-to-write", 0)
+        assert "set min-replicas-to-write 1" in line
+        assert safe == []
+
 
 class TestCosts:
     """Round trips to Redis."""

@@ -221,8 +221,12 @@ class RedisStore:
         policy = info.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
             found.append(f"Redis may evict threads (maxmemory-policy {policy}): set it to noeviction")
-        if not info.get("aof_enabled") and not self._snapshots():
+        if not info.get("aof_enabled") and self._setting("save") == "":
             found.append("Redis keeps nothing on disk, a restart loses all threads: set appendonly yes")
+        if info.get("connected_slaves") and self._setting("min-replicas-to-write") == "0":
+            found.append(
+                "a failover of Redis can lose the last changes: set min-replicas-to-write 1 on each of its servers"
+            )
         return found
 
     def close(self) -> None:
@@ -344,12 +348,13 @@ class RedisStore:
         if batch:
             yield batch
 
-    def _snapshots(self) -> bool:
-        """Whether Redis saves snapshots; managed ones do not let themselves be asked, and do."""
+    def _setting(self, name: str) -> str | None:
+        """One of Redis' settings; None where it does not let itself be asked, as managed ones do not."""
         try:
-            return bool(self._redis.config_get("save").get("save", "yes"))
+            value = self._redis.config_get(name).get(name)
         except RedisError:
-            return True
+            return None
+        return None if value is None else str(value)
 
 
 def _applying(
