@@ -42,8 +42,8 @@ sentinel failover-timeout {master} 6000
 class Watched:
     """A master, two replicas, and three Sentinels.
 
-    A master that has lost its replicas refuses changes: else it would take some after its successor was chosen, and forget
-    them.
+    A master that has lost its replicas refuses changes: else it would take some when its successor is chosen already, and
+    forget them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -194,15 +194,15 @@ def test_failover(services: list[Replica], watched: Watched, workspace: Workspac
         assert took < _RECOVERING, watched.log
     assert services[0].cache.items() >= threads.items(), "a thread was forgotten"
 
-    # The old master comes back as a replica, and one of the others takes over.
-    second = watched.master
-    if end == "killed":
-        watched.start(first)
-    else:
+    # The old master comes back, and learns that it is a replica. Another one takes over, as before maintenance.
+    if end == "frozen":
         watched.thaw(first)
-    watched.fail_over()
-    for took in served_again(services, lambda: watched.master is not second):
-        assert took < _RECOVERING, watched.log
+    else:
+        second = watched.master
+        watched.start(first)
+        watched.fail_over()
+        for took in served_again(services, lambda: watched.master is not second):
+            assert took < _RECOVERING, watched.log
     assert services[0].cache.items() >= threads.items(), "a thread was forgotten"
 
     for name in ("Before0", "Before1"):

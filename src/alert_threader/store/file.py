@@ -61,7 +61,8 @@ class _Ticket(Generic[T]):
     def __init__(self, work: Callable[[_View], T]) -> None:
         self.work = work
         self.result: T
-        self.error: Exception | None = None
+        #: Until it is done: whatever breaks a commit off, nobody may take it for done.
+        self.error: Exception | None = StoreError("the commit broke off: send it again")
         self.done = False
 
 
@@ -285,6 +286,8 @@ class FileStore:
             finally:
                 with self._turn:
                     self._committing = False
+                    for each in tickets:
+                        each.done = True
                     self._turn.notify_all()
         if ticket.error is not None:
             raise ticket.error
@@ -293,21 +296,24 @@ class FileStore:
     def _run(self, tickets: list[_Ticket[Any]], *, always: bool) -> None:
         """Commit the work of all these callers at once. Only ever one thread is in here."""
         staged: dict[str, bytes | None] = {}
+        worked = []
         for ticket in tickets:
             view = _View(self._records, staged)
             try:
                 ticket.result = ticket.work(view)
                 staged.update(view.changed)
+                worked.append(ticket)
             except Exception as error:  # noqa: BLE001 - it is raised in the thread whose work it was
                 ticket.error = error
         if staged or always:
             try:
                 self._write(staged)
             except StoreError as error:
-                for ticket in tickets:
-                    ticket.error = ticket.error or error
-        for ticket in tickets:
-            ticket.done = True
+                for ticket in worked:
+                    ticket.error = error
+                return
+        for ticket in worked:
+            ticket.error = None
 
     def _write(self, staged: dict[str, bytes | None]) -> None:
         records = {key: line for key, line in {**self._records, **staged}.items() if line is not None}
