@@ -86,7 +86,7 @@ class Caller:
         if action.step is Step.UPDATE_ROOT or attempt is None:
             message = render(thread, action.step, thread.untold, environment=self._environment, simple=thread.simple)
             self._slack.update(thread.channel, thread.ts or "", message)
-            return Updated(shown=action.shown)
+            return Updated(ts=thread.ts, shown=action.shown)
         if action.step is Step.FIND_ATTEMPT:
             into = thread.ts if attempt.step is Step.POST_REPLY else None
             found = self._slack.find(thread.channel, attempt.id, attempt.at, into)

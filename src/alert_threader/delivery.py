@@ -192,7 +192,12 @@ class Deliverer:
                 target=self._send, args=(lease, channel), name=f"delivery-{lease.channel}", daemon=True
             )
             self._senders[lease.channel] = (lease, sender)
-        sender.start()
+        try:
+            sender.start()
+        except RuntimeError:
+            # No more threads are to be had: the channel must not stay taken by one that never was.
+            self._leave(lease)
+            raise
 
     # -- sending ------------------------------------------------------------------------------------------------
 

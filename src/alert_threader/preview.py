@@ -64,6 +64,6 @@ def _tell(
             }
         )
         updated = action.step is Step.UPDATE_ROOT
-        outcome = Updated(shown=action.shown) if updated else Posted(ts=f"{now:.6f}", threaded=True)
+        outcome = Updated(ts=thread.ts, shown=action.shown) if updated else Posted(ts=f"{now:.6f}", threaded=True)
         thread = settle(thread, attempt_id or "", outcome, now)
     return thread, told

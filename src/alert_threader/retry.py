@@ -31,7 +31,9 @@ _LONGEST_PAUSE = 15.0
 _PATIENCE = 2
 
 #: The app may post, but not read the channel: without channels:history, or where it posts without being a member.
-_BLIND = frozenset({"missing_scope", "not_in_channel"})
+_BLIND = frozenset({"access_denied", "missing_scope", "no_permission", "not_in_channel"})
+#: A look-up that is refused so many times for another reason will not succeed (this takes some minutes).
+_LOOK_UPS = 8
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +76,9 @@ def judge(
     channel failed in a row with this one, ``find_after`` how many seconds Slack may still be at work on a call that
     timed out.
     """
+    if action.step is Step.FIND_ATTEMPT and _is_blind(error, thread):
+        # A duplicate beats a loss.
+        return Verdict(outcome=NotFound(), blind=True)
     wait = backoff(thread.failures + 1, chance)
     match error.kind:
         case Kind.RATE_LIMITED:
@@ -82,20 +87,23 @@ def judge(
             outcome = _again(error, action, now, wait=max(wait, find_after) if error.timed_out else wait)
             return Verdict(outcome=outcome, pause=min(backoff(failures, chance), _LONGEST_PAUSE), trouble=True)
         case Kind.AUTH | Kind.DESTINATION:
-            if action.step is Step.FIND_ATTEMPT and error.code in _BLIND:
-                return Verdict(outcome=NotFound(), blind=True)
             pause = backoff(failures, chance, slow=True)
             return Verdict(outcome=_again(error, action, now, wait=0), pause=pause, trouble=True)
         case Kind.PAYLOAD:
             wait = _wait_for_simpler(thread, chance)
             return Verdict(outcome=_again(error, action, now, wait=wait, simpler=True), trouble=True)
         case Kind.GONE if action.step is not Step.FIND_ATTEMPT:
-            return Verdict(outcome=RootGone())
+            return Verdict(outcome=RootGone(ts=thread.ts))
         case Kind.UNEDITABLE:
-            return Verdict(outcome=Updated(shown=action.shown))
+            return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
         case _:
             simpler = thread.failures >= _PATIENCE
             return Verdict(outcome=_again(error, action, now, wait=wait, simpler=simpler), trouble=True)
+
+
+def _is_blind(error: SlackError, thread: AlertThread) -> bool:
+    refused = error.kind in (Kind.PAYLOAD, Kind.GONE, Kind.UNEDITABLE, Kind.UNKNOWN_CODE)
+    return error.code in _BLIND or (refused and thread.failures >= _LOOK_UPS)
 
 
 def judge_fault(error: Exception, thread: AlertThread, *, now: float, chance: float) -> Verdict:

@@ -302,6 +302,7 @@ class TestDelivery:
         assert store.begin(lease, "a", "id", NOW) is None
         assert store.begin(lease, "unknown", "id", NOW) is None
         assert store.settle(lease, "unknown", "id", Posted(ts="1.0", threaded=False), NOW) is None
+        assert store.due(CHANNEL, NOW) == []
 
 
 class TestHousekeeping:
@@ -345,7 +346,7 @@ class TestHousekeeping:
         begun = store.begin(lease, "a", "", NOW)
         assert begun is not None
         assert begun[1].step is Step.UPDATE_ROOT
-        store.settle(lease, "a", "", Updated(shown=begun[1].shown), NOW)
+        store.settle(lease, "a", "", Updated(ts=begun[0].ts, shown=begun[1].shown), NOW)
         assert store.due(CHANNEL, NOW + 60) == []
 
     def test_healthy_store_pings(self, store: Store) -> None:

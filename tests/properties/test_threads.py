@@ -212,9 +212,9 @@ class Threads(RuleBasedStateMachine):
             return failed
         assert thread.ts is not None
         if self.slack.messages[thread.ts].deleted:
-            return RootGone()
+            return RootGone(ts=thread.ts)
         self.slack.messages[thread.ts].shows = root_digest(thread)
-        updated = Updated(shown=Shown(digest=root_digest(thread), status=thread.state))
+        updated = Updated(ts=thread.ts, shown=Shown(digest=root_digest(thread), status=thread.state))
         return failed if fate == "lost answer" else updated
 
     @invariant()

@@ -184,7 +184,9 @@ class TestNames:
         for attempt in ("reply", "edit"):
             begun = store.begin(lease, "over", attempt, now)
             assert begun is not None
-            settle = Posted(ts="2.0", threaded=True) if attempt == "reply" else Updated(shown=begun[1].shown)
+            settle = (
+                Posted(ts="2.0", threaded=True) if attempt == "reply" else Updated(ts=begun[0].ts, shown=begun[1].shown)
+            )
             store.settle(lease, "over", "reply" if attempt == "reply" else "", settle, now)
         for kind in ("", "-record"):
             assert client.pttl(f"{PREFIX}{kind}:open") == -1
@@ -240,6 +242,19 @@ class TestWarnings:
             client.config_set("min-replicas-to-write", 0)
         assert "set min-replicas-to-write 1" in line
         assert safe == []
+
+
+class TestDamage:
+    """What an operator may do to it."""
+
+    def test_record_deleted_by_hand_holds_nobody_up(self, store: RedisStore, client: redis.Redis) -> None:
+        """What was listed as its next action goes with the first look at it."""
+        store.update([change("a", "1"), change("b", "1")], NOW)
+        client.delete(f"{PREFIX}-record:a")
+        lease = claimed(store)
+        assert store.begin(lease, "a", "id", NOW) is None
+        assert [due.key for due in store.due(CHANNEL, NOW)] == ["b"]
+        assert store.counts(NOW).threads == 1
 
 
 class TestCosts:

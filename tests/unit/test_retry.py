@@ -78,6 +78,14 @@ def test_without_sight_of_the_channel_it_is_posted_again(code: str) -> None:
     assert (judged.outcome, judged.blind, judged.trouble) == (NotFound(), True, False)
 
 
+def test_look_up_that_is_always_refused_is_given_up() -> None:
+    """The thread must not be silent for ever; a duplicate beats a loss."""
+    for kind in (Kind.UNKNOWN_CODE, Kind.PAYLOAD, Kind.GONE):
+        assert verdict(kind, Step.FIND_ATTEMPT, failures=8).outcome == NotFound()
+    for kind in (Kind.TRANSIENT, Kind.AUTH):
+        assert isinstance(verdict(kind, Step.FIND_ATTEMPT, failures=100).outcome, Unknown)
+
+
 def test_failed_look_up_is_no_answer() -> None:
     """The attempt still stands."""
     for kind in (Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.AUTH, Kind.GONE, Kind.UNKNOWN_CODE, Kind.PAYLOAD):
@@ -113,12 +121,12 @@ def test_unknown_code_is_taken_for_the_forms_fault_in_the_end() -> None:
 
 def test_deleted_root_is_gone() -> None:
     """The thread needs another."""
-    assert verdict(Kind.GONE, Step.UPDATE_ROOT).outcome == RootGone()
+    assert verdict(Kind.GONE, Step.UPDATE_ROOT).outcome == RootGone(ts=None)
 
 
 def test_root_that_may_not_be_edited_is_left() -> None:
     """Workspaces can forbid edits; trying for ever would not help."""
-    assert verdict(Kind.UNEDITABLE, Step.UPDATE_ROOT).outcome == Updated(shown=SHOWN)
+    assert verdict(Kind.UNEDITABLE, Step.UPDATE_ROOT).outcome == Updated(ts=None, shown=SHOWN)
 
 
 def test_own_fault_in_making_a_message_makes_it_simpler() -> None:

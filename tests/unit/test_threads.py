@@ -100,7 +100,7 @@ class Story:
         attempt = self.thread.attempt
         told = attempt.batch.events if attempt else {}
         if outcome is None and action.step is Step.UPDATE_ROOT:
-            outcome = Updated(shown=action.shown)
+            outcome = Updated(ts=self.thread.ts, shown=action.shown)
         elif outcome is None:
             outcome = Posted(ts=f"{self.posts}.0", threaded=action.step is Step.POST_REPLY)
         self.thread = settle(self.thread, attempt.id if attempt else "", outcome, self.now)
@@ -498,7 +498,12 @@ class TestSettle:
         story.hears(alert("a"))
         begun = begin(thread_of(story), "new", NOW, POLICY)
         assert begun is not None
-        for outcome in (Posted(ts="7.0", threaded=False), NotFound(), Failed(error="x", retry_at=NOW), RootGone()):
+        for outcome in (
+            Posted(ts="7.0", threaded=False),
+            NotFound(),
+            Failed(error="x", retry_at=NOW),
+            RootGone(ts=None),
+        ):
             assert settle(begun[0], "old", outcome, NOW) is begun[0]
 
     def test_reply_that_lost_its_root_becomes_the_root(self, told: Story) -> None:
@@ -512,7 +517,7 @@ class TestSettle:
         """An edit finds no message: the thread gets another root, and nothing untold is lost."""
         told.hears(alert("a", "resolved"))
         told.acts()
-        told.acts(RootGone())
+        told.acts(RootGone(ts="1.0"))
         assert told.tells_all() == [Step.POST_ROOT]
         assert thread_of(told).shown.status == "resolved"
 
@@ -533,6 +538,34 @@ class TestMove:
         story.acts(Unknown(error="x", retry_at=NOW + 60))
         story.hears(alert("a"), channel="C0000002")
         assert story.acts() == ["a fired"]
+
+    def test_late_word_of_an_edit_does_not_touch_a_newer_root(self, told: Story) -> None:
+        """A sender that stalled edited the root before this one."""
+        before = thread_of(told)
+        for outcome in (RootGone(ts="0.5"), Updated(ts="0.5", shown=before.shown)):
+            assert settle(before, "", outcome, NOW) is before
+
+
+class TestWaiting:
+    """Since when a thread waits, for /health and for the order."""
+
+    def test_events_count_from_the_first(self, told: Story) -> None:
+        """A flapping alert does not make a thread look fresh."""
+        told.hears(alert("b"))
+        told.now += 60
+        told.hears(alert("b", "resolved"))
+        assert thread_of(told).untold_since == NOW
+
+    def test_repeat_counts_from_when_it_came(self, told: Story) -> None:
+        """Hours after the last change it is not hours late."""
+        told.now += 5 * HOUR
+        told.hears(alert("a"))
+        assert thread_of(told).untold_since == told.now
+
+    def test_stale_mark_counts_from_when_it_was_made(self, told: Story) -> None:
+        """Not from the firing a week before."""
+        told.thread = expire(thread_of(told), NOW + 7 * DAY, POLICY)
+        assert thread_of(told).untold_since == NOW + 7 * DAY
 
 
 class TestForget:

@@ -280,7 +280,8 @@ class RedisStore:
         self, key: str, rev: str, thread: AlertThread | None, before: AlertThread | None, lease: Lease | None
     ) -> int:
         known = thread or before
-        channel = known.channel if known is not None else ""
+        # A record may be gone, deleted by hand say, while its action is still listed under the sender's channel.
+        channel = known.channel if known is not None else (lease.channel if lease is not None else "")
         action = plan(thread) if thread is not None else None
         at = drop_at(thread, self._policy) if thread is not None else None
         fires = thread is not None and thread.firing > 0 and thread.closed_at is None

@@ -170,9 +170,10 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     @property
     def untold_since(self) -> float:
-        """When the oldest event that Slack does not show yet came; where there is none, the last change."""
+        """When the oldest event that Slack does not show yet came; without any, when the root last fell behind."""
+        behind = max(self.changed_at, self.notified_at, self.closed_at or 0)
         batches = (self.untold, self.attempt.batch) if self.attempt else (self.untold,)
-        return min((e.at for batch in batches for e in batch.events.values()), default=self.changed_at)
+        return min((e.at for batch in batches for e in batch.events.values()), default=behind)
 
     @property
     def state(self) -> str:

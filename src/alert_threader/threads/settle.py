@@ -20,8 +20,9 @@ class Posted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Updated(msgspec.Struct, frozen=True, tag=True):
-    """The root shows this now. Also the outcome where Slack does not let it be edited any more."""
+    """The root ``ts`` shows this now. Also the outcome where Slack does not let it be edited any more."""
 
+    ts: str | None
     shown: Shown
 
 
@@ -45,7 +46,9 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
 
 
 class RootGone(msgspec.Struct, frozen=True, tag=True):
-    """The root message is deleted: the thread needs another."""
+    """The root message ``ts`` is deleted: the thread needs another."""
+
+    ts: str | None
 
 
 Outcome = Posted | Updated | NotFound | Failed | Unknown | RootGone
@@ -59,6 +62,8 @@ def settle(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -
     """
     if attempt_id != (thread.attempt.id if thread.attempt is not None else ""):
         return thread
+    if isinstance(outcome, Updated | RootGone) and outcome.ts != thread.ts:
+        return thread
     match outcome:
         case Posted():
             return _told(thread, outcome, now)
@@ -68,11 +73,11 @@ def settle(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -
             return _doubtful(thread, error, retry_at)
         case Failed():
             return _failed(thread, outcome)
-        case Updated(shown):
+        case Updated(_, shown):
             return _succeeded(thread, thread.ts, shown, now)
         case RootGone():
             rootless = _given_back(thread, next_try=0)
-            rootless.ts, rootless.shown = None, Shown()
+            rootless.ts, rootless.shown, rootless.changed_at = None, Shown(), now
             return rootless
 
 
