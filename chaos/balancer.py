@@ -33,6 +33,13 @@ class Handed(NamedTuple):
         return 200 <= self.status < 300
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    #: All groups notify at once. A request that waits here until Alertmanager has given up would arrive all the same,
+    #: out of date: that is a fault of its own, which no receiver can tell from a new firing.
+    request_queue_size = 1024
+
+
 class Balancer:
     """Hands each webhook to one of the replicas by chance, to the next one where nobody listens.
 
@@ -61,8 +68,7 @@ class Balancer:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's signature
                 """Write nothing: ``handed`` is the account."""
 
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server((HOST, 0), Handler)
         self.port: int = self._server.server_address[1]
         self._serving = threading.Thread(target=self._server.serve_forever, daemon=True)
 

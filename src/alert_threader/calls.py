@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -12,7 +13,7 @@ from alert_threader.counters import Counters
 from alert_threader.formatter import render
 from alert_threader.retry import Verdict, judge, judge_fault
 from alert_threader.slack import Kind, Sent, Slack, SlackError
-from alert_threader.threads import Action, AlertThread, NotFound, Outcome, Policy, Posted, Step, Updated
+from alert_threader.threads import Action, AlertThread, Batch, NotFound, Outcome, Policy, Posted, Step, Updated
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +26,24 @@ METHODS = {
 }
 
 
+#: A trouble that did not show itself for so many seconds is over. Longer than the longest pause after a failure.
+_TROUBLE_LASTS = 180
+
+
 class Trouble(msgspec.Struct, frozen=True):
-    """What keeps a channel from being told, since when (seconds since the epoch), and how often it failed."""
+    """What keeps a channel from being told, since when and when last (seconds since the epoch), and how often."""
 
     channel: str
     method: str
     code: str
     text: str
     since: float
+    last: float
     failures: int
+
+
+class _MessageError(Exception):
+    """A fault of ours: there is no message for a thread."""
 
 
 class Caller:
@@ -65,26 +75,36 @@ class Caller:
         except SlackError as error:
             verdict = self._failed(thread, action, error)
             word = error.code
-        except Exception as error:
+        except _MessageError as error:
             log.exception("cannot make the message for %s: trying a simpler one", thread.key)
-            text = f"a message cannot be made ({type(error).__name__}, see the log): a simpler one is tried"
-            self._note(Trouble(thread.channel, METHODS[action.step], "unexpected", text, self._clock(), 1))
             verdict = judge_fault(error, thread, now=self._clock(), chance=random.random())
-            word = "unexpected"
+            word = "no message"
+            self._note(thread, action, word, f"{error} (see the log): a simpler one is tried", 1)
+        except Exception:
+            # The call may have been made.
+            log.exception("unexpected fault in a call for %s", thread.key)
+            fault = SlackError(Kind.TRANSIENT, "unexpected", "unexpected fault in a call (see the log)", doubtful=True)
+            verdict = self._failed(thread, action, fault)
+            word = fault.code
         self._counters.add(f"slack_{action.step}_{'ok' if word == 'ok' else 'failed'}")
         took = round((time.monotonic() - started) * 1000)
         log.info("%s %s", METHODS[action.step], word, extra={"key": thread.key, "step": str(action.step), "ms": took})
         return verdict
 
     def troubles(self) -> list[Trouble]:
-        """What is wrong now, oldest first; empty while all goes well."""
+        """What is wrong now, oldest first; empty while all goes well.
+
+        A trouble that has not shown itself for a while is over: another process may tell the channel now.
+        """
+        now = self._clock()
         with self._guard:
-            return sorted(self._troubles.values(), key=lambda trouble: trouble.since)
+            fresh = [trouble for trouble in self._troubles.values() if abs(now - trouble.last) < _TROUBLE_LASTS]
+        return sorted(fresh, key=lambda trouble: trouble.since)
 
     def _ask(self, thread: AlertThread, action: Action) -> Outcome:
         attempt = thread.attempt
         if action.step is Step.UPDATE_ROOT or attempt is None:
-            message = render(thread, action.step, thread.untold, environment=self._environment, simple=thread.simple)
+            message = self._message(thread, action.step, thread.untold, None)
             self._slack.update(thread.channel, thread.ts or "", message)
             return Updated(ts=thread.ts, shown=action.shown)
         if action.step is Step.FIND_ATTEMPT:
@@ -92,16 +112,17 @@ class Caller:
             found = self._slack.find(thread.channel, attempt.id, attempt.at, into)
             self._counters.add("attempts_found" if found else "attempts_not_found")
             return _posted(found) if found else NotFound()
-        message = render(
-            thread,
-            action.step,
-            attempt.batch,
-            environment=self._environment,
-            attempt_id=attempt.id,
-            simple=thread.simple,
-        )
+        message = self._message(thread, action.step, attempt.batch, attempt.id)
         into = thread.ts if action.step is Step.POST_REPLY else None
         return _posted(self._slack.post(thread.channel, message, into))
+
+    def _message(self, thread: AlertThread, step: Step, batch: Batch, attempt_id: str | None) -> dict[str, Any]:
+        try:
+            return render(
+                thread, step, batch, environment=self._environment, attempt_id=attempt_id, simple=thread.simple
+            )
+        except Exception as error:
+            raise _MessageError(f"a message cannot be made ({type(error).__name__})") from error
 
     def _failed(self, thread: AlertThread, action: Action, error: SlackError) -> Verdict:
         with self._guard:
@@ -121,19 +142,20 @@ class Caller:
             self._blind = True
             log.warning("messages cannot be looked up: after a lost answer one may be told twice (%s)", error)
         if verdict.trouble:
-            self._note(Trouble(thread.channel, METHODS[action.step], error.code, str(error), self._clock(), failures))
+            self._note(thread, action, error.code, str(error), failures)
         else:
-            log.info("%s: %s", thread.channel, error)
+            log.log(logging.WARNING if error.kind is Kind.UNEDITABLE else logging.INFO, "%s: %s", thread.channel, error)
         return verdict
 
-    def _note(self, trouble: Trouble) -> None:
+    def _note(self, thread: AlertThread, action: Action, code: str, text: str, failures: int) -> None:
         """Keep a trouble with the time that it began. The same failure is counted, not said again."""
+        now, channel = self._clock(), thread.channel
         with self._guard:
-            before = self._troubles.get(trouble.channel)
-            since = before.since if before else trouble.since
-            self._troubles[trouble.channel] = msgspec.structs.replace(trouble, since=since)
-        if before is None or before.code != trouble.code:
-            log.warning("%s cannot be told: %s", trouble.channel, trouble.text)
+            before = self._troubles.get(channel)
+            since = before.since if before else now
+            self._troubles[channel] = Trouble(channel, METHODS[action.step], code, text, since, now, failures)
+        if before is None or before.code != code:
+            log.warning("%s cannot be told: %s", channel, text)
 
     def _succeeded(self, channel: str) -> None:
         self.last_success = self._clock()

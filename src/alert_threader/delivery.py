@@ -76,6 +76,7 @@ class Deliverer:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._told = threading.Condition()
+        self._settled = 0
         self._waiters = threading.Semaphore(_MAX_WAITERS)
         self._store_trouble = ""
         self._watcher = threading.Thread(target=self._watch, name="delivery", daemon=True)
@@ -118,22 +119,29 @@ class Deliverer:
             return list(threads)
         if not self._waiters.acquire(blocking=False):
             return list(threads)
+        until = time.monotonic() + timeout
         try:
-            with self._told:
-                until = time.monotonic() + timeout
-                while True:
-                    threads = [self._store.read(thread.key) or thread for thread in threads]
-                    left = until - time.monotonic()
-                    if left <= 0 or self._stopping.is_set() or all(map(self.is_told, threads)):
-                        return threads
+            while True:
+                settled = self._settled
+                threads = [self._store.read(thread.key) or thread for thread in threads]
+                left = until - time.monotonic()
+                if left <= 0 or self._stopping.is_set() or all(map(self.is_told, threads)):
+                    break
+                with self._told:
                     # Another process may tell them.
-                    self._told.wait(min(left, _LOOK) if self._store.shared else left)
+                    wait = min(left, _LOOK) if self._store.shared else left
+                    self._told.wait_for(lambda seen=settled: self._settled != seen or self._stopping.is_set(), wait)  # type: ignore[misc]
+        except StoreError as error:
+            # What the webhook said is stored; only how far it is told is not known.
+            self._note_store_trouble(error)
         finally:
             self._waiters.release()
+        return list(threads)
 
     def _is_storm(self, threads: Sequence[AlertThread]) -> bool:
         channels = [self._channels.get(thread.channel) for thread in threads]
-        return any(channel is not None and channel.due > self._post_budget.burst for channel in channels)
+        due = (channel.due for channel in channels if channel is not None)
+        return max(len(threads), *due, 0) > self._post_budget.burst
 
     def is_told(self, thread: AlertThread) -> bool:
         """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""
@@ -147,12 +155,13 @@ class Deliverer:
         while not self._stopping.is_set():
             wait = _POLL
             try:
-                if time.monotonic() >= expire_at:
-                    self._store.expire(self._clock())
-                    expire_at = time.monotonic() + _EXPIRE_EVERY
                 self._hold_leases()
                 wait = min(wait, self._engage())
-                self._store_trouble = ""
+                if self._store.shared:
+                    self._note_store_works()
+                if time.monotonic() >= expire_at:
+                    expire_at = time.monotonic() + _EXPIRE_EVERY
+                    self._store.expire(self._clock())
             except StoreError as error:
                 self._note_store_trouble(error)
             except Exception:
@@ -175,6 +184,9 @@ class Deliverer:
         for name, at in self._store.waiting().items():
             if name in self._senders:
                 continue
+            channel = self._channels.get(name)
+            if channel is not None and channel.paused_until > time.monotonic():
+                continue
             if at > now:
                 soonest = min(soonest, at - now)
             lease = self._store.claim(name) if self._store.due(name, now) else None
@@ -196,7 +208,9 @@ class Deliverer:
             sender.start()
         except RuntimeError:
             # No more threads are to be had: the channel must not stay taken by one that never was.
-            self._leave(lease)
+            with self._guard:
+                del self._senders[lease.channel]
+            self._store.release(lease)
             raise
 
     # -- sending ------------------------------------------------------------------------------------------------
@@ -256,7 +270,8 @@ class Deliverer:
         channel.paused_until = now + verdict.pause
         channel.limited_until[METHODS[action.step]] = now + verdict.limit
         self._settle(lease, item.key, attempt_id, verdict.outcome)
-        return 0
+        # Where this process cannot reach Slack, another may.
+        return float("inf") if verdict.pause and self._store.shared else 0
 
     def _choose(self, lease: Lease, channel: _Channel) -> tuple[Due | None, float]:
         """The first of the due actions that may be done now, or the seconds until one may: infinite if none is near."""
@@ -287,26 +302,40 @@ class Deliverer:
 
     def _settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome) -> None:
         """Write the outcome down, however long the store is away: otherwise it would have to be looked up."""
-        while True:
+        holder: Lease | None = lease
+        while holder is not None:
             try:
-                self._store.settle(lease, key, attempt_id, outcome, self._clock())
+                self._store.settle(holder, key, attempt_id, outcome, self._clock())
                 break
             except LeaseLostError:
-                self._settle_late(lease.channel, key, attempt_id, outcome)
-                raise
+                # It ran out in an outage, say, and perhaps nobody else has claimed the channel since.
+                holder = self._claim_again(lease.channel)
             except StoreError as error:
                 self._note_store_trouble(error)
                 if self._stopping.wait(_POLL):
                     return  # the attempt is stored: the next process looks its outcome up
+        if holder is None:
+            raise LeaseLostError(f"the lease on {lease.channel} has passed to another sender")
+        self._note_store_works()
         with self._told:
+            self._settled += 1
             self._told.notify_all()
+        if holder is not lease:
+            self._store.release(holder)
 
-    def _settle_late(self, channel: str, key: str, attempt_id: str, outcome: Outcome) -> None:
-        """Write the outcome down if nobody has claimed the channel since the lease ran out, in an outage say."""
-        lease = self._store.claim(channel)
-        if lease is not None:
-            self._store.settle(lease, key, attempt_id, outcome, self._clock())
-            self._store.release(lease)
+    def _claim_again(self, channel: str) -> Lease | None:
+        while not self._stopping.is_set():
+            try:
+                return self._store.claim(channel)
+            except StoreError as error:
+                self._note_store_trouble(error)
+                self._stopping.wait(_POLL)
+        return None
+
+    def _note_store_works(self) -> None:
+        if self._store_trouble:
+            self._store_trouble = ""
+            log.warning("delivery goes on: the store works again")
 
     def _note_store_trouble(self, error: StoreError) -> None:
         if self._store_trouble != str(error):

@@ -73,8 +73,8 @@ def judge(
     """Judge a failure.
 
     ``now`` is in seconds since the epoch, ``chance`` a random number in [0, 1), ``failures`` how many calls to the
-    channel failed in a row with this one, ``find_after`` how many seconds Slack may still be at work on a call that
-    timed out.
+    channel failed in a row with this one, ``find_after`` how many seconds Slack may still be at work on a call whose
+    answer was lost.
     """
     if action.step is Step.FIND_ATTEMPT and _is_blind(error, thread):
         # A duplicate beats a loss.
@@ -84,7 +84,7 @@ def judge(
         case Kind.RATE_LIMITED:
             return Verdict(outcome=_again(error, action, now, wait=0), limit=error.retry_after)
         case Kind.TRANSIENT:
-            outcome = _again(error, action, now, wait=max(wait, find_after) if error.timed_out else wait)
+            outcome = _again(error, action, now, wait=wait, find_after=find_after)
             return Verdict(outcome=outcome, pause=min(backoff(failures, chance), _LONGEST_PAUSE), trouble=True)
         case Kind.AUTH | Kind.DESTINATION:
             pause = backoff(failures, chance, slow=True)
@@ -92,9 +92,9 @@ def judge(
         case Kind.PAYLOAD:
             wait = _wait_for_simpler(thread, chance)
             return Verdict(outcome=_again(error, action, now, wait=wait, simpler=True), trouble=True)
-        case Kind.GONE if action.step is not Step.FIND_ATTEMPT:
+        case Kind.GONE if action.step in (Step.POST_REPLY, Step.UPDATE_ROOT):
             return Verdict(outcome=RootGone(ts=thread.ts))
-        case Kind.UNEDITABLE:
+        case Kind.UNEDITABLE if action.step is Step.UPDATE_ROOT:
             return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
         case _:
             simpler = thread.failures >= _PATIENCE
@@ -119,9 +119,12 @@ def _wait_for_simpler(thread: AlertThread, chance: float) -> float:
     return backoff(thread.failures - MAX_SIMPLE + 1, chance, slow=True)
 
 
-def _again(error: SlackError, action: Action, now: float, *, wait: float, simpler: bool = False) -> Outcome:
-    """The call is to be made again; a post that Slack may have taken is to be looked for instead."""
-    doubtful_post = error.doubtful and action.step is not Step.UPDATE_ROOT
-    if doubtful_post or action.step is Step.FIND_ATTEMPT:
+def _again(
+    error: SlackError, action: Action, now: float, *, wait: float, find_after: float = 0, simpler: bool = False
+) -> Outcome:
+    """The call is to be made again. A post that Slack may have taken, or still be at work on, is looked for instead."""
+    if action.step is Step.FIND_ATTEMPT:
         return Unknown(error=str(error), retry_at=now + wait)
+    if error.doubtful and action.step is not Step.UPDATE_ROOT:
+        return Unknown(error=str(error), retry_at=now + max(wait, find_after))
     return Failed(error=str(error), retry_at=now + wait, simpler=simpler)

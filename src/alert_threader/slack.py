@@ -23,6 +23,9 @@ _MAX_PAGES = 10
 #: A message is looked for this long before its attempt, in seconds: this machine's clock need not be Slack's.
 _CLOCK_MARGIN = 2 * 60 * 60
 
+#: A longer Retry-After is not believed, in seconds.
+_LONGEST_RETRY_AFTER = 60 * 60
+
 # The SDK reports each failed call itself, at ERROR and with the answer's text. Here every failure is an exception.
 _sdk_log = logging.getLogger("alert_threader.slack.sdk")
 _sdk_log.setLevel(logging.CRITICAL)
@@ -131,6 +134,7 @@ _PAYLOAD = frozenset(
         "too_many_attachments",
     }
 )
+_NOT_SLACK = "the answer is not Slack's: check SLACK_API_URL and what stands between here and Slack"
 _GONE = frozenset({"message_not_found", "thread_not_found"})
 _UNEDITABLE = frozenset({"cant_update_message", "edit_window_closed"})
 #: The call may have had an effect all the same: "it's possible some aspect of the operation succeeded".
@@ -161,6 +165,8 @@ class Slack:
         Under a deleted root Slack posts a reply into the channel and says so only by the lack of ``thread_ts``.
         """
         answer = _call(self._client.chat_postMessage, channel=channel, thread_ts=thread_ts, **message)
+        if not answer.get("ts"):
+            raise SlackError(Kind.TRANSIENT, "not_json", _NOT_SLACK, doubtful=True)
         return Sent(str(answer["ts"]), bool((answer.get("message") or {}).get("thread_ts")))
 
     def update(self, channel: str, ts: str, message: Mapping[str, Any]) -> None:
@@ -183,7 +189,8 @@ class Slack:
             if found is not None:
                 return found
         # In the channel: a root, or a reply that lost its root.
-        pages = self._pages(self._client.conversations_history, channel=channel)
+        latest = f"{since + _CLOCK_MARGIN:.6f}"
+        pages = self._pages(self._client.conversations_history, channel=channel, latest=latest)
         for message in pages:
             if float(message["ts"]) < oldest:
                 return None
@@ -257,8 +264,7 @@ def _refused(response: SlackResponse | dict[str, Any]) -> SlackError:
         return SlackError(Kind.TRANSIENT, f"http_{status}", f"Slack answers {status}: wait for Slack", doubtful=True)
     # The SDK puts a text of its own in the place of the code where the answer is no JSON.
     if not code.replace("_", "").isalnum():
-        text = "the answer is not Slack's: check SLACK_API_URL and what stands between here and Slack"
-        return SlackError(Kind.TRANSIENT, "not_json", text, doubtful=True)
+        return SlackError(Kind.TRANSIENT, "not_json", _NOT_SLACK, doubtful=True)
     return _by_code(code, data)
 
 
@@ -302,6 +308,6 @@ def _retry_after(headers: Mapping[str, Any]) -> float:
     """The seconds that Slack asks for; its documentation knows whole seconds only. 1 where there is no such header."""
     value = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
     try:
-        return max(float(value), 1.0)
+        return min(max(float(value), 1.0), _LONGEST_RETRY_AFTER)
     except (TypeError, ValueError):
         return 1.0

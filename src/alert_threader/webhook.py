@@ -18,6 +18,10 @@ from alert_threader.errors import PayloadError
 #: Go's zero time, which Alertmanager sends as ``endsAt`` of an alert that has not ended, lies in this year.
 _ZERO_TIME_YEAR = 1
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+#: Alertmanager's have 16 digits. A fingerprint is stored, so a long one is computed anew.
+_MAX_FINGERPRINT = 64
+
 _FNV_OFFSET = 14695981039346656037
 _FNV_PRIME = 1099511628211
 _FNV_SEPARATOR = b"\xff"
@@ -97,7 +101,7 @@ def parse(body: bytes) -> Notification:
     if not body.strip():
         raise PayloadError("the body is empty: send Alertmanager's webhook as JSON")
     try:
-        raw = _decoder.decode(body)
+        raw = _decoder.decode(body.removeprefix(_BYTE_ORDER_MARK))
     except msgspec.ValidationError as error:
         raise PayloadError(_with_path(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -133,6 +137,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 def _alert(raw: _RawAlert, top_status: str | None, path: str) -> Alert:
     labels = raw.labels or {}
+    given = raw.fingerprint or ""
     links = {
         "graph": raw.generator_url,
         "dashboard": raw.dashboard_url,
@@ -141,7 +146,7 @@ def _alert(raw: _RawAlert, top_status: str | None, path: str) -> Alert:
     }
     return Alert(
         status=_status(raw.status or top_status, f"{path}.status"),
-        fingerprint=raw.fingerprint or fingerprint(labels),
+        fingerprint=given if 0 < len(given) <= _MAX_FINGERPRINT else fingerprint(labels),
         labels=labels,
         annotations=raw.annotations or {},
         starts_at=_time(raw.starts_at, f"{path}.startsAt"),

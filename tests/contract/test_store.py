@@ -243,9 +243,8 @@ class TestDelivery:
 
     def test_thread_that_moves_is_due_in_its_new_channel_only(self, store: Store) -> None:
         """SLACK_CHANNEL has changed while it waited."""
-        first = change("a", "1")
-        store.update([first], NOW)
-        store.update([msgspec.structs.replace(first, channel="C0000002")], NOW)
+        store.update([change("a", "1")], NOW)
+        store.update([msgspec.structs.replace(change("a", "2"), channel="C0000002")], NOW)
         assert store.due(CHANNEL, NOW) == []
         assert [due.key for due in store.due("C0000002", NOW)] == ["a"]
 

@@ -45,17 +45,24 @@ _MOMENTS: dict[str, tuple[bytes, ...]] = {
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Background[None]]]:
     """What takes long because it waits: it goes on beside the other tests, each with a Redis and a Slack of its own."""
     program("redis-server")
-    tales: dict[str, Callable[[Path], None]] = {
+    tales: dict[str, Callable[[Path, SandboxServer], None]] = {
         **{moment: partial(freeze_after, moment) for moment in _MOMENTS},
         "outage": stay_away,
         "short outage": restart_during_a_call,
     }
-    running = {name: Background(partial(tale, tmp_path_factory.mktemp("story"))) for name, tale in tales.items()}
-    yield running
-    for story in running.values():
-        # How it went, its own test says.
-        with contextlib.suppress(Exception):
-            story.finish(120)
+    with ExitStack() as closing:
+        # Made one after the other: Python 3.11 may fail where two threads make a Flask application at the same time
+        # (https://github.com/python/cpython/issues/106905).
+        slacks = [closing.enter_context(SandboxServer(port=0, rate_limits=False)) for _ in tales]
+        running = {
+            name: Background(partial(tale, tmp_path_factory.mktemp("story"), slack))
+            for (name, tale), slack in zip(tales.items(), slacks, strict=True)
+        }
+        yield running
+        for story in running.values():
+            # How it went, its own test says.
+            with contextlib.suppress(Exception):
+                story.finish(120)
 
 
 @pytest.fixture
@@ -214,11 +221,10 @@ def test_frozen_replica(beside: dict[str, Background[None]], moment: str) -> Non
     beside[moment].finish(90)
 
 
-def stay_away(folder: Path) -> None:
+def stay_away(folder: Path, slack: SandboxServer) -> None:
     """Stop Redis for a while, with a call to Slack under way, and send webhooks all the time."""
     with ExitStack() as closing:
         server = closing.enter_context(RedisServer(folder / "redis"))
-        slack = closing.enter_context(SandboxServer(port=0, rate_limits=False))
         make = closing.enter_context(replicas(folder, slack.api_url))
         workspace = slack.workspace
         services = start_all([make(name, server.url) for name in ("one", "two")])
@@ -261,11 +267,11 @@ def stay_away(folder: Path) -> None:
             assert service.log.count("delivery waits for the store") <= 10, service.log
 
 
-def restart_during_a_call(folder: Path) -> None:
+def restart_during_a_call(folder: Path, slack: SandboxServer) -> None:
     """Restart Redis, within the lease, while Slack is at work on a call of an app that may not read the channel."""
     with ExitStack() as closing:
         server = closing.enter_context(RedisServer(folder / "redis"))
-        slack = closing.enter_context(SandboxServer(port=0, rate_limits=False, scopes=("chat:write",)))
+        slack.workspace.configure(scopes=("chat:write",))
         make = closing.enter_context(replicas(folder, slack.api_url))
         service = make("blind", server.url)
         service.start()
@@ -280,14 +286,13 @@ def restart_during_a_call(folder: Path) -> None:
         service.stop()
 
 
-def freeze_after(moment: str, folder: Path) -> None:
+def freeze_after(moment: str, folder: Path, slack: SandboxServer) -> None:
     """Freeze a replica until another one has taken over, and let it go on."""
     settings = {"SLACK_TIMEOUT": f"{_SLACK_TIMEOUT:.0f}s", "WEB_CONCURRENCY": "1"}
     sent = {print_of("WarmUp"): [FIRED], print_of("Frozen"): [FIRED]}
     with ExitStack() as closing:
         server = closing.enter_context(RedisServer(folder / "redis"))
         proxy = closing.enter_context(Proxy(server.port))
-        slack = closing.enter_context(SandboxServer(port=0, rate_limits=False))
         make = closing.enter_context(replicas(folder, slack.api_url))
         workspace = slack.workspace
         frozen = make("frozen", f"redis://{HOST}:{proxy.port}/0", **settings)

@@ -15,6 +15,6 @@ _KILLS = int(os.environ.get("CHAOS_REPLICA_KILLS", "3"))
 def test_replicas_under_fire(tmp_path: Path) -> None:
     """Of 200 alerts that come and go by chance every accepted change is told once, in order, in one thread."""
     verdict = run(tmp_path, Plan(seconds=_SECONDS, kills=_KILLS, faults=False))
-    assert verdict.ok, verdict
+    assert verdict.ok, str(verdict)
     assert verdict.figures["threads"] == 40
     assert verdict.figures["changes"] > 200

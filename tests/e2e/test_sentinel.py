@@ -42,7 +42,7 @@ sentinel failover-timeout {master} 6000
 class Watched:
     """A master, two replicas, and three Sentinels.
 
-    A master that has lost its replicas refuses changes: else it would take some when its successor is chosen already, and
+    A master that has lost its replicas refuses changes: else it would take some after its successor was chosen, and
     forget them.
     """
 

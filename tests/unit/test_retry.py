@@ -42,14 +42,12 @@ def test_rate_limit_holds_back_its_method_only() -> None:
     assert judged.outcome == Failed(error="text", retry_at=NOW)
 
 
-def test_lost_answer_is_looked_up() -> None:
-    """A post that Slack may have taken is not sent again before that."""
-    assert verdict(Kind.TRANSIENT, doubtful=True).outcome == Unknown(error="text", retry_at=NOW + 1)
-
-
-def test_timeout_waits_until_slack_is_done() -> None:
-    """It may still be at work on the call."""
-    assert verdict(Kind.TRANSIENT, doubtful=True, timed_out=True).outcome == Unknown(error="text", retry_at=NOW + 10)
+@pytest.mark.parametrize("timed_out", [False, True])
+def test_lost_answer_is_looked_up(timed_out: bool) -> None:
+    """A post that Slack may have taken is not sent again before that, and not before Slack is surely done with it."""
+    judged = verdict(Kind.TRANSIENT, doubtful=True, timed_out=timed_out)
+    assert judged.outcome == Unknown(error="text", retry_at=NOW + 10)
+    assert judged.pause == 1
 
 
 def test_refused_connection_is_tried_again() -> None:

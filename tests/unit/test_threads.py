@@ -536,8 +536,14 @@ class TestMove:
         """The old one is archived, say, and that was why."""
         story.hears(alert("a"))
         story.acts(Unknown(error="x", retry_at=NOW + 60))
-        story.hears(alert("a"), channel="C0000002")
-        assert story.acts() == ["a fired"]
+        story.hears(alert("a", "resolved"), channel="C0000002")
+        assert story.acts() == ["a resolved"]
+
+    def test_copy_of_another_replica_does_not_move_it(self, told: Story) -> None:
+        """While replicas are restarted with the new channel, duplicates must not send a thread to and fro."""
+        told.hears(alert("a"), channel="C0000002")
+        assert thread_of(told).channel == "C0000001"
+        assert told.next() is None
 
     def test_late_word_of_an_edit_does_not_touch_a_newer_root(self, told: Story) -> None:
         """A sender that stalled edited the root before this one."""

@@ -102,12 +102,11 @@ def _result(applied: Applied, thread: AlertThread, *, told: bool) -> dict[str, A
         delivery = "replied"
     else:
         delivery = _WORDS[applied.reason]
-    first = next(iter(before.alerts.values()), None)
     return {
         "key": before.key,
         "thread_ts": thread.ts,
         "status": thread.status,
-        "alertname": first.labels.get("alertname", "unknown") if first else "unknown",
+        "alertname": applied.alertname,
         "severity": before.severity,
         "delivery": delivery,
     }

@@ -371,7 +371,10 @@ class FileStore:
             _write_synced(aside, [text])
         except OSError as error:
             raise StoreError(advice(aside, error)) from error
-        self._warnings.append(f"{what}; the damaged file is kept as {aside}: restore a backup over {self._path}")
+        self._warnings.append(
+            f"{what}; the damaged file is kept as {aside}: to use a backup, stop the service, "
+            f"copy it over {self._path}, start the service"
+        )
         log.error("%s", self._warnings[-1])
 
 

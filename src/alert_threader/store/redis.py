@@ -19,6 +19,7 @@ threader:ts-budget:NAME   string   when a token bucket is full again, in seconds
 ========================  =======  ======================================================================
 """
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -53,6 +54,10 @@ T = TypeVar("T")
 #: How many times a change is tried against others that change the same thread at the same moment.
 _MAX_CONFLICTS = 100
 _BATCH = 500
+#: Threads that are changed at the same time by one process.
+_TURNS = 64
+#: Threads that one look closes or drops, so that it takes no longer than a lease may wait.
+_EXPIRE_BATCH = 200
 
 _decode_thread = msgspec.json.Decoder(AlertThread).decode
 _decode_action = msgspec.json.Decoder(Action).decode
@@ -70,6 +75,7 @@ class RedisStore:
         self._redis: Any = client
         self._prefix = prefix
         self._policy = policy
+        self._turns = [threading.Lock() for _ in range(_TURNS)]
         self._commit_script = client.register_script(scripts.COMMIT)
         self._renew_script = client.register_script(scripts.RENEW)
         self._take_script = client.register_script(scripts.TAKE)
@@ -79,7 +85,7 @@ class RedisStore:
     def update(self, changes: Sequence[Change], now: float) -> list[Applied]:
         """Apply the changes; see Store."""
         with translated():
-            return [self._change(each.key, _applying(each, now, self._policy)) for each in changes]
+            return [self._apply(each, now) for each in changes]
 
     def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
         """Store another store's threads; see Store."""
@@ -155,8 +161,9 @@ class RedisStore:
             return (expire(thread, now, self._policy) if thread is not None else None), None
 
         with translated():
-            over = self._redis.zrangebyscore(self._name("index"), "-inf", now)
-            silent = self._redis.zrangebyscore(self._name("seen"), "-inf", now - self._policy.stale_after)
+            over = self._redis.zrangebyscore(self._name("index"), "-inf", now, start=0, num=_EXPIRE_BATCH)
+            since = now - self._policy.stale_after
+            silent = self._redis.zrangebyscore(self._name("seen"), "-inf", since, start=0, num=_EXPIRE_BATCH)
             for key in (*over, *silent):
                 self._change(key.decode(), decide)
 
@@ -249,6 +256,11 @@ class RedisStore:
             name = self._name("record", key)
             raise StoreError(f"the record of {key} in Redis is damaged: look at it, then DEL '{name}'") from error
 
+    def _apply(self, change: Change, now: float) -> Applied:
+        # In one process they take turns: each would have to try again for every other that was faster.
+        with self._turns[hash(change.key) % len(self._turns)]:
+            return self._change(change.key, _applying(change, now, self._policy))
+
     def _change(
         self,
         key: str,
@@ -259,9 +271,9 @@ class RedisStore:
         for _ in range(_MAX_CONFLICTS):
             rev, thread = self._fetch(key)
             changed, result = decide(thread)
-            if changed is thread is not None and lease is None:
+            if lease is None and thread is not None and changed is thread:
                 return result
-            written = self._commit(key, rev, changed or None, thread, lease)
+            written = self._commit(key, rev, changed, thread, lease)
             if written > 0:
                 return result
             if written < 0:

@@ -36,6 +36,7 @@ _SEEN_STEP = 60
 KEEP_CLOSED = 60 * 60
 
 #: Longer values are cut when they are kept, in characters; Slack shows less than this of each.
+_MAX_SEVERITY = 40
 _MAX_LABELS = 30
 _MAX_LABEL = 300
 _MAX_ANNOTATIONS = 20
@@ -60,6 +61,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
     thread: AlertThread
     reason: Reason
+    alertname: str = ""
     fired: int = 0
     resolved: int = 0
 
@@ -74,20 +76,23 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         thread = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
         opened = True
     else:
-        thread = _moved(thread, change.channel) if thread.channel != change.channel else thread
         thread = msgspec.structs.replace(thread, alerts=dict(thread.alerts))
         opened = False
     was_resolved = bool(thread.alerts) and not thread.firing
     thread.seen_at = now
-    thread.external_url = change.external_url or thread.external_url
+    if 0 < len(change.external_url) <= _MAX_LINK:
+        thread.external_url = change.external_url
 
     events = _take_alerts(thread, change.alerts, now)
     kinds = [event.kind for event in events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
+    repeated = not events and policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now)
+    if (events or repeated) and thread.channel != change.channel:
+        thread = _moved(thread, change.channel)
     if events:
         _note_events(thread, events, change, now, reopened=was_resolved and thread.firing > 0)
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
-    elif _is_repeat(thread, change, now) and policy.repeat is not RepeatPolicy.IGNORE:
+    elif repeated:
         thread.notified_at = now
         thread.repeats += 1
         thread.truncated = change.truncated
@@ -96,9 +101,10 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         reason = Reason.REPEATED
     else:
         reason = Reason.DUPLICATE
-        if before is not None and thread.channel == before.channel and 0 <= now - before.seen_at < _SEEN_STEP:
+        if before is not None and 0 <= now - before.seen_at < _SEEN_STEP:
             thread = before
-    return Applied(thread=thread, reason=reason, fired=fired, resolved=resolved)
+    alertname = change.alerts[0].labels.get("alertname") or "unknown"
+    return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=resolved)
 
 
 def expire(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
@@ -177,7 +183,7 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float) -> di
 
 def _note_place(thread: AlertThread, alert: Alert, *, is_new: bool) -> None:
     """Keep the thread's severity (the worst it had) and title, which must hold for all of its alerts."""
-    severity = (alert.labels.get("severity") or "info").lower()
+    severity = (alert.labels.get("severity") or "info").lower()[:_MAX_SEVERITY]
     if not thread.severity or severity_rank(severity) < severity_rank(thread.severity):
         thread.severity = severity
     if not is_new:
