@@ -202,6 +202,14 @@ class TestRoot:
         assert shown(message)[0] == f"{emoji} Database Critical Failure"
         assert colour(message) == expected
 
+    def test_times_are_those_of_the_last_outage(self) -> None:
+        """After a re-opening, what had ended before it counts no more: a short flap does not read as a long outage."""
+        first = [alert("a"), alert("b")]
+        over = [alert("a", resolved=T0 + 50), alert("b", resolved=T0 + 50)]
+        thread = thread_of(first, over, [alert("b", started=T0 + 100)], [alert("b", started=T0 + 100, resolved=T0 + 120)])
+        assert shown(root(thread))[-3].startswith("Started: 2024-01-15 14:32:05 UTC | Resolved: 2024-01-15 14:32:25 UTC")
+        assert "Duration: 20s" in shown(root(thread))[-3]
+
     def test_state_lines(self) -> None:
         """Repeats, flaps, what max_alerts cut off and a silence of days are each said in words."""
         thread = thread_of([alert()], truncated=7)

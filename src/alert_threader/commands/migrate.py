@@ -60,13 +60,14 @@ def migrate(
             return
         new = stack.enter_context(closing(_open(target, settings)))
         new.ping()
+        # First of all: whoever is told to use --force must know that a service is at work.
+        channels = {thread.channel for thread in threads} | set(new.waiting())
+        claims = [_Claims(stack, store, channels, force=force) for store in (old, new) if store.shared]
         taken = new.counts(clock()).threads
         if taken and not force:
             raise CommandError(
                 f"nothing is copied: {target} has {_count(taken)}; --force overwrites those that {source} has too"
             )
-        channels = {thread.channel for thread in threads} | set(new.waiting())
-        claims = [_Claims(stack, store, channels, force=force) for store in (old, new) if store.shared]
         _copy(threads, new, claims, force=force)
         copied = {thread.key: thread for thread in new.threads()}
         # The source last: whatever is over by then need not be in the copy any more.

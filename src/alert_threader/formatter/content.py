@@ -203,7 +203,7 @@ def _root_times(thread: AlertThread) -> list[str]:
     """When the thread began and ended, and what else happened to it as a whole, a line each."""
     still = thread.firing and thread.repeats
     said = [
-        _span(thread.alerts.values(), thread, over=not thread.firing),
+        _span(_since_opened(thread), thread, over=not thread.firing),
         f"Still firing, notified {thread.repeats + 1} times" if still else "",
         _flapped(thread),
         _left_out(thread),
@@ -233,6 +233,12 @@ def _left_out(thread: AlertThread) -> str:
         return ""
     alerts = "alert was" if thread.truncated == 1 else "alerts were"
     return f"{thread.truncated} more {alerts} left out by Alertmanager (max_alerts)"
+
+
+def _since_opened(thread: AlertThread) -> list[AlertState]:
+    """The alerts that fired since the thread was opened, or last re-opened: what ended before is another outage."""
+    alerts = list(thread.alerts.values())
+    return [alert for alert in alerts if (alert.ends_at or thread.reopened_at) >= thread.reopened_at] or alerts
 
 
 def _span(alerts: Collection[AlertState], thread: AlertThread, *, over: bool) -> str:

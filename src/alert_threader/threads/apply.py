@@ -265,6 +265,7 @@ def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, 
         thread.repeats = 0
     if reopened:
         thread.flaps += 1
+        thread.reopened_at = now
 
 
 def _reason(thread: AlertThread, *, opened: bool, was_resolved: bool, fired: int) -> Reason:

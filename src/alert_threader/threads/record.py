@@ -143,8 +143,9 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     resolved_at: float | None = None
     closed_at: float | None = None
     stale: bool = False
-    #: How many times the thread was re-opened after it had resolved.
+    #: How many times the thread was re-opened after it had resolved, and when last.
     flaps: int = 0
+    reopened_at: float = 0
 
     #: Failed attempts in a row, when the next one may begin, and what the last one said.
     failures: int = 0
