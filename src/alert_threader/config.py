@@ -59,7 +59,7 @@ class Settings:
     web_concurrency: int = _row(kinds.integer(1, 64), "1", "gunicorn workers; more than one needs the Redis store")
     web_threads: int = _row(kinds.integer(1, 512), "32", "requests answered at the same time")
     max_body: int = _row(kinds.SIZE, "16MB", "largest webhook accepted")
-    webhook_token: Secret | None = _row(kinds.HEADER_TOKEN, None, "bearer token that webhooks and /cache must carry, if set")
+    webhook_token: Secret | None = _row(kinds.HEADER_TOKEN, None, "bearer token for webhooks and /cache, if set")
     # Alertmanager gives up after 10 s: an answer that waited longer would not be heard.
     response_wait: float = _row(kinds.duration("0", "8s"), "2s", "how long a webhook's answer waits for Slack")
     thread_store: Literal["file", "redis"] = _row(kinds.choice("file", "redis"), "file", "where threads are kept")
