@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flask import current_app
+from flask import Flask, current_app
 
 from alert_threader.config import Settings
 from alert_threader.counters import Counters
@@ -62,18 +62,17 @@ class Service:
         return ended
 
 
-def install(app: object, service: Service) -> None:
+def install(app: Flask, service: Service) -> None:
     """Make a service the one that an application's routes use."""
-    app.extensions[_EXTENSION] = service  # type: ignore[attr-defined]
+    app.extensions[_EXTENSION] = service
 
 
 def current_service() -> Service:
     """The service of the application that answers the current request."""
-    service: Service = current_app.extensions[_EXTENSION]
-    return service
+    return service_of(current_app)
 
 
-def service_of(app: object) -> Service:
+def service_of(app: Flask) -> Service:
     """The service of an application."""
-    service: Service = app.extensions[_EXTENSION]  # type: ignore[attr-defined]
+    service: Service = app.extensions[_EXTENSION]
     return service
