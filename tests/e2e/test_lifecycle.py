@@ -399,7 +399,7 @@ def test_a_damaged_file(service: Service, workspace: Workspace, damage: str) -> 
     service.start()
     (aside,) = service.store.parent.glob("threads.json.damaged-*")
     assert aside.read_bytes() == damaged
-    health = service.wait_degraded(str(aside), "restore a backup")
+    health = service.wait_degraded(str(aside), "to use a backup, stop the service")
     assert health["cached_threads"] == (1 if damage == "one record" else 0)
     assert str(aside) in service.log
     assert service.send(webhook("After")).status == 200

@@ -54,8 +54,9 @@ T = TypeVar("T")
 #: How many times a change is tried against others that change the same thread at the same moment.
 _MAX_CONFLICTS = 100
 _BATCH = 500
-#: Threads that are changed at the same time by one process.
+#: Threads that are changed at the same time by one process, and how long one waits for its turn, in seconds.
 _TURNS = 64
+_TURN_WAIT = 0.3
 #: Threads that one look closes or drops, so that it takes no longer than a lease may wait.
 _EXPIRE_BATCH = 200
 
@@ -257,9 +258,15 @@ class RedisStore:
             raise StoreError(f"the record of {key} in Redis is damaged: look at it, then DEL '{name}'") from error
 
     def _apply(self, change: Change, now: float) -> Applied:
-        # In one process they take turns: each would have to try again for every other that was faster.
-        with self._turns[hash(change.key) % len(self._turns)]:
+        # In one process they take turns: each would have to try again for every other that was faster. Nobody waits long
+        # for a turn, or where Redis hangs each would wait for all the others' time-outs.
+        turn = self._turns[hash(change.key) % len(self._turns)]
+        has_turn = turn.acquire(timeout=_TURN_WAIT)
+        try:
             return self._change(change.key, _applying(change, now, self._policy))
+        finally:
+            if has_turn:
+                turn.release()
 
     def _change(
         self,
