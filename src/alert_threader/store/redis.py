@@ -258,8 +258,8 @@ class RedisStore:
             raise StoreError(f"the record of {key} in Redis is damaged: look at it, then DEL '{name}'") from error
 
     def _apply(self, change: Change, now: float) -> Applied:
-        # In one process they take turns: each would have to try again for every other that was faster. Nobody waits long
-        # for a turn, or where Redis hangs each would wait for all the others' time-outs.
+        # In one process they take turns: each would have to try again for every other that was faster. Nobody waits
+        # long for one: where Redis hangs, each would wait for all the others' time-outs.
         turn = self._turns[hash(change.key) % len(self._turns)]
         has_turn = turn.acquire(timeout=_TURN_WAIT)
         try:
