@@ -96,7 +96,7 @@ def run(folder: Path, plan: Plan, say: Callable[[str], None] = lambda _: None) -
         server = closing.enter_context(RedisServer(folder / "redis", appendfsync="everysec"))
         make = closing.enter_context(replicas(folder, slack.api_url))
         services = [
-            make(f"replica{number}", server.url, WEB_CONCURRENCY=plan.workers, SLACK_TIMEOUT="1s")
+            make(f"replica{number}", server.url, WEB_CONCURRENCY=plan.workers, SLACK_TIMEOUT="3s")
             for number in range(plan.replicas)
         ]
         history = closing.enter_context(History(server.port))
