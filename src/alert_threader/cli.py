@@ -17,6 +17,8 @@ from alert_threader.errors import AlertThreaderError
 
 _SANDBOX_PORT = 8065
 _STORES = ("file", "redis")
+#: Two weeks of a backup a day.
+_KEPT = 14
 _SEVERITIES = ("critical", "error", "warning", "info", "success", "debug")
 
 _ABOUT = "Prometheus Alertmanager webhooks as Slack threads: one problem, one thread, always the current state."
@@ -56,7 +58,16 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_check, _add_send_test, _add_render, _add_migrate, _add_demo, _add_sandbox):
+    for add in (
+        _add_check,
+        _add_send_test,
+        _add_render,
+        _add_migrate,
+        _add_backup,
+        _add_restore,
+        _add_demo,
+        _add_sandbox,
+    ):
         add(commands)
     return parser.parse_args(argv)
 
@@ -162,6 +173,43 @@ def _migrate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_backup(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    about = (
+        "Copy the file store, and read the copy back. "
+        "The service may run. Into a folder goes a new file each time, and the oldest are removed."
+    )
+    parser = _add(commands, "backup", about, _backup)
+    parser.add_argument("target", metavar="DIR|FILE", help="a folder (made if it ends in /), or the file to write")
+    parser.add_argument("--keep", type=_keep, default=_KEPT, metavar="N", help="how many backups stay in a folder")
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from alert_threader.commands.backup import backup
+
+    target: str = arguments.target
+    is_folder = target.endswith("/")
+    for line in backup(Path(target), os.environ, time.time(), is_folder=is_folder, keep=arguments.keep):
+        _say(line)
+    return 0
+
+
+def _add_restore(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    about = (
+        "Put a backup in the place of the file store. "
+        "Stop the service first. The backup is looked at before anything is changed, and what was there is kept."
+    )
+    parser = _add(commands, "restore", about, _restore)
+    parser.add_argument("file", type=Path, metavar="FILE", help="what backup wrote, or any copy of the store's file")
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from alert_threader.commands.backup import restore
+
+    for line in restore(arguments.file, os.environ, time.time()):
+        _say(line)
+    return 0
+
+
 def _add_demo(commands: "_Commands[argparse.ArgumentParser]") -> None:
     about = (
         "Play an incident on a local page. "
@@ -209,6 +257,12 @@ def _say(line: str) -> None:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is no port: use 0 to 65535")
+    return int(text)
+
+
+def _keep(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of backups: use 1 to 100000")
     return int(text)
 
 

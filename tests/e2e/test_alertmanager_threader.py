@@ -1,0 +1,61 @@
+"""The delivered ``alertmanager-threader.yml`` in a real Alertmanager: what it sends where, and what it holds back."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alert_threader.sandbox.workspace import Workspace
+from tests.e2e import test_alertmanager
+from tests.e2e.harness import CHANNEL, HOST, Service, wait_for
+from tests.e2e.test_alertmanager import Alertmanager
+from tests.e2e.webhooks import FIRED, RESOLVED
+from tests.install.box import unusable
+
+_CONFIG = Path(__file__).parents[2] / "alertmanager-threader.yml"
+_TOKEN = "webhook-token-never-to-be-seen"
+_DATABASE_CHANNEL = "C0123456789"
+_GREEN = "#2EB67D"
+
+
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    """A running service that asks for a token."""
+    started = make_service(WEBHOOK_TOKEN=_TOKEN, SLACK_TIMEOUT="1s")
+    started.start()
+    return started
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Alertmanager]:
+    """An Alertmanager with the delivered configuration; only addresses and times are this test's."""
+    if test_alertmanager._PROGRAM is None:
+        unusable("prometheus-alertmanager is not installed")
+    token = tmp_path / "token"
+    token.write_text(f"{_TOKEN}\n")
+    config = _CONFIG.read_text()
+    for delivered, here in (
+        ("http://127.0.0.1:9009/", f"http://{HOST}:{service.port}/"),
+        ("credentials_file: /etc/prometheus/alert-threader-token", f"credentials_file: {token}"),
+        ("group_wait: 10s", "group_wait: 1s"),
+        ("group_interval: 1m", "group_interval: 2s"),
+    ):
+        assert delivered in config
+        config = config.replace(delivered, here)
+    monkeypatch.setattr(test_alertmanager, "_CONFIG", config)
+    running = Alertmanager(tmp_path / "alertmanager", service)
+    yield running
+    running.stop()
+
+
+def test_delivered_configuration(alertmanager: Alertmanager, workspace: Workspace) -> None:
+    """A critical alert opens a thread that turns green; its warning is held back; databases have their channel."""
+    problem = {"service": "api", "cluster": "production"}
+    alertmanager.push("Down", {"api01": FIRED}, severity="critical", **problem)
+    alertmanager.push("Down", {"api01": FIRED}, severity="warning", **problem)
+    alertmanager.push("Full", {"db01": FIRED}, severity="critical", service="database")
+    wait_for(lambda: workspace.roots(CHANNEL) and workspace.roots(_DATABASE_CHANNEL), 15, lambda: alertmanager.log)
+    alertmanager.push("Down", {"api01": RESOLVED}, severity="warning", **problem)
+    alertmanager.push("Down", {"api01": RESOLVED}, severity="critical", **problem)
+    wait_for(lambda: [root for root in workspace.roots(CHANNEL) if root.color == _GREEN], 15, lambda: alertmanager.log)
+    assert len(workspace.roots(CHANNEL)) == len(workspace.roots(_DATABASE_CHANNEL)) == 1

@@ -1,0 +1,85 @@
+"""What of an installation needs no machine of its own: scripts, units, Alertmanager's configuration."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.install.box import ROOT, unusable
+
+SCRIPTS = ("install.sh", "smoke-test.sh", "setup-redis.sh", "bin/alert-threader", "bin/back-off")
+UNITS = ("alert-threader.service", "alert-threader-backup.service", "alert-threader-backup.timer")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_shellcheck(script: str) -> None:
+    """Nothing is found in a script."""
+    if shutil.which("shellcheck") is None:
+        unusable("shellcheck is missing")
+    ended = subprocess.run(["shellcheck", ROOT / script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("script", ["install.sh", "smoke-test.sh"])
+def test_help(script: str) -> None:
+    """--help is the comment that the script begins with, and names every option."""
+    ended = subprocess.run([ROOT / script, "--help"], capture_output=True, text=True, check=True)
+    options = set(re.findall(r"^      (--[a-z-]+)\)", (ROOT / script).read_text(), re.MULTILINE))
+    assert options - set(re.findall(r"--[a-z-]+", ended.stdout)) == set()
+    assert "Exit codes:" in ended.stdout
+
+
+def test_units_know_old_systemd() -> None:
+    """No directive is newer than Ubuntu 22.04's systemd 249, which would only warn and leave it out."""
+    newer = "RestartSteps|RestartMaxDelaySec|RestartMode|ImportCredential|MemoryZSwapMax|ExtensionDirectories"
+    for unit in UNITS:
+        assert not re.search(f"^({newer})=", (ROOT / "systemd" / unit).read_text(), re.MULTILINE)
+
+
+def test_alertmanager_takes_its_configuration() -> None:
+    """No fault is found in it."""
+    if shutil.which("amtool") is None:
+        unusable("amtool is missing")
+    command = ["amtool", "check-config", str(ROOT / "alertmanager-threader.yml")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "1 inhibit rules\n - 2 receivers" in ended.stdout
+
+
+def test_back_off(tmp_path: Path) -> None:
+    """The waits grow to a minute; a stop that was asked for, and a run of ten minutes, begin anew."""
+    sleep = tmp_path / "sleep"
+    sleep.write_text(f"#!/bin/sh\necho $1 >>{tmp_path}/waits\n")
+    sleep.chmod(0o755)
+    state = tmp_path / "state"
+    state.mkdir()
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RUNTIME_DIRECTORY": str(state)}
+
+    def run(what: str, result: str = "") -> None:
+        command = [str(ROOT / "bin" / "back-off"), what]
+        subprocess.run(command, env={**path, "SERVICE_RESULT": result}, check=True, capture_output=True)
+
+    def waits() -> list[int]:
+        """The waits since the last look, in seconds."""
+        file = tmp_path / "waits"
+        shown = [int(line) for line in file.read_text().split()] if file.exists() else []
+        file.unlink(missing_ok=True)
+        return shown
+
+    for _ in range(9):
+        run("wait")
+        run("note", "exit-code")
+    assert waits() == [1, 2, 4, 8, 16, 60, 60]
+    os.utime(state / "started", (0, 0))
+    run("note", "signal")
+    run("wait")
+    assert waits() == []
+    run("note", "signal")
+    run("wait")
+    assert waits() == [1]
+    run("note", "success")
+    run("wait")
+    assert waits() == []

@@ -1,0 +1,128 @@
+"""``install.sh`` with Redis, which it sets up, on a Debian with systemd (see box.py)."""
+
+import socket
+
+import pytest
+
+from tests.install.box import unusable
+from tests.install.kit import (
+    BEARER,
+    CHANNEL,
+    INSTALL,
+    LEAKS,
+    PASSWORD_PARTS,
+    STATUS,
+    Place,
+    Told,
+    another_version,
+    broken_start,
+    check_one_thread,
+    check_secrets,
+    check_taken_back,
+    preparation,
+    said,
+    threads,
+)
+from tests.install.story import REBOOT, tell
+
+
+@pytest.fixture(scope="module")
+def with_redis(place: Place) -> Told:
+    """The same with Redis, which the installer sets up, and answers from the environment; later with a password."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 6379))
+        except OSError:
+            unusable("port 6379 is in use on this machine, whose network the box shares")
+    script = place.script
+    here = {
+        **preparation(),
+        "no venv": "apt-get -qq remove --yes python3-venv python3.11-venv 2>&1; python3 -c 'import ensurepip'",
+        "install": f"""
+            . /root/library; watch_arguments
+            export THREAD_STORE=redis SLACK_CHANNEL={CHANNEL} ENVIRONMENT=staging BIND_PORT={place.port}
+            export SLACK_API_URL={place.slack.api_url} SLACK_BOT_TOKEN=$(cat /root/token)
+            {INSTALL} --non-interactive; code=$?; kill $watcher; exit $code""",
+        "bearer": BEARER,
+        "is": "systemctl is-enabled alert-threader redis-server; systemctl is-active alert-threader redis-server; "
+              "systemctl is-enabled alert-threader-backup.timer; ls /etc/alert-threader/credentials",
+        "fires": script("send firing db01"),
+        "killed": script("systemctl kill --signal KILL alert-threader redis-server; sleep 2; healthy; cache"),
+        "reboot": REBOOT,
+        "after boot": script("systemctl is-active alert-threader; healthy; cache"),
+        "fires more": script("sleep 6; send firing db01 db02"),
+        "without redis": script("""
+            systemctl stop redis-server; systemctl restart alert-threader; sleep 1; systemctl is-active alert-threader
+            curl -s --max-time 9 $url/health | jq -r .status
+            systemctl start redis-server; healthy"""),
+        "resolves": script("sleep 1; send resolved db01 db02"),
+        "password": f"""
+            umask 077
+            password=$(printf '%s-%s' {" ".join(PASSWORD_PARTS)})
+            echo "redis://:$password@127.0.0.1:6379/0" >/root/redis
+            echo "CONFIG SET requirepass $password" | redis-cli
+            {INSTALL} --offline --redis-url-file /root/redis""",
+        "threads": script("cache"),
+        "leaks": "sed -i 's/.*:\\([^@]*\\)@.*/\\1/;$a\\' /root/redis; cat /root/redis >>/root/token\n" + LEAKS,
+        "upgrade": another_version("--offline"),
+        "broken start": broken_start("--offline"),
+        "after upgrades": script(f"{STATUS}; cache"),
+        "backup": "alert-threader backup /root/",
+        "purge": f"{INSTALL} --uninstall --purge",
+        "after": """
+            ls -d /opt/alert-threader /etc/alert-threader /var/lib/alert-threader; systemctl is-active redis-server""",
+    }  # fmt: skip
+    return Told(tell(here), place)
+
+
+class TestRedis:
+    def test_is_set_up(self, with_redis: Told) -> None:
+        """By setup-redis.sh; both run now and after a boot, and there is no file to back up."""
+        assert "  a write survived the restart, all settings are in effect" in said(with_redis["install"])
+        is_, secrets = said(with_redis["is"])[:5], said(with_redis["is"])[5:]
+        assert is_ == ["enabled", "enabled", "active", "active", "disabled"]
+        assert secrets == ["redis_url", "slack_bot_token", "webhook_token"]
+
+    def test_python_is_completed(self, with_redis: Told) -> None:
+        """Where Debian's Python cannot make virtual environments, apt brings what is missing."""
+        assert "No module named 'ensurepip'" in with_redis["no venv"].err
+        assert "  installing python3 python3-venv" in said(with_redis["install"])
+
+    def test_may_be_away(self, with_redis: Told) -> None:
+        """The service starts without it, says so, and is healthy once it is back."""
+        assert said(with_redis["without redis"]) == ["active", "unhealthy", "healthy"]
+
+    def test_another_address(self, with_redis: Told) -> None:
+        """Given in a file, with a password; the threads are the same."""
+        assert "  write /etc/alert-threader/credentials/redis_url (root only)" in with_redis["password"].out
+        assert with_redis["password"].code == 0
+        assert threads(with_redis["threads"]) == threads(with_redis["after boot"])
+
+    def test_upgrade(self, with_redis: Told) -> None:
+        """The upgrade keeps the threads, and so does one that is taken back."""
+        shown = said(with_redis["after upgrades"])
+        assert shown[0].startswith("version   9.9.9-")
+        assert shown[2].startswith("health    healthy")
+        assert threads(with_redis["after upgrades"]) == threads(with_redis["after boot"])
+
+    def test_removal(self, with_redis: Told) -> None:
+        """Redis stays, for it may be of use to others, and it is said what is still in it."""
+        assert said(with_redis["purge"])[1].startswith("  Redis keeps its threads, for others may use them: ")
+        assert with_redis["after"].out == "active\n"
+
+    def test_backup(self, with_redis: Told) -> None:
+        """The file's commands say who backs up what is in Redis."""
+        assert "back up and restore Redis' own files" in with_redis["backup"].err
+
+    def test_one_thread_through_kill_and_reboot(self, with_redis: Told) -> None:
+        """Kill -9 of both and a reboot later it is the same thread in the service, and one thread in Slack."""
+        check_one_thread(with_redis)
+
+    def test_broken_upgrade_is_taken_back(self, with_redis: Told) -> None:
+        """The former version is healthy afterwards."""
+        check_taken_back(with_redis["broken start"], "the service does not start")
+
+    def test_no_secret_is_seen(self, with_redis: Told) -> None:
+        """Redis' password is one, too."""
+        check_secrets(with_redis)
