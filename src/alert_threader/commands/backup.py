@@ -16,6 +16,7 @@ from alert_threader.commands.environment import settings_of
 from alert_threader.commands.faults import CommandError
 from alert_threader.commands.ownership import hand_over
 from alert_threader.errors import StoreError, StoreLockedError
+from alert_threader.store.disk import sync_folder
 from alert_threader.store.document import Loaded, load
 from alert_threader.store.lock import FileLock
 from alert_threader.threads import pending
@@ -120,7 +121,7 @@ def _write(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _refuse(path: Path) -> NoReturn:
@@ -158,14 +159,6 @@ def _rotate(folder: Path, keep: int) -> Iterator[str]:
     except OSError as error:
         raise CommandError(f"an older backup in {folder} cannot be removed: {_reason(error)}") from error
     yield f"{folder}: kept {len(backups) - len(old)}, removed {len(old)} (--keep {keep})"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _stamp(now: float) -> str:

@@ -5,7 +5,6 @@ A file is locked meanwhile, so that no service can use it. Redis has no such loc
 stops senders and finds those at work, and what a webhook still changes in the source shows in the final comparison.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Literal
 from alert_threader.app import make_service
 from alert_threader.commands.environment import settings_of
 from alert_threader.commands.faults import CommandError
+from alert_threader.commands.ownership import hand_over
 from alert_threader.config import Settings
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.store import Lease, Store
@@ -52,7 +52,7 @@ def migrate(
         _look_at_file(path, clock(), has_channel=bool(environ.get("SLACK_CHANNEL")))
     policy = make_service(settings).policy
     with ExitStack() as stack:
-        stack.callback(_hand_over, path)
+        stack.callback(hand_over, path, path.with_name(f"{path.name}.lock"))
         old = stack.enter_context(closing(_open(source, settings)))
         threads = list(_kept(old, clock(), policy).values())
         if not threads:
@@ -162,17 +162,6 @@ def _look_at_file(path: Path, now: float, *, has_channel: bool) -> None:
         )
     if not has_channel and any(not thread.channel for thread in loaded.threads.values()):
         raise CommandError(f"SLACK_CHANNEL: is not set: {path} is of an old installation and does not name the channel")
-
-
-def _hand_over(path: Path) -> None:
-    """Give what root made to the owner of its folder: the service, as that user, must be able to open it."""
-    if os.geteuid() != 0 or not path.parent.is_dir():
-        return
-    owner = path.parent.stat()
-    for each in (path, path.with_name(f"{path.name}.lock")):
-        if each.exists():
-            # Not where a link leads: whoever owns the folder may have put it there.
-            os.chown(each, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _count(threads: int) -> str:

@@ -19,6 +19,7 @@ from alert_threader.errors import LeaseLostError, StoreDamagedError, StoreError
 from alert_threader.pacing import Bucket, Budget
 from alert_threader.store import document
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
+from alert_threader.store.disk import sync_folder
 from alert_threader.store.lock import FileLock, advice
 from alert_threader.threads import (
     Action,
@@ -323,7 +324,7 @@ class FileStore:
         try:
             _write_synced(temporary, document.dump(list(records.values())))
             temporary.replace(self._path)
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError as error:
             self._last_error = advice(self._path, error)
             raise StoreError(self._last_error) from error
@@ -385,12 +386,3 @@ def _write_synced(path: Path, pieces: Iterable[bytes]) -> None:
         file.writelines(pieces)
         file.flush()
         os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without this the rename itself can be lost in a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
