@@ -28,6 +28,8 @@ class Replica(Service):
     def freeze(self) -> None:
         """Stop all its processes where they are, as a machine does that is paused."""
         self._signal(signal.SIGSTOP)
+        # The signal takes effect once one thread of each process has seen it: until then the others still run.
+        wait_for(self._stands_still, 5)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -44,6 +46,16 @@ class Replica(Service):
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         os.killpg(self._process.pid, number)
+
+    def _stands_still(self) -> bool:
+        assert self._process is not None
+        try:
+            processes = [self._process.pid, *self.workers]
+            stats = [task.read_text() for pid in processes for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+        except OSError:
+            return False  # a thread has just ended
+        # The state follows the command's name, which stands in brackets (proc(5)).
+        return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ bind {host}
 dir {folder}
 sentinel monitor {master} {host} {master_port} 2
 sentinel auth-pass {master} {password}
-sentinel down-after-milliseconds {master} 1000
+sentinel down-after-milliseconds {master} 2000
 sentinel failover-timeout {master} 6000
 """
 
@@ -90,6 +90,8 @@ class Watched:
 
     def fail_over(self) -> None:
         """Have the Sentinels change master and replica, as before maintenance."""
+        for port in self.ports:
+            wait_for(partial(self._is_settled, port), 30, lambda: self.log)
         with redis.Redis(port=self.ports[0]) as client:
             wait_for(partial(_agreed, client), 20)
 
@@ -140,6 +142,16 @@ class Watched:
         with contextlib.suppress(redis.RedisError), redis.Redis(port=port, decode_responses=True) as client:
             known = client.sentinel_master(_MASTER)
             return (known["num-slaves"], known["num-other-sentinels"]) == (2, 2)
+        return False
+
+    def _is_settled(self, port: int) -> bool:
+        """Whether a Sentinel takes all of them for healthy, so that none begins a failover of its own meanwhile."""
+        with contextlib.suppress(redis.RedisError), redis.Redis(port=port, decode_responses=True) as client:
+            followers = client.sentinel_slaves(_MASTER)
+            healthy = client.sentinel_master(_MASTER)["flags"] == "master" and len(followers) == 2
+            return healthy and all(
+                each["flags"] == "slave" and each["master-link-status"] == "ok" for each in followers
+            )
         return False
 
 
