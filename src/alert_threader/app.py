@@ -5,15 +5,15 @@ import time
 
 from flask import Flask
 
-from alert_threader.calls import Caller
+from alert_threader.calls import METHODS, OUTCOMES, Caller
 from alert_threader.config import Settings
-from alert_threader.counters import Counters
 from alert_threader.delivery import Deliverer
-from alert_threader.routes import alert, cache, errors, health, stats
+from alert_threader.metrics import Metrics
+from alert_threader.routes import alert, cache, errors, health, metrics, stats
 from alert_threader.service import Service, install
 from alert_threader.slack import Slack
 from alert_threader.store import Store, open_store
-from alert_threader.threads import Identity, Policy, RepeatPolicy, ThreadBy
+from alert_threader.threads import Identity, Policy, Reason, RepeatPolicy, ThreadBy
 
 
 def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Flask:
@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Fl
     app = Flask("alert_threader")
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the answers' fields in the order of their documentation
-    for route in (alert, health, stats, cache):
+    for route in (alert, health, stats, cache, metrics):
         app.register_blueprint(route.blueprint)
     errors.register(app)
     service = make_service(settings)
@@ -50,12 +50,13 @@ def make_service(settings: Settings) -> Service:
         by=ThreadBy(settings.thread_by),
         labels=settings.thread_key_labels,
     )
-    counters = Counters()
+    numbers = Metrics(list(Reason), dict.fromkeys(METHODS.values(), OUTCOMES))
+    numbers.started(time.time())
 
     def deliverer(store: Store) -> Deliverer:
         slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
-        caller = Caller(slack, policy, settings.environment, counters, time.time)
-        return Deliverer(store, caller, rate=settings.slack_rate, burst=settings.slack_burst)
+        caller = Caller(slack, policy, settings.environment, numbers, time.time)
+        return Deliverer(store, caller, numbers, rate=settings.slack_rate, burst=settings.slack_burst)
 
     return Service(
         settings=settings,
@@ -65,5 +66,5 @@ def make_service(settings: Settings) -> Service:
         open_store=lambda lock_wait: open_store(settings, policy, lock_wait),
         make_deliverer=deliverer,
         started_at=time.time(),
-        counters=counters,
+        metrics=numbers,
     )

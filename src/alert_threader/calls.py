@@ -9,11 +9,22 @@ from typing import Any
 
 import msgspec
 
-from alert_threader.counters import Counters
 from alert_threader.formatter import render
+from alert_threader.metrics import Metrics
 from alert_threader.retry import Verdict, judge, judge_fault
 from alert_threader.slack import Kind, Sent, Slack, SlackError
-from alert_threader.threads import Action, AlertThread, Batch, NotFound, Outcome, Policy, Posted, Step, Updated
+from alert_threader.threads import (
+    Action,
+    AlertThread,
+    Batch,
+    NotFound,
+    Outcome,
+    Policy,
+    Posted,
+    Step,
+    Unknown,
+    Updated,
+)
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +35,8 @@ METHODS = {
     Step.UPDATE_ROOT: "chat.update",
     Step.FIND_ATTEMPT: "conversations.history",
 }
-
+#: How a call can end, in the metrics: well, in one of Slack's kinds of failure, or in a fault of ours.
+OUTCOMES = ("ok", *(kind.value for kind in Kind), "fault")
 
 #: A trouble that did not show itself for so many seconds is over. Longer than the longest pause after a failure.
 _TROUBLE_LASTS = 180
@@ -50,13 +62,13 @@ class Caller:
     """Makes the calls, and keeps what is wrong with each channel. Safe to use from several threads."""
 
     def __init__(
-        self, slack: Slack, policy: Policy, environment: str, counters: Counters, clock: Callable[[], float]
+        self, slack: Slack, policy: Policy, environment: str, metrics: Metrics, clock: Callable[[], float]
     ) -> None:
         """Take the parts; ``clock`` is the time of day in seconds."""
         self._slack = slack
         self._policy = policy
         self._environment = environment
-        self._counters = counters
+        self._metrics = metrics
         self._clock = clock
         self._guard = threading.Lock()
         self._failures: dict[str, int] = {}
@@ -71,24 +83,22 @@ class Caller:
         try:
             verdict = Verdict(outcome=self._ask(thread, action))
             self._succeeded(thread.channel)
-            word = "ok"
+            word = kind = "ok"
         except SlackError as error:
             verdict = self._failed(thread, action, error)
-            word = error.code
+            word, kind = error.code, error.kind
         except _MessageError as error:
             log.exception("cannot make the message for %s: trying a simpler one", thread.key)
             verdict = judge_fault(error, thread, now=self._clock(), chance=random.random())
-            word = "no message"
+            word, kind = "no message", "fault"
             self._note(thread, action, word, f"{error} (see the log): a simpler one is tried", 1)
         except Exception:
             # The call may have been made.
             log.exception("unexpected fault in a call for %s", thread.key)
             fault = SlackError(Kind.TRANSIENT, "unexpected", "unexpected fault in a call (see the log)", doubtful=True)
             verdict = self._failed(thread, action, fault)
-            word = fault.code
-        self._counters.add(f"slack_{action.step}_{'ok' if word == 'ok' else 'failed'}")
-        took = round((time.monotonic() - started) * 1000)
-        log.info("%s %s", METHODS[action.step], word, extra={"key": thread.key, "step": str(action.step), "ms": took})
+            word, kind = fault.code, "fault"
+        self._report(thread, action, word, kind, time.monotonic() - started)
         return verdict
 
     def troubles(self) -> list[Trouble]:
@@ -101,6 +111,14 @@ class Caller:
             fresh = [trouble for trouble in self._troubles.values() if abs(now - trouble.last) < _TROUBLE_LASTS]
         return sorted(fresh, key=lambda trouble: trouble.since)
 
+    def _report(self, thread: AlertThread, action: Action, word: str, kind: str, took: float) -> None:
+        method = METHODS[action.step]
+        self._metrics.slack_called(method, kind, took)
+        about: dict[str, object] = {"key": thread.key, "step": str(action.step), "ms": round(took * 1000)}
+        if thread.attempt is not None and action.step is not Step.UPDATE_ROOT:
+            about |= {"attempt": thread.attempt.id, "webhooks": ",".join(thread.attempt.batch.webhooks)}
+        log.info("%s %s", method, word, extra=about)
+
     def _ask(self, thread: AlertThread, action: Action) -> Outcome:
         attempt = thread.attempt
         if action.step is Step.UPDATE_ROOT or attempt is None:
@@ -110,7 +128,7 @@ class Caller:
         if action.step is Step.FIND_ATTEMPT:
             into = thread.ts if attempt.step is Step.POST_REPLY else None
             found = self._slack.find(thread.channel, attempt.id, attempt.at, into)
-            self._counters.add("attempts_found" if found else "attempts_not_found")
+            self._metrics.outcome_looked_up("found" if found else "not_found")
             return _posted(found) if found else NotFound()
         message = self._message(thread, action.step, attempt.batch, attempt.id)
         into = thread.ts if action.step is Step.POST_REPLY else None
@@ -137,7 +155,11 @@ class Caller:
             find_after=self._policy.find_after,
         )
         if error.kind is Kind.RATE_LIMITED:
-            self._counters.add("slack_rate_limited")
+            self._metrics.rate_limited(METHODS[action.step], verdict.limit)
+        if isinstance(verdict.outcome, Unknown) and action.step is not Step.FIND_ATTEMPT:
+            self._metrics.outcome_unknown()
+        if verdict.blind:
+            self._metrics.outcome_looked_up("blind")
         if verdict.blind and not self._blind:
             self._blind = True
             log.warning("messages cannot be looked up: after a lost answer one may be told twice (%s)", error)

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from alert_threader import kinds
 from alert_threader.errors import ConfigError
-from alert_threader.kinds import Kind, channel_fault, parse_duration
+from alert_threader.kinds import Kind, channel_fault, is_loopback, parse_duration
 from alert_threader.secret import Secret, redactor
 
 __all__ = ["SETTINGS", "Secret", "Setting", "Settings", "channel_fault", "parse_duration"]
@@ -60,6 +60,7 @@ class Settings:
     web_threads: int = _row(kinds.integer(1, 512), "32", "requests answered at the same time")
     max_body: int = _row(kinds.SIZE, "16MB", "largest webhook accepted")
     webhook_token: Secret | None = _row(kinds.HEADER_TOKEN, None, "bearer token for webhooks and /cache, if set")
+    protect_metrics: bool = _row(kinds.SWITCH, "no", "whether /metrics and /stats ask for WEBHOOK_TOKEN too")
     # Alertmanager gives up after 10 s: an answer that waited longer would not be heard.
     response_wait: float = _row(kinds.duration("0", "8s"), "2s", "how long a webhook's answer waits for Slack")
     thread_store: Literal["file", "redis"] = _row(kinds.choice("file", "redis"), "file", "where threads are kept")
@@ -111,9 +112,26 @@ class Settings:
             faults.append(
                 "WEB_CONCURRENCY: must be 1 with THREAD_STORE=file: one process owns the file; use redis for more"
             )
+        if values.get("protect_metrics") and values.get("webhook_token") is None:
+            faults.append("PROTECT_METRICS: needs WEBHOOK_TOKEN, the token that /metrics and /stats would ask for")
         if faults:
             raise ConfigError(faults)
         return cls(**values)
+
+    @property
+    def metrics_token(self) -> Secret | None:
+        """The token that /metrics and /stats ask for, if any."""
+        return self.webhook_token if self.protect_metrics else None
+
+    @property
+    def exposure(self) -> str | None:
+        """What is wrong with listening to everybody, and what to do; None where a token is asked for, or nobody is."""
+        if self.webhook_token is not None or is_loopback(self.bind_host):
+            return None
+        return (
+            f"whoever reaches {self.bind_host} port {self.bind_port} can write to Slack and make threads be forgotten: "
+            "set WEBHOOK_TOKEN, or BIND_HOST=127.0.0.1"
+        )
 
     def secrets(self) -> tuple[Secret, ...]:
         """Return what must never be written; of Redis's URL the password, as it is written and as meant."""

@@ -14,9 +14,10 @@ from contextlib import suppress
 
 from alert_threader.calls import METHODS, Caller
 from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.metrics import Metrics
 from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Budget
 from alert_threader.store.base import LEASE_TTL, Due, Lease, Store
-from alert_threader.threads import AlertThread, Outcome, Step, plan
+from alert_threader.threads import AlertThread, Outcome, Posted, Step, plan
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class _Channel:
         #: How many threads had something due at the last look, and whether none of it could be told yet.
         self.due = 0
         self.held_back = False
+        #: Whether our own pacing is what holds back.
+        self.paced = False
         self.paused_until = 0.0
         self.limited_until: dict[str, float] = {}
 
@@ -54,6 +57,7 @@ class Deliverer:
         self,
         store: Store,
         caller: Caller,
+        metrics: Metrics,
         *,
         rate: float = 1.0,
         burst: float = 3.0,
@@ -67,6 +71,7 @@ class Deliverer:
         self._store = store
         #: Knows what is wrong with Slack.
         self.caller = caller
+        self._metrics = metrics
         self._post_budget = Budget(rate, burst)
         self._edit_budget = Budget(TIER_3_RATE * rate, TIER_3_BURST * rate)
         self._clock = clock
@@ -155,13 +160,14 @@ class Deliverer:
         while not self._stopping.is_set():
             wait = _POLL
             try:
-                self._hold_leases()
-                wait = min(wait, self._engage())
+                with self._metrics.store("other"):
+                    self._hold_leases()
+                    wait = min(wait, self._engage())
+                    if time.monotonic() >= expire_at:
+                        expire_at = time.monotonic() + _EXPIRE_EVERY
+                        self._store.expire(self._clock())
                 if self._store.shared:
                     self._note_store_works()
-                if time.monotonic() >= expire_at:
-                    expire_at = time.monotonic() + _EXPIRE_EVERY
-                    self._store.expire(self._clock())
             except StoreError as error:
                 self._note_store_trouble(error)
             except Exception:
@@ -237,8 +243,11 @@ class Deliverer:
 
     def _rest(self, channel: _Channel, wait: float) -> None:
         """Wait for the next thing to do. While it is held back, a storm of webhooks is not looked at one by one."""
+        began = time.monotonic()
         if channel.wake.wait(wait) and channel.held_back:
             self._stopping.wait(min(wait, _NAP))
+        if channel.paced:
+            self._metrics.paced(time.monotonic() - began)
 
     def _leave(self, lease: Lease) -> None:
         try:
@@ -257,7 +266,8 @@ class Deliverer:
         if item is None:
             return wait
         asked = time.monotonic()
-        begun = self._store.begin(lease, item.key, uuid.uuid4().hex, self._clock())
+        with self._metrics.store("begin"):
+            begun = self._store.begin(lease, item.key, uuid.uuid4().hex, self._clock())
         if begun is None:
             return 0
         thread, action = begun
@@ -270,6 +280,8 @@ class Deliverer:
         channel.paused_until = now + verdict.pause
         channel.limited_until[METHODS[action.step]] = now + verdict.limit
         self._settle(lease, item.key, attempt_id, verdict.outcome)
+        if isinstance(verdict.outcome, Posted) and thread.attempt is not None:
+            self._metrics.told(self._clock() - event.at for event in thread.attempt.batch.events.values())
         # Where this process cannot reach Slack, another may.
         return float("inf") if verdict.pause and self._store.shared else 0
 
@@ -278,13 +290,15 @@ class Deliverer:
         now = time.monotonic()
         waits: dict[str, float] = {}
         items = self._store.due(lease.channel, self._clock())
-        channel.due, channel.held_back = len(items), False
+        channel.due, channel.held_back, channel.paced = len(items), False, False
         for item in items:
             method = METHODS[item.action.step]
             if method in waits:
                 continue
-            held_back = max(channel.paused_until, channel.limited_until.get(method, 0.0)) - now
-            waits[method] = held_back if held_back > 0 else self._take(method, lease.channel)
+            waits[method] = max(channel.paused_until, channel.limited_until.get(method, 0.0)) - now
+            if waits[method] <= 0:
+                waits[method] = self._take(method, lease.channel)
+                channel.paced = waits[method] > 0
             if waits[method] <= 0:
                 return item, 0
         if waits:
@@ -305,7 +319,8 @@ class Deliverer:
         holder: Lease | None = lease
         while holder is not None:
             try:
-                self._store.settle(holder, key, attempt_id, outcome, self._clock())
+                with self._metrics.store("settle"):
+                    self._store.settle(holder, key, attempt_id, outcome, self._clock())
                 break
             except LeaseLostError:
                 # It ran out in an outage, say, and perhaps nobody else has claimed the channel since.

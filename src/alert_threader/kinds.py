@@ -1,5 +1,6 @@
 """The kinds of values a setting can have: how each is written, read, and described when it is wrong."""
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,16 @@ _DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in _MILLISECONDS)
 _LONGEST_DURATION = (2**63 - 1) // 10**6
 
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SWITCH_WORDS = {
+    "yes": True,
+    "true": True,
+    "on": True,
+    "1": True,
+    "no": False,
+    "false": False,
+    "off": False,
+    "0": False,
+}
 _SIZE_TEXT = re.compile(rf"([0-9]{{1,10}})({'|'.join(_BYTES)})?", re.IGNORECASE)
 
 
@@ -46,6 +57,14 @@ def parse_duration(text: str) -> float:
     if milliseconds > _LONGEST_DURATION:
         raise ValueError(f"duration out of range: {text!r}")
     return milliseconds / 1000
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there. A name may mean any address, but for this one."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def channel_fault(value: str) -> str | None:
@@ -112,6 +131,10 @@ def duration(low: str, high: str) -> Kind[float]:
         return _only(seconds, parse_duration(low) <= seconds <= parse_duration(high))
 
     return Kind(parse, f"a duration from {low} to {high}, such as 500ms, 2s, 5m, 1h30m or 7d")
+
+
+def _switch(raw: str) -> bool:
+    return _SWITCH_WORDS[_only(raw.lower(), raw.lower() in _SWITCH_WORDS)]
 
 
 def _matching(pattern: str, allowed: str) -> Kind[str]:
@@ -187,4 +210,5 @@ RATE = Kind(_rate, "a number above 0, such as 1, 0.5 or 1/s")
 #: A prefix is also matched by pattern (`KEYS prefix:*`), so it holds none of a pattern's signs.
 REDIS_PREFIX = _matching("[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or any of _ . : -")
 REDIS_URL = _concealed(Kind(_redis_url, "a URL: redis://host:port/db, rediss://host:port/db (TLS) or unix:///path"))
+SWITCH = Kind(_switch, "yes or no")
 SIZE = Kind(_size, "a size from 1B to 1GiB, such as 16MB, 512KB or 1MiB")

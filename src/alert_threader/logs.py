@@ -1,10 +1,12 @@
 """Log lines, for people or for machines, that hold no secret.
 
-What happened is the message; with what, is `extra`: `log.info("thread opened", extra={"key": key})`.
+What happened is the message; with what, is `extra`: `log.info("thread opened", extra={"key": key})`. A failure that is
+said over and over is written once a minute, with how often it was said meanwhile.
 """
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -12,6 +14,10 @@ from typing import Any, Literal, TextIO
 from alert_threader.secret import Secret, redactor
 
 _HANDLER = "alert_threader"
+#: The same failure is written again after so many seconds.
+_SAID_AGAIN_AFTER = 60
+#: So many failures are known apart. Past it the one that was said first is forgotten.
+_MAX_FAILURES = 500
 #: What every record has; whatever else stands in one was given as `extra`.
 _COMMON = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -23,6 +29,7 @@ def configure(level: str, fmt: Literal["text", "json"], stream: TextIO, secrets:
     """
     handler = logging.StreamHandler(stream)
     handler.set_name(_HANDLER)
+    handler.addFilter(_Repeats())
     handler.setFormatter(_Lines(_as_json if fmt == "json" else _as_text, redactor(secrets)))
     root = logging.getLogger()
     for former in [each for each in root.handlers if each.get_name() == _HANDLER]:
@@ -30,6 +37,31 @@ def configure(level: str, fmt: Literal["text", "json"], stream: TextIO, secrets:
     root.addHandler(handler)
     root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
     logging.getLogger("alert_threader").setLevel(level)
+
+
+class _Repeats(logging.Filter):
+    """Counts a failure of ours that was written a moment ago, instead of writing it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._guard = threading.Lock()
+        #: When each failure was written, and how often it was said since.
+        self._failures: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or not record.name.startswith("alert_threader"):
+            return True
+        failure = (record.name, _message(record))
+        with self._guard:
+            written, repeated = self._failures.pop(failure, (float("-inf"), 0))
+            # A clock that was set back must not silence anything for longer.
+            is_repeat = 0 <= record.created - written < _SAID_AGAIN_AFTER
+            self._failures[failure] = (written, repeated + 1) if is_repeat else (record.created, 0)
+            if len(self._failures) > _MAX_FAILURES:
+                del self._failures[next(iter(self._failures))]
+        if repeated and not is_repeat:
+            record.repeated = repeated
+        return not is_repeat
 
 
 class _Lines(logging.Formatter):

@@ -9,11 +9,12 @@ them with Redis. Delivery starts in each worker once it is booted and stops when
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from gunicorn import glogging
 
-from alert_threader import logs
+from alert_threader import logs, metrics
 from alert_threader.app import create_app
 from alert_threader.config import Settings
 from alert_threader.errors import AlertThreaderError, ConfigError
@@ -53,6 +54,9 @@ timeout = graceful_timeout + 30
 keepalive = 30
 control_socket_disable = True
 
+#: Where several workers keep their numbers; None where one worker has all of them in memory.
+_metrics_folder: Path | None = None
+
 
 class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's logger, written by our handler in our form: its own would put secrets and line breaks through."""
@@ -71,6 +75,8 @@ logger_class = Logger
 
 def app() -> Any:
     """The WSGI application of a worker, its store still closed: ``--check-config`` must not touch a running one's."""
+    if _metrics_folder is not None:
+        metrics.share(_metrics_folder)
     return create_app(settings, open_now=False)
 
 
@@ -81,6 +87,18 @@ def on_starting(_server: Any) -> None:
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(1)
+    if settings.exposure:
+        log.warning("%s", settings.exposure)
+    if workers > 1:
+        _share_metrics()
+
+
+def _share_metrics() -> None:
+    global _metrics_folder  # noqa: PLW0603 - gunicorn's hooks share nothing else
+    try:
+        _metrics_folder = metrics.make_folder()
+    except OSError as error:
+        log.warning("/metrics and /stats will show one worker at a time: %s", error)
 
 
 def on_reload(_server: Any) -> None:
@@ -106,6 +124,18 @@ def post_worker_init(worker: Any) -> None:
         sys.exit(_BOOT_ERROR)
     service.start()
     log.info("ready", extra={"store": settings.thread_store, "channel": settings.slack_channel})
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Let the metrics forget what a worker that has ended was doing."""
+    if _metrics_folder is not None:
+        metrics.drop_worker(_metrics_folder, worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    """Leave nothing behind."""
+    if _metrics_folder is not None:
+        metrics.remove_folder(_metrics_folder)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

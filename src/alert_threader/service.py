@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from flask import Flask, current_app
 
 from alert_threader.config import Settings
-from alert_threader.counters import Counters
 from alert_threader.delivery import Deliverer
 from alert_threader.errors import StoreError
+from alert_threader.metrics import Metrics
 from alert_threader.store.base import Store
 from alert_threader.threads import Identity, Policy
 
@@ -26,7 +26,7 @@ class Service:
     open_store: Callable[[float], Store]
     make_deliverer: Callable[[Store], Deliverer]
     started_at: float
-    counters: Counters = field(default_factory=Counters)
+    metrics: Metrics = field(default_factory=Metrics)
     _store: Store | None = None
     _deliverer: Deliverer | None = None
 

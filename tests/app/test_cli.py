@@ -172,6 +172,15 @@ def test_check_good(run: Cli, slack: SandboxServer, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("slack")
+def test_check_open_to_everybody(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that anybody could write to Slack with works, and is warned of."""
+    monkeypatch.setenv("BIND_HOST", "0.0.0.0")
+    checked = run("check")
+    assert checked.code == 0
+    assert "set WEBHOOK_TOKEN, or BIND_HOST=127.0.0.1" in checked.out
+
+
 def test_check_settings(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """All faults of the settings are said at once, a line for each."""
     monkeypatch.setenv("SLACK_CHANNEL", "#alerts")

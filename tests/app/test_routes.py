@@ -248,8 +248,11 @@ class TestStatsAndCache:
         client.post("/alert", json=webhook())
         client.post("/alert", json=webhook("resolved"))
         stats = client.get("/stats").get_json()
-        assert (stats["webhooks"], stats["alerts_fired"], stats["alerts_resolved"]) == (2, 1, 1)
-        assert (stats["slack_root_ok"], stats["slack_reply_ok"], stats["slack_update_ok"]) == (1, 1, 1)
+        assert stats["webhooks"]["200"] == 2
+        assert stats["alerts_received"] == {"firing": 1, "resolved": 1}
+        assert stats["events"]["opened"] == stats["events"]["resolved"] == 1
+        calls = stats["slack_calls"]
+        assert (calls["chat.postMessage"]["ok"], calls["chat.update"]["ok"], calls["chat.update"]["gone"]) == (2, 1, 0)
         assert (stats["cached_threads"], stats["thread_store"], stats["environment"]) == (1, "file", "production")
         assert stats["uptime"].startswith("20")
         assert stats["uptime_seconds"] >= 0

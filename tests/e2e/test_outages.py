@@ -43,7 +43,7 @@ def test_rate_limited(service: Service, workspace: Workspace) -> None:
     assert refused.outcome == "ratelimited"
     assert min(call.time for call in others) >= refused.time + 2
     assert_told(workspace, CHANNEL, {print_of("Limited"): [FIRED], print_of("Behind"): [FIRED]})
-    assert service.get("/stats").json["slack_rate_limited"] == 1
+    assert service.get("/stats").json["slack_calls"]["chat.postMessage"]["rate_limited"] == 1
 
 
 @pytest.mark.parametrize("code", ["invalid_attachments", "invalid_blocks", "invalid_metadata_format", "msg_too_long"])

@@ -167,6 +167,26 @@ class TestValues:
         names = [told.split(":")[0] for told in faults({"BIND_PORT": "x", "LOG_LEVEL": "y", "THREAD_BY": "z"})]
         assert names == ["SLACK_BOT_TOKEN", "SLACK_CHANNEL", "BIND_PORT", "THREAD_BY", "LOG_LEVEL"]
 
+    def test_protection_needs_a_token(self) -> None:
+        """Otherwise /metrics would be open, against what was asked for."""
+        assert "PROTECT_METRICS: needs WEBHOOK_TOKEN" in fault(PROTECT_METRICS="yes")
+        assert read(PROTECT_METRICS="yes", WEBHOOK_TOKEN="open-sesame").metrics_token == Secret("open-sesame")
+        assert read(WEBHOOK_TOKEN="open-sesame").metrics_token is None
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "fd00::7", "threader.example.com"])
+    def test_exposed(self, host: str) -> None:
+        """Listening beyond this machine without a token is said, with what to do."""
+        exposure = read(BIND_HOST=host).exposure
+        assert exposure is not None
+        assert host in exposure
+        assert exposure.endswith("set WEBHOOK_TOKEN, or BIND_HOST=127.0.0.1")
+        assert read(BIND_HOST=host, WEBHOOK_TOKEN="open-sesame").exposure is None
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+    def test_not_exposed(self, host: str) -> None:
+        """Nobody but this machine reaches these."""
+        assert read(BIND_HOST=host).exposure is None
+
     def test_stop_outlasts_a_call(self) -> None:
         """A stop that ends before the call under way could time out would tear it."""
         assert fault(SLACK_TIMEOUT="30s").startswith("GRACEFUL_TIMEOUT: must exceed SLACK_TIMEOUT")

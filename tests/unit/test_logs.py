@@ -130,3 +130,45 @@ def test_levels() -> None:
     log.warning("ours")
     logging.getLogger("slack_sdk").warning("theirs")
     assert stream.getvalue() == ""
+
+
+def test_repeated_failure_is_counted() -> None:
+    """The same failure is written once a minute, with how often it came meanwhile; another one is written at once."""
+    stream = configured("json")
+
+    def fail(text: str, at: float, level: int = logging.ERROR) -> None:
+        record = log.makeRecord(log.name, level, "file", 1, "cannot store: %s", (text,), None)
+        record.created = at
+        log.handle(record)
+
+    for second in range(59):
+        fail("disk full", 1000.0 + second)
+    fail("no such folder", 1030.0)
+    fail("disk full", 1061.0)
+    fail("disk full", 1062.0)
+    for _ in range(3):
+        fail("nothing", 1063.0, logging.INFO)
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    said = [(entry["message"].removeprefix("cannot store: "), entry.get("repeated")) for entry in entries]
+    assert said == [("disk full", None), ("no such folder", None), ("disk full", 58), *[("nothing", None)] * 3]
+
+
+def test_clock_set_back_silences_nothing() -> None:
+    """A failure from the future does not keep the present one from being written."""
+    stream = configured()
+    for created in (5000.0, 1000.0):
+        record = log.makeRecord(log.name, logging.WARNING, "file", 1, "cannot be told", (), None)
+        record.created = created
+        log.handle(record)
+    assert stream.getvalue().count("cannot be told") == 2
+
+
+def test_failures_are_not_kept_for_ever() -> None:
+    """However many different ones there are."""
+    stream = configured()
+    for number in range(3000):
+        log.warning("refused: %s", number)
+    (handler,) = [each for each in logging.getLogger().handlers if each.get_name() == "alert_threader"]
+    (repeats,) = handler.filters
+    assert stream.getvalue().count("\n") == 3000
+    assert len(repeats._failures) <= 500  # type: ignore[union-attr]

@@ -46,6 +46,8 @@ def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
         return
     said = f"all {len(SETTINGS)} are valid; environment {settings.environment}, Slack at {settings.slack_api_url}"
     yield Finding("settings", True, said)
+    if settings.exposure:
+        yield Finding("access", True, settings.exposure, warns=True)
     yield from _slack(settings, now)
     if settings.thread_store == "file":
         yield _found("store", lambda: _file_store(settings.thread_store_file, settings.slack_channel, now))

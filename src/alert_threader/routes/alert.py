@@ -1,9 +1,12 @@
 """``POST /alert``: a webhook comes in. A 2xx means that it is stored and will reach Slack."""
 
 import logging
+import re
+import secrets
+from time import perf_counter
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from alert_threader import webhook
@@ -12,11 +15,15 @@ from alert_threader.errors import PayloadError
 from alert_threader.routes.token import require_token
 from alert_threader.service import Service, current_service
 from alert_threader.threads import AlertThread, Applied, Reason, changes
-from alert_threader.webhook import Notification
+from alert_threader.webhook import Notification, Status
 
 log = logging.getLogger(__name__)
 
 blueprint = Blueprint("alert", __name__)
+
+#: Where a proxy, or the sender, names a request itself. Such an id goes into the log, so it must not look like more.
+_ID_HEADER = "X-Request-ID"
+_GIVEN_ID = re.compile("[A-Za-z0-9._:-]{1,64}")
 
 #: What has become of a change once Slack shows it. One that opened a thread, or was told with its opening, is "posted".
 _WORDS = {
@@ -30,6 +37,22 @@ _WORDS = {
 }
 
 
+@blueprint.before_request
+def begin() -> None:
+    """Note when the request came, and give it the id by which its alerts can be followed into Slack."""
+    g.began = perf_counter()
+    given = request.headers.get(_ID_HEADER, "")
+    g.id = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(6)
+
+
+@blueprint.after_request
+def finish(response: Response) -> Response:
+    """Count the answer, whatever it is, and say the id in it."""
+    current_service().metrics.webhook_answered(response.status_code, perf_counter() - g.began)
+    response.headers[_ID_HEADER] = g.id
+    return response
+
+
 @blueprint.post("/alert")
 @blueprint.post("/alert/<channel>")
 def receive(channel: str | None = None) -> Response:
@@ -41,8 +64,9 @@ def receive(channel: str | None = None) -> Response:
     if not request.is_json:
         raise UnsupportedMediaType
     notification = webhook.parse(_body(service.settings.max_body))
-    applied = service.store.update(changes(notification, service.identity, channel), service.clock())
-    _count(service, applied)
+    with service.metrics.store("update"):
+        applied = service.store.update(changes(notification, service.identity, channel, g.id), service.clock())
+    _count(service, notification, applied)
     service.deliverer.wake()
     threads = service.deliverer.wait_told([each.thread for each in applied], service.settings.response_wait)
     results = [
@@ -66,17 +90,19 @@ def _body(limit: int) -> bytes:
     return body
 
 
-def _count(service: Service, applied: list[Applied]) -> None:
-    service.counters.add("webhooks")
-    for result in applied:
-        service.counters.add(f"threads_{result.reason}")
-        service.counters.add("alerts_fired", result.fired)
-        service.counters.add("alerts_resolved", result.resolved)
-        log.info(
-            "webhook %s",
-            result.reason,
-            extra={"key": result.thread.key, "fired": result.fired, "resolved": result.resolved},
-        )
+def _count(service: Service, notification: Notification, applied: list[Applied]) -> None:
+    firing = sum(alert.status is Status.FIRING for alert in notification.alerts)
+    alerts = len(notification.alerts)
+    service.metrics.webhook_stored(
+        [each.reason for each in applied],
+        firing=firing,
+        resolved=alerts - firing,
+        duplicates=alerts - sum(each.fired + each.resolved for each in applied),
+    )
+    took = round((perf_counter() - g.began) * 1000, 1)
+    for each in applied:
+        about = {"id": g.id, "key": each.thread.key, "fired": each.fired, "resolved": each.resolved, "ms": took}
+        log.info("webhook %s", each.reason, extra=about)
 
 
 def _answer(service: Service, notification: Notification, results: list[dict[str, Any]]) -> Response:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, jsonify
 
+from alert_threader.routes.token import require_token
 from alert_threader.service import current_service
 
 blueprint = Blueprint("stats", __name__)
@@ -13,10 +14,11 @@ blueprint = Blueprint("stats", __name__)
 def stats() -> Response:
     """Answer the counters, and the store's own section under its name."""
     service = current_service()
+    require_token(service.settings.metrics_token)
     counts = service.store.counts(service.clock())
     return jsonify(
         {
-            **service.counters.snapshot(),
+            **service.metrics.totals(),
             "cached_threads": counts.threads,
             "pending": counts.pending,
             "thread_store": service.store.name,

@@ -33,9 +33,13 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many threads are kept, how many of them have something to tell, and since when the oldest of these has."""
+    """How many threads are kept, how many of these are open (an alert fires), and how many have something to tell.
+
+    ``oldest_pending`` is since when the first of those has.
+    """
 
     threads: int
+    open: int
     pending: int
     oldest_pending: float | None
 

@@ -84,6 +84,7 @@ class FileStore:
         self._policy = policy
         self._records: dict[str, bytes] = {}
         self._actions: dict[str, dict[str, Action]] = {}
+        self._firing: set[str] = set()
         self._queue: list[_Ticket[Any]] = []
         self._turn = threading.Condition()
         self._committing = False
@@ -229,7 +230,7 @@ class FileStore:
         """How full the store is; see Store."""
         with self._guard:
             since = [action.rank[-1] for actions in self._actions.values() for action in actions.values()]
-        return Counts(len(self._records), len(since), min(since, default=None))
+        return Counts(len(self._records), len(self._firing), len(since), min(since, default=None))
 
     def ping(self) -> None:
         """Check that a change could be stored; see Store. After a failed commit another one is tried."""
@@ -339,6 +340,10 @@ class FileStore:
             for key, thread in planned.items():
                 for actions in self._actions.values():
                     actions.pop(key, None)
+                if thread is not None and thread.firing and thread.closed_at is None:
+                    self._firing.add(key)
+                else:
+                    self._firing.discard(key)
                 action = plan(thread) if thread is not None else None
                 if thread is not None and action is not None:
                     self._actions.setdefault(thread.channel, {})[key] = action

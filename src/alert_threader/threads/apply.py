@@ -97,7 +97,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         thread.repeats += 1
         thread.truncated = change.truncated
         if policy.repeat is RepeatPolicy.REPLY:
-            thread.untold = thread.untold.then(Batch(repeated=True))
+            thread.untold = thread.untold.then(Batch(repeated=True, webhooks=_traced(change)))
         reason = Reason.REPEATED
     else:
         reason = Reason.DUPLICATE
@@ -254,7 +254,7 @@ def _forget_oldest(thread: AlertThread, keep: dict[str, Event]) -> None:
 
 
 def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, now: float, *, reopened: bool) -> None:
-    thread.untold = thread.untold.then(Batch(events=events, reopened=reopened))
+    thread.untold = thread.untold.then(Batch(events=events, reopened=reopened, webhooks=_traced(change)))
     thread.truncated = change.truncated
     thread.changed_at = thread.notified_at = now
     thread.stale = False
@@ -266,6 +266,10 @@ def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, 
     if reopened:
         thread.flaps += 1
         thread.reopened_at = now
+
+
+def _traced(change: Change) -> tuple[str, ...]:
+    return (change.webhook,) if change.webhook else ()
 
 
 def _reason(thread: AlertThread, *, opened: bool, was_resolved: bool, fired: int) -> Reason:

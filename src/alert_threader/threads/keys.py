@@ -43,6 +43,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     truncated: int = 0
     reason: str = ""
     external_url: str = ""
+    #: The id of the webhook, by which a message can be traced back to it.
+    webhook: str = ""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,10 +56,13 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = DEFAULT_KEY_LABELS
 
 
-def changes(notification: Notification, identity: Identity, channel: str | None = None) -> list[Change]:
+def changes(
+    notification: Notification, identity: Identity, channel: str | None = None, webhook: str = ""
+) -> list[Change]:
     """Sort a notification's alerts by the thread they belong to, in the order of first mention.
 
-    ``channel`` is the one named in the request's path; without it the alerts go to the default channel.
+    ``channel`` is the one named in the request's path; without it the alerts go to the default channel. ``webhook`` is
+    the request's id.
     """
     channel = channel or identity.channel
     by_key: dict[str, list[Alert]] = {}
@@ -71,6 +76,7 @@ def changes(notification: Notification, identity: Identity, channel: str | None 
             truncated=notification.truncated,
             reason=notification.reason,
             external_url=notification.external_url,
+            webhook=webhook,
         )
         for key, alerts in by_key.items()
     ]

@@ -11,6 +11,8 @@ SCHEMA = 2
 
 #: Alerts of a thread that keep labels, annotations and links. A message never lists more of them than this.
 MAX_DETAILED = 50
+#: Ids of webhooks that a message is traced back to; of more, the newest.
+MAX_TRACED = 20
 #: Alerts of a thread that are told apart at all. Past it the longest resolved ones are only counted.
 MAX_ALERTS = 5000
 
@@ -72,6 +74,8 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
     events: dict[str, Event] = {}
     reopened: bool = False
     repeated: bool = False
+    #: The ids of the webhooks that brought it, oldest first.
+    webhooks: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
@@ -86,6 +90,7 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
             events=events,
             reopened=self.reopened or later.reopened,
             repeated=self.repeated or later.repeated,
+            webhooks=tuple(dict.fromkeys(self.webhooks + later.webhooks))[-MAX_TRACED:],
         )
 
 
