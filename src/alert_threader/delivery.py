@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from alert_threader.calls import METHODS, Caller
@@ -17,7 +17,7 @@ from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.metrics import Metrics
 from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Budget
 from alert_threader.store.base import LEASE_TTL, Due, Lease, Store
-from alert_threader.threads import AlertThread, Outcome, Posted, Step, plan
+from alert_threader.threads import AlertThread, Outcome, Posted, Step, pending, plan
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class _Channel:
         #: Whether our own pacing is what holds back.
         self.paced = False
         self.paused_until = 0.0
+        #: Another process speaks to the channel: it will see what there is to do.
+        self.taken_until = 0.0
         self.limited_until: dict[str, float] = {}
 
 
@@ -96,7 +98,10 @@ class Deliverer:
         """Take up no more work, and wait up to so many seconds for the calls in flight. Whether all ended."""
         until = time.monotonic() + timeout
         self._stopping.set()
-        self.wake()
+        with self._guard:
+            for channel in self._channels.values():
+                channel.wake.set()
+        self._wake.set()
         with self._told:
             self._told.notify_all()
         if self._watcher.ident is not None:
@@ -107,12 +112,14 @@ class Deliverer:
             sender.join(max(until - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in (self._watcher, *senders))
 
-    def wake(self) -> None:
-        """Look for work now."""
-        with self._guard:
-            for channel in self._channels.values():
+    def wake(self, channels: Iterable[str]) -> None:
+        """Look now for work in these channels, as far as anything could be done about it."""
+        for name in channels:
+            channel = self._channels.get(name)
+            if name in self._senders and channel is not None:
                 channel.wake.set()
-        self._wake.set()
+            elif channel is None or max(channel.paused_until, channel.taken_until) <= time.monotonic():
+                self._wake.set()
 
     def wait_told(self, threads: Sequence[AlertThread], timeout: float) -> list[AlertThread]:
         """Wait up to so many seconds until Slack shows all of these threads; return them as they are then.
@@ -150,8 +157,12 @@ class Deliverer:
 
     def is_told(self, thread: AlertThread) -> bool:
         """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""
+        if not pending(thread):
+            return True
+        if thread.untold or thread.attempt is not None or thread.ts is None or thread.failures:
+            return False
         action = plan(thread)
-        return action is None or (action.step is Step.UPDATE_ROOT and not thread.failures and action.at > self._clock())
+        return action is None or (action.step is Step.UPDATE_ROOT and action.at > self._clock())
 
     # -- watching -----------------------------------------------------------------------------------------------
 
@@ -190,25 +201,30 @@ class Deliverer:
         for name, at in self._store.waiting().items():
             if name in self._senders:
                 continue
-            channel = self._channels.get(name)
-            if channel is not None and channel.paused_until > time.monotonic():
+            channel = self._channel(name)
+            if channel.paused_until > time.monotonic():
                 continue
             if at > now:
                 soonest = min(soonest, at - now)
-            lease = self._store.claim(name) if self._store.due(name, now) else None
+            if not self._store.due(name, now):
+                continue
+            lease = self._store.claim(name)
             if lease is not None:
-                self._send_from(lease)
+                self._send_from(lease, channel)
+            else:
+                channel.taken_until = time.monotonic() + _LOOK
+                soonest = min(soonest, _LOOK)
         return soonest
 
-    def _send_from(self, lease: Lease) -> None:
+    def _channel(self, name: str) -> _Channel:
         with self._guard:
-            channel = self._channels.get(lease.channel)
-            if channel is None:
-                channel = _Channel()
-                self._channels[lease.channel] = channel
-            sender = threading.Thread(
-                target=self._send, args=(lease, channel), name=f"delivery-{lease.channel}", daemon=True
-            )
+            return self._channels.setdefault(name, _Channel())
+
+    def _send_from(self, lease: Lease, channel: _Channel) -> None:
+        sender = threading.Thread(
+            target=self._send, args=(lease, channel), name=f"delivery-{lease.channel}", daemon=True
+        )
+        with self._guard:
             self._senders[lease.channel] = (lease, sender)
         try:
             sender.start()

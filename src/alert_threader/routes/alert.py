@@ -67,7 +67,7 @@ def receive(channel: str | None = None) -> Response:
     with service.metrics.store("update"):
         applied = service.store.update(changes(notification, service.identity, channel, g.id), service.clock())
     _count(service, notification, applied)
-    service.deliverer.wake()
+    service.deliverer.wake({each.thread.channel for each in applied})
     threads = service.deliverer.wait_told([each.thread for each in applied], service.settings.response_wait)
     results = [
         _result(each, thread, told=service.deliverer.is_told(thread))

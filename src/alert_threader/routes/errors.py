@@ -36,7 +36,8 @@ def register(app: Flask) -> None:
 
 def failure(status: int, text: str) -> Response:
     """An answer that says what is wrong, in one line."""
-    line = " ".join(text.split())
+    # A file's name need not be text.
+    line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
     response = jsonify(ok=False, error=line if len(line) <= _MAX_ERROR else line[: _MAX_ERROR - 1] + "…")
     response.status_code = status
     return response
