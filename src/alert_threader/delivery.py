@@ -32,6 +32,8 @@ _LINGER = 5.0
 _LOOK = 0.2
 #: How long a sender that can tell nothing yet lets new work gather before it looks at it, in seconds.
 _NAP = 0.05
+#: When a request has waited in vain, no other one waits for that channel for so long, in seconds.
+_IN_VAIN = 10.0
 #: How many requests may wait for their alerts to be told. In a storm the others are answered at once.
 _MAX_WAITERS = 4
 
@@ -49,6 +51,8 @@ class _Channel:
         self.paused_until = 0.0
         #: Another process speaks to the channel: it will see what there is to do.
         self.taken_until = 0.0
+        #: A request has waited for Slack in vain.
+        self.slow_until = 0.0
         self.limited_until: dict[str, float] = {}
 
 
@@ -124,8 +128,8 @@ class Deliverer:
     def wait_told(self, threads: Sequence[AlertThread], timeout: float) -> list[AlertThread]:
         """Wait up to so many seconds until Slack shows all of these threads; return them as they are then.
 
-        Not at all when others wait already, or when more is to be told than Slack takes at once: in a storm every
-        answer would come late.
+        Not at all when others wait already or have waited in vain, or when more is to be told than Slack takes at once:
+        in a storm every answer would come late.
         """
         if timeout <= 0 or all(map(self.is_told, threads)) or self._is_storm(threads):
             return list(threads)
@@ -137,7 +141,11 @@ class Deliverer:
                 settled = self._settled
                 threads = [self._store.read(thread.key) or thread for thread in threads]
                 left = until - time.monotonic()
-                if left <= 0 or self._stopping.is_set() or all(map(self.is_told, threads)):
+                if self._stopping.is_set() or all(map(self.is_told, threads)):
+                    break
+                if left <= 0:
+                    for thread in threads:
+                        self._channel(thread.channel).slow_until = until + _IN_VAIN
                     break
                 with self._told:
                     # Another process may tell them.
@@ -151,9 +159,10 @@ class Deliverer:
         return list(threads)
 
     def _is_storm(self, threads: Sequence[AlertThread]) -> bool:
-        channels = [self._channels.get(thread.channel) for thread in threads]
-        due = (channel.due for channel in channels if channel is not None)
-        return max(len(threads), *due, 0) > self._post_budget.burst
+        channels = [self._channel(name) for name in {thread.channel for thread in threads}]
+        if any(channel.slow_until > time.monotonic() for channel in channels):
+            return True
+        return max(len(threads), *(channel.due for channel in channels)) > self._post_budget.burst
 
     def is_told(self, thread: AlertThread) -> bool:
         """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,18 @@ class TestAlert:
         service_of(app).close(10)
         for sender in senders:
             sender.join()
+
+    def test_does_not_wait_when_one_has_waited_in_vain(self, make_app: MakeApp, sandbox: SandboxServer) -> None:
+        """While Slack is away only the first answer is late, and the others say at once that it is stored."""
+        sandbox.workspace.faults.add("http", status=503)
+        client = make_app(RESPONSE_WAIT="1500ms").test_client()
+        took = []
+        for number in range(3):
+            began = time.monotonic()
+            assert client.post("/alert", json=webhook(alertname=f"A{number}")).status_code == 202
+            took.append(time.monotonic() - began)
+        assert took[0] >= 1.5
+        assert max(took[1:]) < 1
 
 
 class TestBadInput:
