@@ -32,7 +32,7 @@ _LINGER = 5.0
 _LOOK = 0.2
 #: How long a sender that can tell nothing yet lets new work gather before it looks at it, in seconds.
 _NAP = 0.05
-#: When a request has waited in vain, no other one waits for that channel for so long, in seconds.
+#: When a request has waited in vain, no other one waits for that channel until all is told, or for so long, in seconds.
 _IN_VAIN = 10.0
 #: How many requests may wait for their alerts to be told. In a storm the others are answered at once.
 _MAX_WAITERS = 4
@@ -329,6 +329,8 @@ class Deliverer:
         if waits:
             channel.held_back = True
             return None, min(waits.values())
+        if not items:
+            channel.slow_until = 0.0
         later = self._store.waiting().get(lease.channel, float("inf")) - self._clock()
         return None, max(later, 0.01) if later < _LINGER else float("inf")
 
