@@ -114,7 +114,7 @@ def _add_send_test(commands: "_Commands[argparse.ArgumentParser]") -> None:
         "Where the service asks for a WEBHOOK_TOKEN, so does this command: in the environment, or with --token-file."
     )
     parser = _add(commands, "send-test", about, _send_test)
-    parser.add_argument("--url", type=_http_url, default="http://127.0.0.1:9009", help="where the service listens")
+    parser.add_argument("--url", type=_http_url, help="where the service listens (default: BIND_HOST and BIND_PORT)")
     parser.add_argument("--severity", choices=_SEVERITIES, default="critical", help="severity of the alert")
     parser.add_argument("--channel", type=_channel, metavar="ID", help="another channel than SLACK_CHANNEL")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="the file that holds WEBHOOK_TOKEN")
@@ -128,8 +128,9 @@ def _send_test(arguments: argparse.Namespace) -> int:
     environ = dict(os.environ)
     if arguments.token_file is not None:
         environ |= {"WEBHOOK_TOKEN": "", "WEBHOOK_TOKEN_FILE": str(arguments.token_file)}
-    token = settings_of(("WEBHOOK_TOKEN",), environ).webhook_token
-    said = send_test(arguments.url, arguments.severity, arguments.channel, token, resolve=arguments.resolve)
+    settings = settings_of(("WEBHOOK_TOKEN", "BIND_HOST", "BIND_PORT"), environ)
+    url = arguments.url or settings.local_url
+    said = send_test(url, arguments.severity, arguments.channel, settings.webhook_token, resolve=arguments.resolve)
     for line in said:
         _say(line)
     return 0

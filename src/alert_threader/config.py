@@ -124,6 +124,12 @@ class Settings:
         return self.webhook_token if self.protect_metrics else None
 
     @property
+    def local_url(self) -> str:
+        """The service's address for this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind_host, self.bind_host)
+        return f"http://[{host}]:{self.bind_port}" if ":" in host else f"http://{host}:{self.bind_port}"
+
+    @property
     def exposure(self) -> str | None:
         """What is wrong with listening to everybody, and what to do; None where a token is asked for, or nobody is."""
         if self.webhook_token is not None or is_loopback(self.bind_host):

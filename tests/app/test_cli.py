@@ -352,7 +352,9 @@ def test_render_bad_settings(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_send_test(run: Cli, slack: SandboxServer, service_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test alert and its resolution reach Slack in one thread, and the command says where."""
     monkeypatch.setenv("WEBHOOK_TOKEN", "webhook-secret")
-    ran = run("send-test", "--url", service_url, "--resolve", "--severity", "warning")
+    # Without --url it asks where the service's own settings say.
+    monkeypatch.setenv("BIND_PORT", service_url.rpartition(":")[2])
+    ran = run("send-test", "--resolve", "--severity", "warning")
     assert (ran.code, ran.err) == (0, "")
     (root,) = slack.workspace.roots(CHANNEL)
     where = f"(thread {root.ts}, key AlertThreaderTest|warning|alert-threader|default|production)"

@@ -182,6 +182,19 @@ class TestValues:
         assert exposure.endswith("set WEBHOOK_TOKEN, or BIND_HOST=127.0.0.1")
         assert read(BIND_HOST=host, WEBHOOK_TOKEN="open-sesame").exposure is None
 
+    @pytest.mark.parametrize(
+        ("host", "url"),
+        [
+            ("127.0.0.1", "http://127.0.0.1:9010"),
+            ("0.0.0.0", "http://127.0.0.1:9010"),
+            ("::", "http://[::1]:9010"),
+            ("threader.example.com", "http://threader.example.com:9010"),
+        ],
+    )
+    def test_local_url(self, host: str, url: str) -> None:
+        """Where a command on the same machine reaches the service."""
+        assert read(BIND_HOST=host, BIND_PORT="9010").local_url == url
+
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
     def test_not_exposed(self, host: str) -> None:
         """Nobody but this machine reaches these."""
