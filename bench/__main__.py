@@ -1,7 +1,8 @@
-"""``python -m bench [--quick] [--json FILE] [NAME …]``: measure, print a table for each, write all of it as JSON."""
+"""``python -m bench [--quick] [--json FILE] [NAME …]``: measure, print tables, write JSON."""
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -37,12 +38,13 @@ def main() -> int:
         results[name] = Result(rows, round(time.monotonic() - began, 1), round(load, 2))
         print(table(rows))
         print(f"\n({results[name].seconds:.0f} s, load average before {load:.2f})", flush=True)
-    write_json(arguments.json, about, results)
+        # After each: what fails later, or is broken off, takes nothing away.
+        write_json(arguments.json, about, results)
     missed = [
-        f"{name}: {row.what} ({row.goal})"
+        f"{name}: {row.what} ({', '.join(row.missed)} {row.goal})"
         for name, result in results.items()
         for row in result.rows
-        if row.met is False
+        if row.missed
     ]
     print("\n".join(["", f"written to {arguments.json}", *(f"missed: {each}" for each in missed)]))
     return 1 if missed and arguments.strict else 0
@@ -69,6 +71,8 @@ def _arguments() -> argparse.Namespace:
     unknown = sorted(set(arguments.names) - set(_MEASUREMENTS))
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}; choose from {', '.join(_MEASUREMENTS)}")
+    if shutil.which("redis-server") is None:
+        parser.error("redis-server is not installed (Debian: apt-get install redis-server)")
     return arguments
 
 

@@ -9,25 +9,25 @@ service lets a few answers wait for Slack; "no wait" is the same with RESPONSE_W
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 from bench import processes
 from bench.load import Load, send
-from bench.processes import FILE, NOOP, PLAIN, REDIS, Contender
+from bench.processes import FILE, NOOP, PLAIN, REDIS, STORES
 from bench.report import Row, at_least, at_most
+from bench.service import running
 from bench.webhooks import webhook
 
 _CONNECTIONS = 8
 _ALERTS = 10
-_ROUNDS = 3
+_ROUNDS = 5
 _NO_WAIT = "file, no wait"
 _CONTENDERS: dict[str, tuple[str, dict[str, str]]] = {
     NOOP: (NOOP, {}),
     PLAIN: (PLAIN, {}),
     FILE: (FILE, {}),
     _NO_WAIT: (FILE, {"RESPONSE_WAIT": "0"}),
-    REDIS: (REDIS, {"THREAD_STORE": "redis"}),
+    REDIS: (REDIS, {}),
 }
 
 #: figure → contender → one value for each round
@@ -50,11 +50,10 @@ def _one(rates: dict[str, dict[str, list[float]]], name: str, folder: Path, coun
     bodies = [webhook(f"Accept{number}", _ALERTS) for number in range(count)]
     warm_up = [webhook(f"WarmUp{number}", 1) for number in range(_CONNECTIONS)]
     program, settings = _CONTENDERS[name]
-    with ExitStack() as running:
-        slack = running.enter_context(processes.slack(rate_limits=False))
-        if program == REDIS:
-            settings = {**settings, "REDIS_URL": running.enter_context(processes.redis(folder))}
-        contender = running.enter_context(Contender(program, folder, slack.api_url, **settings))
+    with (
+        processes.slack(rate_limits=False) as slack,
+        running(program, folder, slack.api_url, settings) as contender,
+    ):
         send(contender, warm_up, _CONNECTIONS)
         for kind, sent in (("new", bodies), ("repeated", bodies * 2)):
             before = contender.cpu_seconds
@@ -82,10 +81,10 @@ def _rows(figures: _Figures, kind: str) -> list[Row]:
     )
     return [
         Row(f"{kind}: accepted", "webhooks/s", rate),
-        at_least(f"{kind}: accepted, × no-op", "", {name: rate[name] / rate[NOOP] for name in rate}, FILE, 0.7),
+        at_least(f"{kind}: accepted, × no-op", "", {name: rate[name] / rate[NOOP] for name in rate}, STORES, 0.7),
         Row(f"{kind}: p50", "ms", p50),
-        at_most(f"{kind}: p99", "ms", p99, FILE, 50),
+        at_most(f"{kind}: p99", "ms", p99, STORES, 50),
         Row(f"{kind}: longest", "ms", longest),
         Row(f"{kind}: processor time for 1,000 alerts", "s", cpu),
-        at_most(f"{kind}: not answered 2xx", "", refused, FILE, 0),
+        at_most(f"{kind}: not answered 2xx", "", refused, STORES, 0),
     ]

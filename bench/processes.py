@@ -21,6 +21,8 @@ HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[1]
 #: The service's own settings decide how everything runs; only what a measurement is not about is set here.
 NOOP, PLAIN, FILE, REDIS = "noop", "plain", "file", "redis"
+#: The service, with either store: what has goals to reach.
+STORES = (FILE, REDIS)
 _APPS = {NOOP: "bench.noop:app()", PLAIN: "bench.plain:app()"}
 
 #: How long a process may take to answer for the first time, and to end, in seconds. 10,000 threads are
@@ -59,7 +61,7 @@ class Contender:
     def __enter__(self) -> Self:
         """Start, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = ROOT / ("gunicorn.conf.py" if self.name in (FILE, REDIS) else "bench/gunicorn_conf.py")
+        config = ROOT / ("gunicorn.conf.py" if self.name in STORES else "bench/gunicorn_conf.py")
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", "-c", str(config)],

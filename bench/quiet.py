@@ -1,15 +1,18 @@
 """A cold webhook in a quiet system: from its sender's call to its arrival at Slack's HTTP server, on one clock.
 
-Service and plain poster take turns, each in a channel of its own, with a pause in which the pacing budget fills again.
+The plain poster and the service with either store take turns, each in a channel of its own, with a pause in which the
+pacing budget fills again.
 """
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench import processes
 from bench.load import percentile
-from bench.processes import FILE, PLAIN, Contender, Slack
+from bench.processes import PLAIN, STORES, Contender, Slack
 from bench.report import Row, at_most
+from bench.service import running
 from bench.webhooks import webhook
 
 #: Longer than the second in which a channel's budget grows by one message.
@@ -19,27 +22,28 @@ _PAUSE = 1.2
 def measure(folder: Path, *, quick: bool) -> list[Row]:
     """Return the rows."""
     times = 5 if quick else 30
-    arrived: dict[str, list[float]] = {PLAIN: [], FILE: []}
-    answered: dict[str, list[float]] = {PLAIN: [], FILE: []}
-    with processes.slack() as slack:
-        plain, file = (Contender(name, folder / name, slack.api_url) for name in (PLAIN, FILE))
-        with plain, file:
-            for number in range(times + 1):
-                for contender in (plain, file):
-                    time.sleep(_PAUSE / 2)
-                    arrival, answer = _one(contender, slack, f"Quiet{number}")
-                    if number > 0:  # the first one of a process imports and connects
-                        arrived[contender.name].append(arrival)
-                        answered[contender.name].append(answer)
+    names = (PLAIN, *STORES)
+    arrived: dict[str, list[float]] = {name: [] for name in names}
+    answered: dict[str, list[float]] = {name: [] for name in names}
+    with ExitStack() as stack:
+        slack = stack.enter_context(processes.slack())
+        contenders = [stack.enter_context(running(name, folder / name, slack.api_url)) for name in names]
+        for number in range(times + 1):
+            for contender in contenders:
+                time.sleep(_PAUSE / len(contenders))
+                arrival, answer = _one(contender, slack, f"Quiet{number}")
+                if number > 0:  # the first one of a process imports and connects
+                    arrived[contender.name].append(arrival)
+                    answered[contender.name].append(answer)
     medians, p90s, answers = (
         {name: percentile(values, percent) * 1000 for name, values in each.items()}
         for each, percent in ((arrived, 50), (arrived, 90), (answered, 50))
     )
-    ratio = {FILE: medians[FILE] / medians[PLAIN]}
+    ratios = {name: medians[name] / medians[PLAIN] for name in names}
     return [
-        at_most("webhook to Slack, median", "ms", medians, FILE, 50),
+        at_most("webhook to Slack, median", "ms", medians, STORES, 50),
         Row("webhook to Slack, p90", "ms", p90s),
-        at_most("webhook to Slack, median, × plain", "", ratio, FILE, 1.3),
+        at_most("webhook to Slack, median, × plain", "", ratios, STORES, 1.3),
         Row("webhook to its answer, median", "ms", answers),
     ]
 
