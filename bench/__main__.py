@@ -1,4 +1,4 @@
-"""``python -m bench [--quick] [--json FILE] [NAME …]``: measure, print tables, write JSON."""
+"""``python -m bench [--quick] [--json FILE] [--readme FILE …] [NAME …]``: measure, print tables, write JSON."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accept, burst, commit, quiet, redis_store, size, storm
+from bench import accept, burst, commit, quiet, readme, redis_store, size, storm
 from bench.report import Result, Row, machine, table, write_json
 
 _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -40,6 +40,7 @@ def main() -> int:
         print(f"\n({results[name].seconds:.0f} s, load average before {load:.2f})", flush=True)
         # After each: what fails later, or is broken off, takes nothing away.
         write_json(arguments.json, about, results)
+    readme.write(arguments.readme, about, results, quick=arguments.quick)
     missed = [
         f"{name}: {row.what} ({', '.join(row.missed)} {row.goal})"
         for name, result in results.items()
@@ -65,6 +66,9 @@ def _arguments() -> argparse.Namespace:
         help="where the figures go",
     )
     parser.add_argument(
+        "--readme", type=Path, nargs="+", default=[], metavar="FILE", help="READMEs whose table is to be replaced"
+    )
+    parser.add_argument(
         "--folder", type=Path, default=Path(__file__).parent, help="where files are kept meanwhile: the disk to measure"
     )
     arguments = parser.parse_args()
@@ -73,6 +77,11 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"there is no {', '.join(unknown)}; choose from {', '.join(_MEASUREMENTS)}")
     if shutil.which("redis-server") is None:
         parser.error("redis-server is not installed (Debian: apt-get install redis-server)")
+    if arguments.readme and not set(arguments.names or _MEASUREMENTS) >= set(readme.NEEDED):
+        parser.error(f"--readme needs {', '.join(readme.NEEDED)}")
+    for path in arguments.readme:
+        if not readme.has_marks(path.read_text("utf-8")):
+            parser.error(f"{path} has no place for the table: <!-- bench --> and <!-- /bench -->, once")
     return arguments
 
 

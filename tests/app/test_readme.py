@@ -51,6 +51,16 @@ def test_same_outline() -> None:
     assert english == korean
 
 
+def test_same_figures() -> None:
+    """Both show what the same run of `make bench` has measured: between the marks, all numbers are the same."""
+    english, korean = (
+        re.findall(r"^<!-- bench -->$(.*?)^<!-- /bench -->$", text(name), re.MULTILINE | re.DOTALL) for name in READMES
+    )
+    assert len(english) == len(korean) == 1
+    assert _figures(english[0]) == _figures(korean[0])
+    assert len(_figures(english[0])) > 10
+
+
 @pytest.mark.parametrize("name", READMES)
 def test_links(name: str) -> None:
     """What a README links to within the repository is there; the picture is small enough for a first look."""
@@ -93,6 +103,12 @@ def test_first_request(client: FlaskClient, sandbox: SandboxServer) -> None:
         assert list(answer) == list(promise)
     assert root.color == GREEN
     assert len(sandbox.workspace.replies(channel, root.ts)) == 1
+
+
+def _figures(section: str) -> list[tuple[list[str], bool]]:
+    """The numbers of each line, and whether a goal is missed there."""
+    lines = [line for line in section.splitlines() if line]
+    return [(re.findall(r"\d[\d.,]*\d|\d", line), "MISSED" in line or "미달" in line) for line in lines]
 
 
 def _post(client: FlaskClient, words: list[str]) -> dict[str, Any]:

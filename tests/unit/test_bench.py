@@ -1,15 +1,27 @@
-"""What the measurements report: goals and tables. The measuring itself is `make bench`."""
+"""What the measurements report: goals, tables, the READMEs' section. The measuring itself is `make bench`."""
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench import accept, readme, report, size, storm
+from bench.readme import LINES, NEEDED, has_marks, replaced
 from bench.report import Result, Row, at_least, at_most, table
 
 MACHINE = {"date": "2026-01-15", "cpu": "Z80", "cpus": 2, "memory_gb": 0.1, "kernel": "6.1", "python": "3.11.2"}
 BOTH = ("file", "redis")
+
+
+def results(missed: Sequence[str] = ()) -> dict[str, Result]:
+    """All that the READMEs show; these contenders miss each goal."""
+    values = {name: 2.0 if name in missed else 1.0 for name in ("noop", "plain", *BOTH)}
+    rows: dict[str, list[Row]] = {name: [] for name in NEEDED}
+    for line in LINES:
+        rows[line.measurement].append(at_most(line.what, "s", values, BOTH, 1.5))
+    return {name: Result(each, 1.0, 0.0) for name, each in rows.items()}
 
 
 @pytest.mark.parametrize(
@@ -70,3 +82,65 @@ def test_json(tmp_path: Path) -> None:
             }
         },
     }
+
+
+def test_section_is_replaced() -> None:
+    """Only what is between the marks changes, however often."""
+    text = "# A\n\n<!-- bench -->\nold\n\nlines\n<!-- /bench -->\n\n`<!-- bench -->` in a sentence\n"
+    once = replaced(text, "new \\1 line\n")
+    assert once == text.replace("old\n\nlines\n", "new \\1 line\n")
+    assert replaced(once, "") == text.replace("old\n\nlines\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("<!-- bench -->\n<!-- /bench -->\n", True),
+        ("<!-- bench -->\n", False),
+        ("<!-- /bench -->\n<!-- bench -->\n", False),
+        ("<!-- bench -->\n<!-- /bench -->\n" * 2, False),
+    ],
+)
+def test_marks(text: str, *, has: bool) -> None:
+    """A README needs both marks in this order, once."""
+    assert has_marks(text) is has
+
+
+def test_readmes(tmp_path: Path) -> None:
+    """Each README gets the table in its language, and the machine; what is around it stays."""
+    english, korean = tmp_path / "README.md", tmp_path / "README.ko.md"
+    for path in (english, korean):
+        path.write_text("before\n<!-- bench -->\n<!-- /bench -->\nafter\n", "utf-8")
+    readme.write([english, korean], MACHINE, results(missed=["redis"]), quick=True)
+    lines = english.read_text("utf-8").splitlines()
+    assert (lines[0], lines[1], lines[-2], lines[-1]) == ("before", "<!-- bench -->", "<!-- /bench -->", "after")
+    assert lines[2] == "|  | no-op route | plain poster | file | Redis | goal |  |"
+    assert lines[4] == "| webhooks accepted a second, 8 connections | 1 | 1 | 1 | 2 | ≤ 1.5 | MISSED: Redis |"
+    assert lines[-3] == "2026-01-15 · 2 × Z80 · 0.1 GB · Linux 6.1 · Python 3.11.2 · a trial with less work (`--quick`)"
+    assert "| 초당 받은 웹훅, 연결 8개 | 1 | 1 | 1 | 2 | ≤ 1.5 | 미달: Redis |" in korean.read_text("utf-8")
+
+
+def test_readme_of_a_full_run(tmp_path: Path) -> None:
+    """A full run says met where it is met, and nothing of a trial."""
+    path = tmp_path / "README.md"
+    path.write_text("<!-- bench -->\nold\n<!-- /bench -->\n", "utf-8")
+    readme.write([path], MACHINE, results(), quick=False)
+    text = path.read_text("utf-8")
+    assert text.count("| met |") == len(LINES)
+    assert "MISSED" not in text
+    assert "--quick" not in text
+    assert "old" not in text
+
+
+def test_lines_are_measured() -> None:
+    """The rows that the READMEs show are named as the measurements name them."""
+    one = dict.fromkeys(("noop", "plain", *BOTH), 1.0)
+    accepted: dict[str, dict[str, list[float]]] = defaultdict(lambda: {name: [value] for name, value in one.items()})
+    sizes: dict[str, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(lambda: one))
+    measured = {
+        "accept": [row for kind in ("new", "repeated") for row in accept._rows(accepted, kind)],
+        "size": size._rows(sizes),
+        "storm": storm._rows({"file": defaultdict(float)}, 40),
+    }
+    for name, rows in measured.items():
+        assert {line.what for line in LINES if line.measurement == name} <= {row.what for row in rows}
