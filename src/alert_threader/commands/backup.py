@@ -1,7 +1,7 @@
 """``alert-threader backup`` and ``restore``: checked copies of the file store.
 
-The service replaces its file whole, so a copy made at any time is good. What these commands add is the check: a backup
-is read back before an older one goes, and a restore looks at what it is given before it touches what is there.
+A copy of the service's file made at any time is whole. What these commands add: a backup has what only the journal says
+yet, and is read back before an older one goes; a restore looks at what it is given before it touches what is there.
 """
 
 import os
@@ -17,8 +17,9 @@ from alert_threader.commands.faults import CommandError
 from alert_threader.commands.ownership import hand_over
 from alert_threader.errors import StoreError, StoreLockedError
 from alert_threader.store.disk import sync_folder
-from alert_threader.store.document import Loaded, load
+from alert_threader.store.document import dump, encode
 from alert_threader.store.lock import FileLock
+from alert_threader.store.recovery import Contents, journals_of, look
 from alert_threader.threads import pending
 
 _SETTINGS = ("THREAD_STORE", "THREAD_STORE_FILE")
@@ -34,8 +35,7 @@ def backup(target: Path, environ: Mapping[str, str], now: float, *, is_folder: b
     Raises ConfigError, and CommandError where there is no good copy; then no older one is touched.
     """
     source = _file_store(environ)
-    content = _read(source)
-    loaded = _checked(source, content)
+    contents, text = _read(source)
     into_folder = is_folder or target.is_dir()
     path = target / f"threads-{_stamp(now)}.json" if into_folder else target
     if path.resolve() == source.resolve():
@@ -43,11 +43,11 @@ def backup(target: Path, environ: Mapping[str, str], now: float, *, is_folder: b
     try:
         if into_folder:
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(path, content)
+        _write(path, text)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {_reason(error)}") from error
-    untold = sum(map(pending, loaded.threads.values()))
-    yield f"{path}: {_count(loaded)}, {untold} of them with something still to tell; read back, it is the same"
+    untold = sum(map(pending, contents.threads.values()))
+    yield f"{path}: {_count(contents)}, {untold} of them with something still to tell; read back, it is the same"
     if into_folder:
         yield from _rotate(target, keep)
 
@@ -58,8 +58,7 @@ def restore(source: Path, environ: Mapping[str, str], now: float) -> Iterator[st
     Raises ConfigError, and CommandError where the service runs or the backup is not good; then nothing is changed.
     """
     path = _file_store(environ)
-    content = _read(source)
-    loaded = _checked(source, content)
+    contents, text = _read(source)
     if source.resolve() == path.resolve():
         raise CommandError(f"{source} is the store itself: name a backup of it")
     lock_file = path.with_name(f"{path.name}.lock")
@@ -70,13 +69,15 @@ def restore(source: Path, environ: Mapping[str, str], now: float) -> Iterator[st
         raise CommandError(f"{in_use}: stop the service first (systemctl stop alert-threader)") from error
     try:
         former = _keep_former(path, now)
-        _write(path, content)
-        hand_over(path, lock_file, former)
+        _write(path, text)
+        for journal in journals_of(path):
+            journal.unlink(missing_ok=True)
+        hand_over(path, lock_file, former, *journals_of(former))
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {_reason(error)}") from error
     finally:
         lock.release()
-    yield f"{path}: {_count(loaded)} from {source}; read back, it is the same"
+    yield f"{path}: {_count(contents)} from {source}; read back, it is the same"
     if former.exists():
         yield f"what was there before is kept as {former}"
     yield "start the service again: systemctl start alert-threader"
@@ -89,24 +90,22 @@ def _file_store(environ: Mapping[str, str]) -> Path:
     return settings.thread_store_file
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> tuple[Contents, bytes]:
+    """All threads of a store or a backup, and the document of them: with what its journal says, it needs none."""
     try:
-        return path.read_bytes()
+        # The channel and the time are of no matter: of a file that has none, the copy has none.
+        contents = look(path, "", 0)
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {path}") from error
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {_reason(error)}") from error
-
-
-def _checked(path: Path, content: bytes) -> Loaded:
-    """The threads of a document, all of them. The channel and the time are of no matter: nothing is written of them."""
-    try:
-        loaded = load(content, "", 0)
     except StoreError as error:
         raise CommandError(f"nothing is copied: {path} {error}") from error
-    if loaded.damaged:
-        raise CommandError(f"nothing is copied: {path}: {len(loaded.damaged)} of its threads cannot be read")
-    return loaded
+    if contents.damaged:
+        raise CommandError(f"nothing is copied: {path}: {len(contents.damaged)} of its threads cannot be read")
+    if contents.faults:
+        raise CommandError(f"nothing is copied: {'; '.join(contents.faults)}")
+    return contents, contents.text or b"".join(dump(list(map(encode, contents.threads.values()))))
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -147,6 +146,9 @@ def _keep_former(path: Path, now: float) -> Path:
     with suppress(FileNotFoundError):
         # A second name, not a new one: should this end here, the store is still where it was.
         former.hardlink_to(path)
+    for journal, kept in zip(journals_of(path), journals_of(former), strict=True):
+        with suppress(FileNotFoundError):
+            kept.hardlink_to(journal)
     return former
 
 
@@ -165,8 +167,8 @@ def _stamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _count(loaded: Loaded) -> str:
-    return "1 thread" if len(loaded.threads) == 1 else f"{len(loaded.threads)} threads"
+def _count(contents: Contents) -> str:
+    return "1 thread" if len(contents.threads) == 1 else f"{len(contents.threads)} threads"
 
 
 def _reason(error: OSError) -> str:

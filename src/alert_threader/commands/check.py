@@ -14,8 +14,8 @@ from alert_threader.app import make_service
 from alert_threader.config import SETTINGS, Settings
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
 from alert_threader.slack import Identity, Slack, SlackError
-from alert_threader.store.document import load
 from alert_threader.store.lock import FileLock, advice
+from alert_threader.store.recovery import look
 
 _POST = "chat:write"
 _LOOK_UP = ("channels:history", "groups:history")
@@ -140,16 +140,18 @@ def _file_store(path: Path, channel: str, now: float) -> str:
 
 def _contents(path: Path, channel: str, now: float) -> str:
     try:
-        loaded = load(path.read_bytes(), channel, now)
+        contents = look(path, channel, now)
     except FileNotFoundError:
         return "no threads yet"
     except OSError as error:
         raise StoreError(advice(path, error)) from error
     except StoreError as error:
         raise StoreError(f"{path} {error}: restore a backup over it") from error
-    if loaded.damaged:
-        raise StoreError(f"{path}: {len(loaded.damaged)} threads cannot be read: restore a backup over it")
-    return _threads(len(loaded.threads))
+    if contents.damaged:
+        raise StoreError(f"{path}: {len(contents.damaged)} threads cannot be read: restore a backup over it")
+    if contents.faults:
+        raise StoreError("; ".join(contents.faults))
+    return _threads(len(contents.threads))
 
 
 def _threads(count: int) -> str:

@@ -18,8 +18,8 @@ from alert_threader.commands.ownership import hand_over
 from alert_threader.config import Settings
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.store import Lease, Store
-from alert_threader.store.document import load
 from alert_threader.store.lock import advice
+from alert_threader.store.recovery import journals_of, look
 from alert_threader.threads import AlertThread, Policy, drop_at, pending
 
 StoreName = Literal["file", "redis"]
@@ -52,7 +52,7 @@ def migrate(
         _look_at_file(path, clock(), has_channel=bool(environ.get("SLACK_CHANNEL")))
     policy = make_service(settings).policy
     with ExitStack() as stack:
-        stack.callback(hand_over, path, path.with_name(f"{path.name}.lock"))
+        stack.callback(hand_over, path, path.with_name(f"{path.name}.lock"), *journals_of(path))
         old = stack.enter_context(closing(_open(source, settings)))
         threads = list(_kept(old, clock(), policy).values())
         if not threads:
@@ -149,18 +149,20 @@ def _kept(store: Store, now: float, policy: Policy) -> dict[str, AlertThread]:
 def _look_at_file(path: Path, now: float, *, has_channel: bool) -> None:
     """Refuse a file that the store, which must start in any case, would set aside or begin anew."""
     try:
-        loaded = load(path.read_bytes(), "", now)
+        contents = look(path, "", now)
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {path}: correct THREAD_STORE_FILE") from error
     except OSError as error:
         raise StoreError(advice(path, error)) from error
     except StoreError as error:
         raise CommandError(f"nothing is copied: {path} {error}") from error
-    if loaded.damaged:
+    if contents.damaged:
         raise CommandError(
-            f"nothing is copied: {path}: {_count(len(loaded.damaged))} cannot be read: restore a backup over it"
+            f"nothing is copied: {path}: {_count(len(contents.damaged))} cannot be read: restore a backup over it"
         )
-    if not has_channel and any(not thread.channel for thread in loaded.threads.values()):
+    if contents.faults:
+        raise CommandError(f"nothing is copied: {'; '.join(contents.faults)}")
+    if not has_channel and any(not thread.channel for thread in contents.threads.values()):
         raise CommandError(f"SLACK_CHANNEL: is not set: {path} is of an old installation and does not name the channel")
 
 

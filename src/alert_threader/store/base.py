@@ -33,15 +33,15 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many threads are kept, how many of these are open (an alert fires), and how many have something to tell.
+    """How many threads are kept, how many of them have something to tell, and since when the oldest of these has.
 
-    ``oldest_pending`` is since when the first of those has.
+    ``open`` is how many fire: at least one alert does, and the thread is not closed (stale, or forgotten).
     """
 
     threads: int
-    open: int
     pending: int
     oldest_pending: float | None
+    open: int
 
 
 class Store(Protocol):

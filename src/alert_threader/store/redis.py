@@ -207,8 +207,8 @@ class RedisStore:
         since = [action.rank[-1] for actions in self._all_actions().values() for action in actions.values()]
         with translated():
             threads = int(self._redis.zcount(self._name("index"), now, "+inf"))
-            firing = int(self._redis.zcard(self._name("seen")))
-        return Counts(threads, firing, len(since), min(since, default=None))
+            is_open = int(self._redis.zcard(self._name("seen")))
+        return Counts(threads, len(since), min(since, default=None), is_open)
 
     def ping(self) -> None:
         """Check that Redis answers and takes writes; see Store."""
