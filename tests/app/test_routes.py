@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from alert_threader.sandbox import SandboxServer
 from alert_threader.service import service_of
+from alert_threader.store.recovery import look
 from tests.app.conftest import CHANNEL, MakeApp, webhook
 
 KEY = "TestCritical|critical|database|production|production"
@@ -88,7 +89,7 @@ class TestAlert:
         assert answer.status_code == 202
         result = answer.get_json()["results"][0]
         assert (result["delivery"], result["thread_ts"]) == ("queued", None)
-        assert KEY in json.loads((tmp_path / "threads.json").read_text())["threads"]
+        assert KEY in look(tmp_path / "threads.json", CHANNEL, 0).threads
 
     def test_does_not_wait_when_others_wait_already(self, make_app: MakeApp, sandbox: SandboxServer) -> None:
         """In a storm no thread of the server is held up by Slack."""
@@ -231,10 +232,10 @@ class TestHealth:
     def test_unhealthy_when_nothing_can_be_stored(self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
         """The only 503: senders must hold their alerts. The webhook says the same."""
 
-        def full(_: int) -> None:
+        def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(os, "fsync", full)
+        monkeypatch.setattr(os, "pwrite", full)
         answer = client.post("/alert", json=webhook())
         assert answer.status_code == 503
         health = client.get("/health")
@@ -292,5 +293,5 @@ class TestStatsAndCache:
 def test_state_is_private(client: FlaskClient, tmp_path: Path) -> None:
     """Nobody else on the machine reads labels or threads."""
     client.post("/alert", json=webhook())
-    for name in ("threads.json", "threads.json.lock"):
+    for name in ("threads.json", "threads.json.journal", "threads.json.lock"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600

@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,24 @@ def open_store(path: Path) -> FileStore:
     return FileStore(path, Policy(), "C0000001", NOW)
 
 
+def other(key: str) -> Change:
+    """Another thread opens."""
+    return Change(key=key, channel="C0000001", alerts=CHANGE.alerts)
+
+
+def kept_in(path: Path) -> list[str]:
+    """The keys of a document."""
+    return list(json.loads(path.read_text()).get("threads", []))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait until something is true; fail after so many seconds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where the store's file will be."""
@@ -56,6 +75,7 @@ def store(path: Path) -> Iterator[FileStore]:
 def test_is_a_readable_document(store: FileStore, path: Path) -> None:
     """An operator finds each thread by its key, its ts among its fields."""
     store.update([CHANGE], NOW)
+    wait_for(lambda: kept_in(path) == ["k"])
     document = json.loads(path.read_text())
     assert document["version"] == 2
     assert document["threads"]["k"]["alerts"]["f"]["status"] == "firing"
@@ -65,20 +85,102 @@ def test_is_a_readable_document(store: FileStore, path: Path) -> None:
 def test_nobody_else_can_read_it(store: FileStore, path: Path) -> None:
     """Labels can be confidential."""
     store.update([CHANGE], NOW)
-    assert path.stat().st_mode & 0o077 == 0
+    assert {each.name for each in path.parent.iterdir()} == {path.name, f"{path.name}.journal", f"{path.name}.lock"}
+    assert all(each.stat().st_mode & 0o077 == 0 for each in path.parent.iterdir())
 
 
 def test_copy_is_a_backup(store: FileStore, path: Path, tmp_path: Path) -> None:
-    """A copy taken at any time, laid back, is the state of that time."""
+    """A copy taken at any time, laid back while the service is stopped, is the state of that time, without a word."""
     store.update([CHANGE], NOW)
+    wait_for(lambda: kept_in(path) == ["k"])
     shutil.copy(path, tmp_path / "backup.json")
     store.forget(NOW)
-    store.update([Change(key="other", channel="C0000001", alerts=CHANGE.alerts)], NOW)
+    store.update([other("other")], NOW)
     store.close()
     shutil.copy(tmp_path / "backup.json", path)
     restored = open_store(path)
     assert [thread.key for thread in restored.threads()] == ["k"]
+    assert restored.warnings() == []
     restored.close()
+
+
+def test_copy_under_load_is_whole_and_recent(store: FileStore, path: Path) -> None:
+    """At any time while changes go on, the document is whole, and what was stored 3 s ago is in it."""
+    stored: dict[str, float] = {}
+    until = time.monotonic() + 5
+    copies = 0
+    while time.monotonic() < until:
+        store.update([other(f"k{len(stored)}")], NOW)
+        stored[f"k{len(stored)}"] = time.monotonic()
+        kept = set(kept_in(path))
+        assert {key for key, at in stored.items() if at < time.monotonic() - 3} <= kept <= stored.keys()
+        copies += bool(kept)
+    assert copies > 100
+
+
+def test_stopped_store_is_one_file(store: FileStore, path: Path) -> None:
+    """Nothing but the document, which has all of it, and the lock; a document that nothing changed is left as it is."""
+    store.update([CHANGE], NOW)
+    store.close()
+    assert {each.name for each in path.parent.iterdir()} == {path.name, f"{path.name}.lock"}
+    before = path.stat()
+    again = open_store(path)
+    assert [thread.key for thread in again.threads()] == ["k"]
+    again.close()
+    assert path.stat() == before
+    assert {each.name for each in path.parent.iterdir()} == {path.name, f"{path.name}.lock"}
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["while it runs", "of an older version"])
+def test_document_laid_over_a_running_store_is_restored_by_a_stop(path: Path, *, named: bool) -> None:
+    """What is there when the service stops is what it starts with; what it was told last is kept beside it."""
+    store = open_store(path)
+    store.update([CHANGE], NOW)
+    if named:
+        wait_for(lambda: kept_in(path) == ["k"])
+        backup = path.read_bytes()
+    else:
+        backup = b'{"old": "1700000000.000100"}'
+    store.update([other("late")], NOW)
+    path.write_bytes(backup)
+    store.close()
+    assert path.read_bytes() == backup
+    restored = open_store(path)
+    assert [thread.key for thread in restored.threads()] == (["k"] if named else ["old"])
+    restored.close()
+    (aside,) = path.parent.glob("threads.json.journal.unused-*")
+    assert b'"late"' in aside.read_bytes()
+
+
+def test_document_laid_over_a_running_store_is_overwritten(store: FileStore, path: Path) -> None:
+    """The service goes on with its own threads, and says where it has put the other file."""
+    path.write_bytes(b'{"old": "1700000000.000100"}')
+    store.update([CHANGE], NOW)
+    wait_for(lambda: kept_in(path) == ["k"])
+    (aside,) = path.parent.glob("threads.json.replaced-*")
+    assert aside.read_bytes() == b'{"old": "1700000000.000100"}'
+    (said,) = store.warnings()
+    assert str(aside) in said
+    assert "to restore a backup, stop the service first" in said
+
+
+def test_deleted_journal_is_made_again(store: FileStore, path: Path) -> None:
+    """Nothing is accepted into a file that has no name any more."""
+    store.update([CHANGE], NOW)
+    journal = path.with_name("threads.json.journal")
+    journal.unlink()
+    store.update([other("after")], NOW)
+    assert b'"after"' in journal.read_bytes()
+    assert kept_in(path) == ["k"]
+
+
+def test_deleted_folder_is_said(store: FileStore, path: Path) -> None:
+    """What cannot be kept is not accepted."""
+    shutil.rmtree(path.parent)
+    with pytest.raises(StoreError, match="cannot keep threads in .*: no such file"):
+        store.update([CHANGE], NOW)
+    with pytest.raises(StoreError, match="is gone: create it again and restart"):
+        store.ping()
 
 
 def test_flat_file_of_an_older_installation_loads(path: Path) -> None:
@@ -158,11 +260,11 @@ def test_next_owner_waits_its_turn(path: Path) -> None:
 def test_failed_write_changes_nothing(store: FileStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sender hears of it, nothing of the change stays, and the store recovers by itself."""
 
-    def no_space(_: int) -> None:
+    def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr(os, "fsync", no_space)
+        full.setattr(os, "pwrite", no_space)
         with pytest.raises(StoreError, match=r"no space left on device; make room"):
             store.update([CHANGE], NOW)
         with pytest.raises(StoreError, match="no space left on device"):
@@ -171,7 +273,8 @@ def test_failed_write_changes_nothing(store: FileStore, path: Path, monkeypatch:
     assert store.counts(NOW).pending == 0
     store.ping()
     assert store.update([CHANGE], NOW)[0].reason is Reason.OPENED
-    assert "k" in json.loads(path.read_text())["threads"]
+    store.close()
+    assert kept_in(path) == ["k"]
 
 
 def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

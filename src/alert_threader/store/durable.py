@@ -228,7 +228,8 @@ class Durable:
 
     def _snapshot(self) -> list[bytes]:
         self._dirty = False
-        self._wake.clear()
+        if not self._closed:
+            self._wake.clear()
         return list(self.lines.values())
 
     def _renew(self) -> None:

@@ -56,7 +56,7 @@ def scan(text: bytes) -> Scanned | None:
     lines: list[bytes] = []
     seed, last, lost = zlib.crc32(head.journal.encode()), 0, 0
     for line in rest:
-        found = _checked(line.lstrip(b"\0"), seed)
+        found = _checked(line.strip(b"\0"), seed)
         if found is not None and found[0] > last:
             lost += found[0] - last - 1
             last = found[0]

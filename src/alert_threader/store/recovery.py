@@ -137,8 +137,8 @@ def _scan(path: Path) -> journal.Scanned | None:
 
 
 def _has_content(path: Path) -> bool:
-    """Whether anything was ever written into a file: one that was just being made holds nothing."""
-    return path.exists() and bool(path.read_bytes().strip(b"\0"))
+    """Whether a file ever had a whole line: one that was just being made holds nothing."""
+    return path.exists() and b"\n" in path.read_bytes()
 
 
 def _chain(first: str, following: Mapping[str, str]) -> Iterator[str]:
