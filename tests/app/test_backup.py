@@ -11,7 +11,10 @@ from flask.testing import FlaskClient
 from alert_threader import cli
 from alert_threader.config import SETTINGS
 from alert_threader.service import service_of
+from alert_threader.store import FileStore, recovery
 from alert_threader.store.lock import FileLock
+from alert_threader.store.recovery import journals_of
+from alert_threader.threads import AlertThread, Policy
 from tests.app.conftest import MakeApp, webhook
 
 DOCUMENT = b'{"version": 2, "threads": {\n}}\n'
@@ -111,6 +114,67 @@ def test_backup_of_a_running_service(
     assert run("restore", copy).code == 0
     cached = make_app().test_client().get("/cache").get_json()
     assert cached["threads"] == {result["key"]: result["thread_ts"]}
+
+
+def thread(key: str) -> AlertThread:
+    """A thread that is told."""
+    return AlertThread(key=key, channel="C0ALERTS1", ts="1234567890.000100", opened_at=1, seen_at=1)
+
+
+@pytest.fixture
+def killed(store: Path) -> Path:
+    """The store of a service that was killed after its last change: only the journal has it."""
+    open_store = FileStore(store, Policy(), "C0ALERTS1", 0)
+    open_store.insert([thread("first")], replace=False)
+    open_store.close()
+    document = store.read_bytes()
+    open_store = FileStore(store, Policy(), "C0ALERTS1", 0)
+    open_store.insert([thread("last")], replace=False)
+    journal, _ = journals_of(store)
+    text = journal.read_bytes()
+    open_store.close()
+    store.write_bytes(document)
+    journal.write_bytes(text)
+    return store
+
+
+def test_backup_has_what_the_journal_says(run: Cli, killed: Path, tmp_path: Path) -> None:
+    """A backup is one file, which needs no journal and belongs to none; the store is left as it is."""
+    before = {each: each.read_bytes() for each in killed.parent.iterdir()}
+    copy = tmp_path / "copy.json"
+    assert run("backup", copy).out[0].startswith(f"{copy}: 2 threads, 0 of them")
+    document = json.loads(copy.read_bytes())
+    assert set(document) == {"version", "threads"}
+    assert set(document["threads"]) == {"first", "last"}
+    assert {each: each.read_bytes() for each in killed.parent.iterdir()} == before
+
+
+def test_backup_of_a_replaced_store(run: Cli, killed: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where document and journal do not belong together, a person must decide."""
+    monkeypatch.setattr(recovery, "_PAUSE", 0)
+    killed.write_bytes(DOCUMENT)
+    ran = run("backup", folder)
+    assert ran.code == 1
+    assert ran.err.endswith(f"nothing is copied: {killed}.journal belongs to another threads.json")
+    assert list(folder.iterdir()) == []
+
+
+def test_restore_keeps_the_journal_with_its_document(run: Cli, killed: Path, tmp_path: Path) -> None:
+    """What was there can be restored in turn, the changes of its journal included."""
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(DOCUMENT)
+    assert run("restore", copy).code == 0
+    assert killed.read_bytes() == DOCUMENT
+    assert not journals_of(killed)[0].exists()
+    kept = {each.suffix: each for each in killed.parent.glob("threads.json.before-restore-*")}
+    journal = kept.pop(".journal")
+    former = next(iter(kept.values())).rename(tmp_path / "former.json")
+    journal.rename(journals_of(former)[0])
+    assert run("restore", former).out[0].startswith(f"{killed}: 2 threads from {former}")
+    restored = FileStore(killed, Policy(), "C0ALERTS1", 0)
+    assert set(restored.stamps()) == {"first", "last"}
+    assert restored.warnings() == []
+    restored.close()
 
 
 def test_backup_into_a_folder(run: Cli, store: Path, folder: Path) -> None:

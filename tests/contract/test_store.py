@@ -11,10 +11,11 @@ import pytest
 from alert_threader.errors import LeaseLostError
 from alert_threader.pacing import Budget
 from alert_threader.store import Lease, Store
-from alert_threader.threads import AlertThread, Change, Posted, Reason, Step, Unknown, Updated
+from alert_threader.threads import AlertThread, Change, Policy, Posted, Reason, Step, Unknown, Updated
 from alert_threader.webhook import Alert, Status
 
 NOW = 1_800_000_000.0
+POLICY_STALE = Policy().stale_after
 CHANNEL = "C0000001"
 
 
@@ -318,6 +319,22 @@ class TestHousekeeping:
         counts = store.counts(NOW)
         assert (counts.threads, counts.pending, counts.oldest_pending) == (2, 2, NOW)
         assert {thread.key for thread in store.threads()} == {"a", "b"}
+
+    def test_open_threads_fire(self, store: Store, reopen: Callable[[], Store]) -> None:
+        """Open is a thread of which an alert fires, until it resolves, turns stale or is forgotten."""
+        store.update([change(key, "1") for key in ("a", "b", "c")], NOW)
+        store.update([change("resolved", "1", status=Status.RESOLVED)], NOW)
+        store.insert([thread_of("bare", "1.0")], replace=False)
+        assert store.counts(NOW).open == 3
+        store.update([change("a", "1", status=Status.RESOLVED)], NOW)
+        assert store.counts(NOW).open == 2
+        store.update([change("b", "2")], NOW + POLICY_STALE)
+        store.expire(NOW + POLICY_STALE)
+        assert store.counts(NOW).open == 1
+        kept = reopen()
+        assert kept.counts(NOW).open == 1
+        kept.forget(NOW)
+        assert kept.counts(NOW).open == 0
 
     def test_closed_threads_are_dropped(self, store: Store) -> None:
         """A day after the resolution nothing is left."""

@@ -18,9 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
 import pytest
 
 import alert_threader
+from alert_threader.store.recovery import look
 
 T = TypeVar("T")
 
@@ -252,9 +254,13 @@ class Service:
         )
 
     def stored(self) -> dict[str, Any]:
-        """The threads in its file, by key."""
-        threads: dict[str, Any] = json.loads(self.store.read_bytes())["threads"]
-        return threads
+        """The threads in its document and journal, by key."""
+        threads = look(self.store, CHANNEL, 0).threads
+        return {key: json.loads(msgspec.json.encode(thread)) for key, thread in threads.items()}
+
+    def wait_written(self) -> None:
+        """Wait until the document itself has all of them: that is what a copy of it has."""
+        wait_for(lambda: json.loads(self.store.read_bytes())["threads"] == self.stored(), 5)
 
     # -- the end ------------------------------------------------------------------------------------------------
 

@@ -48,10 +48,10 @@ def workspace(sandbox: SandboxServer) -> Workspace:
 @pytest.fixture
 def _nothing_is_left(service: Service, workspace: Workspace) -> Iterator[None]:
     """Fail a test after which anything is stored or told that was not before."""
-    before = service.store.read_bytes(), len(workspace.calls.all())
+    before = service.stored(), len(workspace.calls.all())
     yield
     assert service.health["status"] == "healthy"
-    assert (service.store.read_bytes(), len(workspace.calls.all())) == before
+    assert (service.stored(), len(workspace.calls.all())) == before
 
 
 def firing(**fields: Any) -> dict[str, Any]:

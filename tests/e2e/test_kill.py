@@ -4,6 +4,7 @@ First the moments that matter, each hit on purpose; then many moments by chance.
 CHAOS_SEED makes them others.
 """
 
+import contextlib
 import os
 import random
 import socket
@@ -17,6 +18,7 @@ import pytest
 
 from alert_threader.sandbox import SandboxServer
 from alert_threader.sandbox.workspace import Workspace
+from alert_threader.store.recovery import journals_of
 from tests.e2e.harness import CHANNEL, HOST, Background, Service, at_once, wait_for
 from tests.e2e.story import GREEN, RED, assert_told, root_of
 from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
@@ -222,9 +224,13 @@ def wait_for_a_moment(service: Service, workspace: Workspace, chance: random.Ran
     time.sleep(chance.choice([0, 0, 0.002, 0.01]))
 
 
-def commit_of(service: Service) -> int:
-    """The store's file is another one after every commit."""
-    return service.store.stat().st_ino if service.store.exists() else 0
+def commit_of(service: Service) -> tuple[int, int]:
+    """The journal has another time after every commit, and is another one after a document was written."""
+    journal, _ = journals_of(service.store)
+    with contextlib.suppress(FileNotFoundError):
+        found = journal.stat()
+        return found.st_ino, found.st_mtime_ns
+    return 0, 0
 
 
 def deafen(workspace: Workspace, method: str, act: Callable[[], object]) -> None:

@@ -125,8 +125,13 @@ def test_nothing_but_its_own_files(service: Service) -> None:
     """No control socket, no pid file: a running service has its store and its log, readable to nobody else."""
     assert service.send(webhook("Tidy")).status == 200
     found = {str(file.relative_to(service.folder)) for file in service.folder.rglob("*") if not file.is_dir()}
-    assert found == {"service.log", "store/threads.json", "store/threads.json.lock"}
-    assert service.store.stat().st_mode & 0o077 == 0
+    store = {"threads.json", "threads.json.journal", "threads.json.lock"}
+    # While a document is written, there are a new one and a new journal.
+    assert found - {"store/threads.json.tmp", "store/threads.json.journal.next"} == {
+        "service.log",
+        *(f"store/{name}" for name in store),
+    }
+    assert all((service.store.parent / name).stat().st_mode & 0o077 == 0 for name in store)
 
 
 def test_log_lines_are_ours(make_service: Callable[..., Service]) -> None:
@@ -345,6 +350,7 @@ def test_a_copy_is_a_backup(service: Service, workspace: Workspace, tmp_path: Pa
     finally:
         over = True
     assert copying.finish() > 10
+    service.wait_written()
     shutil.copyfile(service.store, backup)
     root = root_of(workspace, CHANNEL, key("Backup3"))
 
@@ -360,6 +366,37 @@ def test_a_copy_is_a_backup(service: Service, workspace: Workspace, tmp_path: Pa
     assert answer.json["results"][0]["thread_ts"] == root.ts
     service.wait_told()
     assert root_of(workspace, CHANNEL, key("Backup3")).color == GREEN
+
+
+def test_a_backup_after_a_kill(service: Service, workspace: Workspace, tmp_path: Path) -> None:
+    """``cp`` of an earlier file over that of a killed service restores it; what came later is set aside, and said."""
+    first = service.send(webhook("Early")).json["results"][0]["thread_ts"]
+    service.wait_told()
+    service.wait_written()
+    backup = tmp_path / "backup.json"
+    shutil.copyfile(service.store, backup)
+    assert service.send(webhook("Late")).status == 200
+    service.wait_told()
+    service.wait_written()
+    assert service.send(webhook("Later")).status == 200
+    service.kill()
+    shutil.copyfile(backup, service.store)
+    service.start()
+    assert service.get("/cache").json["threads"] == {key("Early"): first}
+    (aside,) = service.store.parent.glob("threads.json.journal.unused-*")
+    service.wait_degraded(str(aside), "belongs to another threads.json")
+    assert b"Later" in aside.read_bytes()
+    assert service.send(webhook("Early", {"db01": RESOLVED})).json["results"][0]["thread_ts"] == first
+    assert len(workspace.roots(CHANNEL)) == 3
+
+
+def test_a_kill_before_the_document_is_written(service: Service) -> None:
+    """What was answered is in the journal, and is there after the restart, without a word."""
+    sent = {key(f"Quick{n}"): service.send(webhook(f"Quick{n}")).json["results"][0]["thread_ts"] for n in range(5)}
+    service.kill()
+    service.start()
+    assert service.get("/cache").json["threads"] == sent
+    service.wait_healthy()
 
 
 def test_a_flat_file_of_an_older_installation(make_service: Callable[..., Service], workspace: Workspace) -> None:
@@ -424,7 +461,7 @@ def test_a_full_disk(service: Service, workspace: Workspace) -> None:
     """Where a change cannot be stored, webhook and ``/health`` answer 503 with the reason, and both recover."""
     assert service.send(webhook("Small")).status == 200
     service.wait_told()
-    before = service.store.read_bytes()
+    before = service.stored()
     (worker,) = service.workers
     # The worker's files may not grow: as on a full disk, writing fails in the middle. The log is shorter than that.
     resource.prlimit(worker, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
@@ -434,7 +471,7 @@ def test_a_full_disk(service: Service, workspace: Workspace) -> None:
         assert answer.status == 503
         assert "cannot keep threads in" in answer.error
     assert service.get("/health").status in (200, 503)
-    assert service.store.read_bytes() == before
+    assert service.stored() == before
     resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert service.send(large).ok
     service.wait_healthy()

@@ -177,7 +177,7 @@ def test_deleted_journal_is_made_again(store: FileStore, path: Path) -> None:
 def test_deleted_folder_is_said(store: FileStore, path: Path) -> None:
     """What cannot be kept is not accepted."""
     shutil.rmtree(path.parent)
-    with pytest.raises(StoreError, match="cannot keep threads in .*: no such file"):
+    with pytest.raises(StoreError, match=r"cannot keep threads in .*: no such file"):
         store.update([CHANGE], NOW)
     with pytest.raises(StoreError, match="is gone: create it again and restart"):
         store.ping()

@@ -93,7 +93,7 @@ class TestFormat:
 
     def test_line_of_another_journal_is_none(self, tmp_path: Path) -> None:
         """Whatever an earlier journal left on the disk is never read as this one's."""
-        texts = []
+        texts: list[list[bytes]] = []
         for name in ("a", "b"):
             journal = Journal(tmp_path / name, name)
             journal.append(b'{"k": %d}' % len(texts))
@@ -104,7 +104,7 @@ class TestFormat:
         assert mixed is not None
         assert (mixed.lines, mixed.lost) == ([b'{"k": 0}'], 0)
 
-    def test_dropped_thread_is_null(self, tmp_path: Path) -> None:
+    def test_dropped_thread_is_null(self) -> None:
         """A change of several threads is one line."""
         assert changes([b'"a": {}', b'"b": null']) == b'{"a": {}, "b": null}'
 
@@ -285,6 +285,26 @@ class TestStart:
         store = open_store(path)
         assert store.stamps() == {"old": "1700000000.000100"}
         assert len(store.warnings()) == 1
+        store.close()
+
+    def test_older_document_over_a_killed_service(self, path: Path) -> None:
+        """No two documents name the same journal, also where the service was stopped and started in between."""
+        store = open_store(path)
+        store.insert([thread("k0", "0.0")], replace=False)
+        store.close()
+        first = path.read_bytes()
+        store = open_store(path)
+        store.insert([thread("k1", "1.0")], replace=False)
+        store.close()
+        store = open_store(path)
+        store.insert([thread("k2", "2.0")], replace=False)
+        text = path.with_name("threads.json.journal").read_bytes()
+        store.close()
+        path.with_name("threads.json.journal").write_bytes(text)
+        path.write_bytes(first)
+        store = open_store(path)
+        assert store.stamps() == expected(0)
+        assert "belongs to another threads.json" in store.warnings()[0]
         store.close()
 
     def test_journal_of_a_flat_file_is_replayed(self, path: Path, journal: Path) -> None:

@@ -278,7 +278,9 @@ class Durable:
                 log.warning(said, self._path, ", ".join(kept))
                 return
             if self._dirty:
-                self._write(self._snapshot(), self._newest)
+                # A name of its own for every document: an older one that is laid back must not find this one's journal.
+                self._previous = self._newest
+                self._write(self._snapshot(), uuid.uuid4().hex)
             for each in journals:
                 each.unlink()
             with suppress(FileNotFoundError):
