@@ -260,7 +260,7 @@ class Service:
 
     def wait_written(self) -> None:
         """Wait until the document itself has all of them: that is what a copy of it has."""
-        wait_for(lambda: json.loads(self.store.read_bytes())["threads"] == self.stored(), 5)
+        wait_for(lambda: json.loads(self.store.read_bytes()).get("threads") == self.stored(), 5)
 
     # -- the end ------------------------------------------------------------------------------------------------
 

@@ -415,6 +415,7 @@ def test_a_flat_file_of_an_older_installation(make_service: Callable[..., Servic
     root = root_of(workspace, CHANNEL, key("Old"))
     assert root.color == GREEN
     assert len(workspace.replies(CHANNEL, root.ts)) == 1
+    service.wait_written()
     assert json.loads(service.store.read_bytes())["version"] == 2
 
 
