@@ -164,6 +164,25 @@ def test_document_laid_over_a_running_store_is_overwritten(store: FileStore, pat
     assert "to restore a backup, stop the service first" in said
 
 
+def test_document_laid_over_is_kept_once(store: FileStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the service cannot write its own for a while."""
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    path.write_bytes(b'{"old": "1700000000.000100"}')
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "replace", fail)
+        store.update([CHANGE], NOW)
+        wait_for(lambda: len(store.warnings()) == 2)
+        with pytest.raises(OSError, match="Input/output error"):
+            store._disk._checkpoint()
+        assert path.read_bytes() == b'{"old": "1700000000.000100"}'
+    assert len([said for said in store.warnings() if "was replaced" in said]) == 1
+    wait_for(lambda: kept_in(path) == ["k"])
+    assert len(list(path.parent.glob("threads.json.replaced-*"))) == 1
+
+
 def test_deleted_journal_is_made_again(store: FileStore, path: Path) -> None:
     """Nothing is accepted into a file that has no name any more."""
     store.update([CHANGE], NOW)

@@ -258,6 +258,7 @@ class Durable:
         """Replace the document by one of these lines and this journal, durably. Raises OSError."""
         if self._is_replaced():
             aside = copy_aside(self._path, "replaced", time.time())
+            self._document = _identity(self._path)
             self.say(
                 f"{self._path} was replaced while the service used it: the service goes on with its own threads, the "
                 f"other file is kept as {aside}; to restore a backup, stop the service first"
@@ -267,6 +268,7 @@ class Durable:
         temporary.replace(self._path)
         self._document = _identity_of(written)
         self._named = name
+        # Before its journal takes the place of the other one's.
         sync_folder(self._path.parent)
 
     def _is_replaced(self) -> bool:
