@@ -31,7 +31,7 @@ _LINGER = 5.0
 #: How often what other processes have done is looked for, in seconds.
 _LOOK = 0.2
 #: How long a sender that can tell nothing yet lets new work gather before it looks at it, in seconds.
-_NAP = 0.05
+_NAP = 0.2
 #: When a request has waited in vain, no other one waits for that channel until all is told, or for so long, in seconds.
 _IN_VAIN = 10.0
 #: How many requests may wait for their alerts to be told. In a storm the others are answered at once.
