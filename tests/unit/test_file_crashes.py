@@ -20,8 +20,9 @@ from typing import Any
 import pytest
 
 from alert_threader.errors import StoreError
-from alert_threader.store import FileStore, durable
-from alert_threader.store.journal import Journal
+from alert_threader.store import FileStore, durable, recovery
+from alert_threader.store.disk import write_synced
+from alert_threader.store.journal import Journal, Scanned
 from alert_threader.store.recovery import look
 from alert_threader.threads import AlertThread, Policy
 
@@ -104,6 +105,7 @@ def run_and_kill(path: Path, start: int, call: str, nth: int, how: str) -> int:
     if child == 0:
         try:
             os.close(reading)
+            signal.alarm(60)  # one that hangs must not outlive the test
             kill_at(call, nth, how)
             store = open_store(path)
             for number in range(start, start + 60):
@@ -388,6 +390,15 @@ def test_close_that_cannot_write_leaves_the_journal(
     assert_kept(path, 9)
 
 
+def test_document_that_fails_leaves_no_room_taken(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk the journal needs it."""
+    path.parent.mkdir()
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_synced(path, [b"x"])
+    assert not path.exists()
+
+
 def test_start_on_a_failing_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is there opens, says that it can keep nothing, and goes on by itself once it can."""
     store = open_store(path)
@@ -449,6 +460,36 @@ def test_read_only_folder(path: Path, read_only: Callable[[], contextlib.Abstrac
     with read_only(), pytest.raises(StoreError, match="read-only file system; make room, or let the service write"):
         open_store(path)
     assert_kept(path, 2)
+
+
+# -- others that read -----------------------------------------------------------------------------------------
+
+
+def test_reader_sees_no_change_without_those_before_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the journal is changed for another between its look at the one and at the other."""
+    monkeypatch.setattr(durable, "_GATHER", 3600)
+    store = open_store(path)
+    real = recovery._scan
+    looks = 0
+
+    def scan(each: Path) -> Scanned | None:
+        nonlocal looks
+        scanned = real(each)
+        looks += 1
+        if looks == 1:
+            store.insert([thread("earlier", 1)], replace=True)
+            with monkeypatch.context() as broken, contextlib.suppress(OSError):
+                broken.setattr(os, "replace", failing)
+                store._disk._checkpoint()
+            store.insert([thread("later", 1)], replace=True)
+        return scanned
+
+    with monkeypatch.context() as between:
+        between.setattr(recovery, "_scan", scan)
+        found = look(path, CHANNEL, NOW).threads
+    assert "earlier" in found
+    assert set(look(path, CHANNEL, NOW).threads) == {"earlier", "later"}
+    store.close()
 
 
 # -- many at once -----------------------------------------------------------------------------------------------
