@@ -492,6 +492,26 @@ def test_reader_sees_no_change_without_those_before_it(path: Path, monkeypatch: 
     store.close()
 
 
+def test_reader_whose_document_is_replaced_reads_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would have neither the journal that is gone nor the document that has what it said."""
+    monkeypatch.setattr(durable, "_GATHER", 3600)
+    store = open_store(path)
+    change(store, 0)
+    real = recovery._scan
+    looks = 0
+
+    def scan(each: Path) -> Scanned | None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            store._disk._checkpoint()
+        return real(each)
+
+    monkeypatch.setattr(recovery, "_scan", scan)
+    assert {key: each.ts for key, each in look(path, CHANNEL, NOW).threads.items()} == after(1)
+    store.close()
+
+
 # -- many at once -----------------------------------------------------------------------------------------------
 
 
