@@ -124,8 +124,8 @@ def open_store() -> Iterator[Callable[..., RedisStore]]:
     """Open stores by their URLs, and close them in the end."""
     with ExitStack() as closing:
 
-        def open_one(url: str, policy: Policy | None = None) -> RedisStore:
-            store = RedisStore(connect(url), PREFIX, policy or Policy())
+        def open_one(url: str, policy: Policy | None = None, *, fails_over: bool = False) -> RedisStore:
+            store = RedisStore(connect(url), PREFIX, policy or Policy(), fails_over=fails_over)
             closing.callback(store.close)
             return store
 
@@ -242,6 +242,59 @@ class TestWarnings:
             client.config_set("min-replicas-to-write", 0)
         assert "set min-replicas-to-write 1" in line
         assert safe == []
+
+
+class TestFailover:
+    """Where a replica may take Redis' place, a change counts once a replica has it."""
+
+    @pytest.fixture
+    def replica(self, server: RedisServer, client: redis.Redis, tmp_path: Path) -> Iterator[RedisServer]:
+        """A replica that is in step with the Redis."""
+        with RedisServer(tmp_path / "replica", replicaof=f"{HOST} {server.port}") as running:
+            until = time.monotonic() + 20
+            while (client.info("replication").get("slave0") or {}).get("state") != "online":
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            yield running
+
+    @pytest.fixture
+    def safe(self, server: RedisServer, client: redis.Redis, open_store: Callable[..., RedisStore]) -> RedisStore:  # noqa: ARG002
+        """A store that waits for the replica."""
+        return open_store(server.url, fails_over=True)
+
+    def test_acknowledged_is_replicated(self, safe: RedisStore, replica: RedisServer) -> None:
+        """Whatever was accepted, the replica has it at that moment; the script is loaded where it is not known."""
+        with redis.Redis(port=replica.port, decode_responses=True) as second:
+            for number in range(200):
+                safe.update([change(f"key{number}", "1")], NOW)
+                assert second.hget(f"{PREFIX}-record:key{number}", "data")
+
+    def test_refused_while_the_replica_hangs(self, safe: RedisStore, replica: RedisServer) -> None:
+        """The change is not acknowledged, may be made again, and is then there once."""
+        safe.update([change("a", "1")], NOW)
+        assert replica._process is not None
+        replica._process.send_signal(signal.SIGSTOP)
+        try:
+            assert "no replica of Redis has the change yet" in failure_of(lambda: safe.update([change("a", "2")], NOW))
+        finally:
+            replica._process.send_signal(signal.SIGCONT)
+        assert safe.update([change("a", "2")], NOW)[0].reason is Reason.DUPLICATE
+        assert kept(safe).firing == 2
+
+    def test_taken_where_there_is_no_replica(self, safe: RedisStore) -> None:
+        """An alert is worth more than a rule that nobody can keep; /health says what is missing."""
+        assert safe.update([change("a", "1")], NOW)[0].reason is Reason.OPENED
+        assert [line for line in safe.warnings() if "Redis has no replica now" in line]
+
+    def test_costs_no_further_round_trip(
+        self, safe: RedisStore, replica: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The wait travels with the change."""
+        assert replica.port
+        safe.update([change("warm-up", "1")], NOW)
+        trips = count_round_trips(monkeypatch)
+        safe.update([change("one", "1")], NOW)
+        assert len(trips) == 2
 
 
 class TestDamage:

@@ -33,6 +33,7 @@ from alert_threader.pacing import Budget
 from alert_threader.store import scripts
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
 from alert_threader.store.redis_client import translated
+from alert_threader.store.redis_commit import Committer
 from alert_threader.threads import (
     Action,
     AlertThread,
@@ -70,14 +71,19 @@ class RedisStore:
     name = "redis"
     shared = True
 
-    def __init__(self, client: redis.Redis, prefix: str, policy: Policy) -> None:
-        """Take the client, what all names begin with (no pattern's signs in it), and the rules' settings."""
+    def __init__(self, client: redis.Redis, prefix: str, policy: Policy, *, fails_over: bool = False) -> None:
+        """Take the client, what all names begin with (no pattern's signs in it), and the rules' settings.
+
+        ``fails_over`` says that one of Redis' replicas may take its place at any moment: then a change counts only once
+        a replica has it too.
+        """
         # redis-py's types do not say that its answers are bytes here.
         self._redis: Any = client
         self._prefix = prefix
         self._policy = policy
         self._turns = [threading.Lock() for _ in range(_TURNS)]
-        self._commit_script = client.register_script(scripts.COMMIT)
+        self._fails_over = fails_over
+        self._committer = Committer(client, fails_over=fails_over)
         self._renew_script = client.register_script(scripts.RENEW)
         self._take_script = client.register_script(scripts.TAKE)
 
@@ -232,7 +238,9 @@ class RedisStore:
             found.append(f"Redis may evict threads (maxmemory-policy {policy}): set it to noeviction")
         if not info.get("aof_enabled") and self._setting("save") == "":
             found.append("Redis keeps nothing on disk, a restart loses all threads: set appendonly yes")
-        if info.get("connected_slaves") and self._setting("min-replicas-to-write") == "0":
+        if self._fails_over and not info.get("connected_slaves"):
+            found.append("Redis has no replica now: a failover would find none, or an old one; start the replicas")
+        if info.get("connected_slaves") and not self._fails_over and self._setting("min-replicas-to-write") == "0":
             found.append(
                 "a failover of Redis can lose the last changes: set min-replicas-to-write 1 on each of its servers"
             )
@@ -305,32 +313,30 @@ class RedisStore:
         action = plan(thread) if thread is not None else None
         at = drop_at(thread, self._policy) if thread is not None else None
         fires = thread is not None and thread.firing > 0 and thread.closed_at is None
-        return int(
-            self._commit_script(
-                keys=[
-                    self._name("record", key),
-                    f"{self._prefix}:{key}",
-                    self._name("due", channel),
-                    self._name("channels"),
-                    self._name("index"),
-                    self._name("seen"),
-                    self._name("lease", lease.channel if lease else channel),
-                    self._name("due", before.channel if before is not None else channel),
-                ],
-                args=[
-                    rev,
-                    uuid.uuid4().hex,
-                    msgspec.json.encode(thread) if thread is not None else "",
-                    (thread.ts or "") if thread is not None else "",
-                    msgspec.json.encode(action) if action is not None else "",
-                    key,
-                    int(at * 1000) if at is not None else "",
-                    thread.seen_at if thread is not None and fires else "",
-                    channel,
-                    lease.token if lease else "",
-                    int(LEASE_TTL * 1000),
-                ],
-            )
+        return self._committer.commit(
+            keys=[
+                self._name("record", key),
+                f"{self._prefix}:{key}",
+                self._name("due", channel),
+                self._name("channels"),
+                self._name("index"),
+                self._name("seen"),
+                self._name("lease", lease.channel if lease else channel),
+                self._name("due", before.channel if before is not None else channel),
+            ],
+            args=[
+                rev,
+                uuid.uuid4().hex,
+                msgspec.json.encode(thread) if thread is not None else "",
+                (thread.ts or "") if thread is not None else "",
+                msgspec.json.encode(action) if action is not None else "",
+                key,
+                int(at * 1000) if at is not None else "",
+                thread.seen_at if thread is not None and fires else "",
+                channel,
+                lease.token if lease else "",
+                int(LEASE_TTL * 1000),
+            ],
         )
 
     def _renew(self, lease: Lease, ttl: int) -> bool:

@@ -1,0 +1,59 @@
+"""The commit script, run so that what it wrote outlives a failover.
+
+Redis answers before its replicas have a change, and a replica that takes its place then has never heard of it
+(https://redis.io/docs/latest/commands/wait/).
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from alert_threader.errors import StoreError
+from alert_threader.store import scripts
+
+#: How long a change may take to reach a replica, in seconds: less than the client waits for an answer.
+_REPLICA_WAIT = 0.5
+#: A Redis without replicas is asked again whether it has some after so many seconds.
+_ALONE = 10.0
+
+
+class Committer:
+    """Runs the script. Where Redis ``fails_over``, a change counts once a replica has it too."""
+
+    def __init__(self, client: redis.Redis, *, fails_over: bool) -> None:
+        # redis-py's types do not say what a pipeline and a script answer.
+        self._redis: Any = client
+        self._fails_over = fails_over
+        self._script = client.register_script(scripts.COMMIT)
+        #: Until when Redis is taken to have no replica, on the monotonic clock.
+        self._alone_until = 0.0
+
+    def commit(self, keys: Sequence[str], args: Sequence[Any]) -> int:
+        """Return what the script returns, after one round trip.
+
+        Raises StoreError where Redis has replicas and none of them has the change in time: it may be made again.
+        """
+        if not self._fails_over or time.monotonic() < self._alone_until:
+            return int(self._script(keys=keys, args=args))
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.evalsha(self._script.sha, len(keys), *keys, *args)
+        pipeline.execute_command("WAIT", 1, int(_REPLICA_WAIT * 1000))
+        try:
+            written, replicas = pipeline.execute()
+        except NoScriptError:
+            self._redis.script_load(scripts.COMMIT)
+            return self.commit(keys, args)
+        if written > 0 and not replicas:
+            self._look_for_replicas()
+        return int(written)
+
+    def _look_for_replicas(self) -> None:
+        if self._redis.info("replication").get("connected_slaves"):
+            raise StoreError(
+                "no replica of Redis has the change yet: send it again; look at the replicas if that goes on"
+            )
+        # There is none to wait for, and an alert that is told is worth more than one that is refused.
+        self._alone_until = time.monotonic() + _ALONE
