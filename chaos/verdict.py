@@ -1,13 +1,13 @@
-"""The three accounts side by side: what the balancer handed on, what Redis kept, what Slack tells."""
+"""The accounts side by side: what was sent, what was stored where that is known, and what Slack tells."""
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.balancer import Handed
 from chaos.history import Transition
-from tests.e2e.story import Said
+from tests.e2e.story import GREEN, Said, is_fold, story_of
 
 #: Redis and this process read the same clock; their times differ by no more than this, in seconds.
 _BLUR = 0.005
@@ -27,29 +27,62 @@ class Verdict:
     disordered: list[str] = field(default_factory=list)
     #: A stored change that no webhook said.
     invented: list[str] = field(default_factory=list)
+    #: What else is not as it should be.
+    wrong: list[str] = field(default_factory=list)
     #: What still waits to be told in the end.
     pending: int = 0
-    figures: dict[str, int] = field(default_factory=dict)
+    #: How many changes there were to tell, and how many were told in words of their own: of those that followed each
+    #: other while nothing could be told, the last one stands for all (rule 8).
+    sent: int = 0
+    told: int = 0
+    #: What else there is to know, by name.
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.lost or self.twice or self.disordered or self.invented or self.pending)
+        return not (self.reasons or self.pending)
 
-    def __str__(self) -> str:
-        """A line of figures, the verdict, and the first of each kind of fault."""
-        faults = {
+    @property
+    def faults(self) -> dict[str, list[str]]:
+        """What is wrong, by what it is called."""
+        return {
             "lost": self.lost,
             "told twice": self.twice,
             "out of order": self.disordered,
             "told, but never sent": self.invented,
+            "wrong": self.wrong,
         }
-        lines = [", ".join(f"{count} {name}" for name, count in self.figures.items())]
-        lines.append(
-            ", ".join(f"{name}: {len(found)}" for name, found in faults.items()) + f", pending: {self.pending}"
-        )
-        lines += [f"  {name}: {fault}" for name, found in faults.items() for fault in found[:5]]
-        return "\n".join(lines)
+
+    @property
+    def reasons(self) -> list[str]:
+        """The first of each kind of fault, a line each."""
+        return [f"{name}: {fault}" for name, found in self.faults.items() for fault in found[:5]]
+
+    def __str__(self) -> str:
+        """What was told and what was not, the figures, and the first of each kind of fault."""
+        counts = ", ".join(f"{name} {len(found)}" for name, found in self.faults.items() if name != "wrong")
+        figures = ", ".join(f"{count:g} {name}" for name, count in self.figures.items())
+        lines = [f"sent {self.sent}, told {self.told}, {counts}, pending {self.pending}", figures]
+        return "\n".join([*filter(None, lines), *(f"  {reason}" for reason in self.reasons)])
+
+
+def merged(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict on several installations that were under the same fire."""
+    figures: Counter[str] = Counter()
+    for each in verdicts:
+        figures.update(each.figures)
+    return Verdict(
+        lost=[line for each in verdicts for line in each.lost],
+        twice=[line for each in verdicts for line in each.twice],
+        disordered=[line for each in verdicts for line in each.disordered],
+        invented=[line for each in verdicts for line in each.invented],
+        wrong=[line for each in verdicts for line in each.wrong],
+        pending=sum(each.pending for each in verdicts),
+        sent=sum(each.sent for each in verdicts),
+        told=sum(each.told for each in verdicts),
+        figures=dict(figures),
+    )
 
 
 def judge_messages(
@@ -60,6 +93,7 @@ def judge_messages(
 ) -> None:
     """Compare what Slack tells, oldest message first, with what is stored. One message may tell several changes."""
     _judge_threads(verdict, messages)
+    verdict.sent = sum(map(len, transitions.values()))
     told: Counter[str] = Counter()
     for each in messages:
         for what, fingerprint in each.told:
@@ -68,12 +102,44 @@ def judge_messages(
             position = told[fingerprint]
             if position <= len(stored) and stored[position - 1].what != what:
                 verdict.disordered.append(f"{fingerprint}: {what} is told as change {position} of {_words(stored)}")
+    verdict.told = told.total()
     for fingerprint in {*transitions, *told}:
         stored, count = transitions.get(fingerprint, ()), told[fingerprint]
         if count < len(stored):
             verdict.lost.append(f"{fingerprint}: {count} of {len(stored)} changes are told: {_words(stored)}")
         elif count > len(stored):
             verdict.twice.append(f"{fingerprint}: {count} changes are told, {len(stored)} are stored: {_words(stored)}")
+
+
+def judge_sent(
+    verdict: Verdict,
+    messages: Sequence[Said],
+    sent: Mapping[str, Sequence[str]],
+    firing: Mapping[str, bool],
+    again: Collection[str] = (),
+) -> None:
+    """Compare what Slack tells, oldest message first, with what was sent where nothing says what was stored.
+
+    ``sent`` is each alert's changes in order, ``firing`` whether a key's thread fires in the end. Of changes that
+    followed each other the last may stand for all (rule 8). The threads of the keys in ``again`` may have begun anew,
+    and told once more what they told.
+    """
+    _judge_threads(verdict, messages, again)
+    story = story_of(messages)
+    keys = {fingerprint: each.key for each in messages for _, fingerprint in each.told}
+    verdict.sent += sum(map(len, sent.values()))
+    verdict.told += sum(map(len, story.values()))
+    for fingerprint in {*sent, *story}:
+        wanted, told = sent.get(fingerprint, ()), story.get(fingerprint, [])
+        if keys.get(fingerprint) in again and told[-1:] == list(wanted[-1:]):
+            continue
+        if not is_fold(told, wanted):
+            kind = _kind_of(verdict, wanted, told)
+            kind.append(f"{fingerprint}: sent {' '.join(wanted)}, told {' '.join(told) or 'nothing'}")
+    roots = {each.key: each.message for each in messages if each.message.thread_ts is None}
+    for name, is_firing in firing.items():
+        if name in roots and (roots[name].color == GREEN) == is_firing:
+            verdict.disordered.append(f"{name} {'fires' if is_firing else 'is over'}, and its root says otherwise")
 
 
 def judge_webhooks(verdict: Verdict, handed: Sequence[Handed], transitions: Mapping[str, Sequence[Transition]]) -> None:
@@ -91,7 +157,17 @@ def judge_webhooks(verdict: Verdict, handed: Sequence[Handed], transitions: Mapp
                 verdict.invented.append(f"{fingerprint}: {transition.what} at {transition.at:.3f}")
 
 
-def _judge_threads(verdict: Verdict, messages: Iterable[Said]) -> None:
+def _kind_of(verdict: Verdict, wanted: Sequence[str], told: Sequence[str]) -> list[str]:
+    """Where a story belongs that is not the one that was sent."""
+    if not wanted:
+        return verdict.invented
+    if any(told.count(what) > wanted.count(what) for what in set(told)):
+        return verdict.twice
+    rest = iter(wanted)
+    return verdict.lost if all(what in rest for what in told) else verdict.disordered
+
+
+def _judge_threads(verdict: Verdict, messages: Iterable[Said], again: Collection[str] = ()) -> None:
     attempts: set[str] = set()
     roots: dict[str, str] = {}
     for each in messages:
@@ -99,9 +175,10 @@ def _judge_threads(verdict: Verdict, messages: Iterable[Said]) -> None:
             verdict.twice.append(f"attempt {each.attempt} of {each.key}")
         attempts.add(each.attempt)
         if each.message.thread_ts is None:
-            if each.key in roots:
+            if each.key in roots and each.key not in again:
                 verdict.twice.append(f"{each.key} has a second root, {each.message.ts}")
-            roots.setdefault(each.key, each.message.ts)
+            elif each.key not in roots or each.key in again:
+                roots[each.key] = each.message.ts
         elif roots.get(each.key) != each.message.thread_ts:
             verdict.disordered.append(f"a reply of {each.key} stands under {each.message.thread_ts}")
 

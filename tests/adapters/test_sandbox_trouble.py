@@ -143,6 +143,17 @@ def test_garbage_is_an_answer_that_is_no_json(slack: SandboxServer, client: WebC
     assert "sign in" in str(error.value)
 
 
+def test_garbage_is_what_one_likes_before_or_after_accepting(slack: SandboxServer, client: WebClient) -> None:
+    """The body of the answer can be given, and the message can have been accepted."""
+    slack.workspace.faults.add("garbage", count=1, body='{"ok"')
+    slack.workspace.faults.add("garbage_after", count=1, body="nothing")
+    for body in ('{"ok"', "nothing"):
+        with pytest.raises(SlackApiError) as error:
+            post(client)
+        assert body in str(error.value)
+    assert texts(slack) == ["x"]
+
+
 def test_any_error_code_can_be_answered(slack: SandboxServer, client: WebClient) -> None:
     """A code that the sandbox has no reason for can be had as well."""
     slack.workspace.faults.add("error", error="fatal_error")

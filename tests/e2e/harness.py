@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -93,6 +94,8 @@ class Service:
             "SLACK_BURST": "100",
             **settings,
         }
+        #: What starts it: a program and its options, if it is to have less than this process has.
+        self.wrapper: Sequence[str] = ()
         self.answers: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -110,7 +113,7 @@ class Service:
         """Start the process and return at once."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", str(CONFIG)],
+                [*self.wrapper, sys.executable, "-m", "gunicorn", "-c", str(CONFIG)],
                 cwd=self.folder,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
@@ -176,6 +179,11 @@ class Service:
         self._process.send_signal(signal.SIGHUP)
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped since; it may have ended by itself."""
+        return self._process is not None
+
+    @property
     def workers(self) -> list[int]:
         """The processes that answer requests."""
         assert self._process is not None
@@ -213,15 +221,24 @@ class Service:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         return self.request("POST", path, body, {"Content-Type": "application/json", **headers})
 
-    def send_until_taken(self, payload: object, path: str = "/alert", *, pause: float = 0.02) -> None:
-        """Send a webhook as Alertmanager does: again and again until it is taken. An answer of 4xx is a failure."""
+    def send_until_taken(self, payload: object, path: str = "/alert", *, pause: float = 0.02) -> Counter[int]:
+        """Send a webhook as Alertmanager does: again and again until it is taken. An answer of 4xx is a failure.
+
+        Returns how often it was answered with which status, 0 for no answer.
+        """
         until = time.monotonic() + 60
+        answered: Counter[int] = Counter()
         while True:
-            with contextlib.suppress(OSError, http.client.HTTPException):
+            try:
                 answer = self.send(payload, path)
+            except (OSError, http.client.HTTPException):
+                answered[0] += 1
+            else:
+                answered[answer.status] += 1
                 if answer.ok:
-                    return
+                    return answered
                 assert answer.status >= 500, answer
+                assert answer.error
             assert time.monotonic() < until, f"a webhook was not taken for a minute:\n{self.log}"
             time.sleep(pause)
 
@@ -280,6 +297,30 @@ class Service:
         for file in self.folder.rglob("*"):
             if file.is_file():
                 yield str(file), file.read_text("utf-8", "replace")
+
+
+def exchange(service: Service, request: bytes) -> Answer:
+    """Send bytes until the server has had enough; return the last of what it answers until it hangs up.
+
+    Raises OSError or HTTPException where there is no answer.
+    """
+    raw = b""
+    with socket.create_connection((HOST, service.port), timeout=_ANSWERING) as connection:
+        # It may have hung up: its answer may be there all the same.
+        with contextlib.suppress(OSError):
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(65536):
+                raw += part
+    while raw.startswith(b"HTTP/1.1 100"):
+        raw = raw.partition(b"\r\n\r\n")[2]
+    if not raw.startswith(b"HTTP/1."):
+        raise http.client.BadStatusLine(raw[:100].decode("latin-1"))
+    lines, _, text = raw.partition(b"\r\n\r\n")
+    first, *others = lines.decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in others)
+    return Answer(int(first.split(" ", 2)[1]), text.decode("utf-8", "replace"), headers)
 
 
 def wait_for(condition: Callable[[], T | None], timeout: float, explain: Callable[[], str] = str) -> T:

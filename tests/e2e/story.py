@@ -4,7 +4,7 @@ Every message that the service posts names in its metadata the attempt that made
 of which alert.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from alert_threader.sandbox.messages import Message
@@ -29,8 +29,13 @@ def said(workspace: Workspace, channel: str) -> list[Said]:
 
 def told(workspace: Workspace, channel: str) -> dict[str, list[str]]:
     """What a channel tells of each alert, by fingerprint, in the order of the messages."""
+    return story_of(said(workspace, channel))
+
+
+def story_of(messages: Iterable[Said]) -> dict[str, list[str]]:
+    """What messages tell of each alert, by fingerprint, in their order."""
     story: dict[str, list[str]] = {}
-    for each in said(workspace, channel):
+    for each in messages:
         for what, fingerprint in each.told:
             story.setdefault(fingerprint, []).append(what)
     return story

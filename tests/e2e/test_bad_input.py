@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alert_threader.sandbox import SandboxServer
 from alert_threader.sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, HOST, Answer, Service
+from tests.e2e.harness import CHANNEL, HOST, Answer, Service, exchange
 from tests.e2e.story import root_of
 from tests.e2e.webhooks import webhook
 
@@ -198,8 +198,7 @@ def test_wrong_content_type(service: Service, kind: str | None) -> None:
 )
 def test_not_even_http(service: Service, request_line: bytes) -> None:
     """What gunicorn itself refuses, TLS on a plain port among it, is answered 4xx and hurts nobody."""
-    status = status_of(exchange(service, request_line))
-    assert 400 <= status < 500
+    assert 400 <= exchange(service, request_line).status < 500
 
 
 @pytest.mark.usefixtures("_nothing_is_left")
@@ -325,30 +324,4 @@ def check_documented(answer: Answer) -> None:
 def send_raw(service: Service, body: bytes, length: str = "") -> Answer:
     """Send a body that may be refused before it is read, as far as the server takes it."""
     length = length or f"Content-Length: {len(body)}"
-    raw = exchange(service, _POST + length.encode() + b"\r\n\r\n" + body)
-    lines, _, text = raw.partition(b"\r\n\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines.decode().split("\r\n")[1:])
-    return Answer(status_of(raw), text.decode(), headers)
-
-
-def exchange(service: Service, request: bytes) -> bytes:
-    """Send bytes until the server has had enough, and return all it answers until it hangs up."""
-    answer = b""
-    with socket.create_connection((HOST, service.port), timeout=20) as connection:
-        try:
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # it has hung up: its answer may be there all the same
-        try:
-            while part := connection.recv(65536):
-                answer += part
-        except ConnectionResetError:
-            pass
-    return answer
-
-
-def status_of(raw: bytes) -> int:
-    """The status of a raw answer."""
-    assert raw.startswith(b"HTTP/1."), raw
-    return int(raw.split(b" ", 2)[1])
+    return exchange(service, _POST + length.encode() + b"\r\n\r\n" + body)

@@ -21,14 +21,16 @@ from alert_threader.sandbox.workspace import Workspace
 from alert_threader.store.base import LEASE_TTL
 from tests.e2e.harness import CHANNEL, Background, at_once, wait_for
 from tests.e2e.redis_kit import MakeReplica, asked, assert_refused, replicas, start_all
+from tests.e2e.scripts import script, send_all, stories
 from tests.e2e.story import RED, assert_told, root_of, told
-from tests.e2e.test_kill import script, send_all, stories
 from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from tests.proxy import Proxy
 from tests.servers import HOST, RedisServer, program
 
 _OUTAGE = float(os.environ.get("CHAOS_OUTAGE", "6"))
 _ROUNDS = 100
+#: How often a group changes, at least.
+_STEPS = 5
 #: How long Slack may still be at work on a call that timed out, in seconds.
 _SLACK_TIMEOUT = 3.0
 
@@ -104,7 +106,7 @@ def test_redis_killed_in_traffic(make_replica: MakeReplica, server: RedisServer,
     """Kill -9 and clean restarts of Redis while webhooks come and go out: all threads are there, all is told once."""
     services = start_all([make_replica(name) for name in ("one", "two")])
     chance = Random(3)
-    scripts = [script(f"Durable{number}", chance) for number in range(4)]
+    scripts = [script(f"Durable{number}", chance, _STEPS) for number in range(4)]
     workspace.faults.add("slow", probability=0.3, seconds=0.1)
     senders = [
         Background(partial(send_all, service, steps, 0.3)) for service, steps in zip(services * 2, scripts, strict=True)
@@ -133,7 +135,7 @@ def test_answers_lost_in_traffic(make_replica: MakeReplica, server: RedisServer,
     with Proxy(server.port) as proxy:
         services = start_all([make_replica(name, f"redis://{HOST}:{proxy.port}/0") for name in ("one", "two")])
         chance = Random(4)
-        scripts = [script(f"Cut{number}", chance) for number in range(4)]
+        scripts = [script(f"Cut{number}", chance, _STEPS) for number in range(4)]
         senders = [
             Background(partial(send_all, service, steps, 0.2))
             for service, steps in zip(services * 2, scripts, strict=True)

@@ -100,6 +100,9 @@ def _after(workspace: Workspace, call: Call, rule: Rule | None, answer: Answer) 
     if rule is not None and rule.kind is Kind.HTTP_AFTER:
         workspace.calls.record(call, f"http {rule.status}", accepted=accepted, ts=ts)
         return _http_error(rule.status)
+    if rule is not None and rule.kind is Kind.GARBAGE_AFTER:
+        workspace.calls.record(call, "garbage", accepted=accepted, ts=ts)
+        return _garbage(rule.body)
     if rule is not None and rule.kind is Kind.HANG_AFTER:
         workspace.calls.record(call, IN_FLIGHT, accepted=accepted, ts=ts)
         workspace.pause(rule.seconds)
@@ -121,7 +124,7 @@ def _trouble(workspace: Workspace, call: Call, rule: Rule) -> ResponseReturnValu
             return _http_error(rule.status)
         case Kind.GARBAGE:
             workspace.calls.record(call, "garbage")
-            return Response("<!doctype html><title>Proxy</title><p>Please sign in.", mimetype="text/html")
+            return _garbage(rule.body)
         case _:
             workspace.calls.record(call, "dropped")
             return _drop()
@@ -134,6 +137,10 @@ def _rate_limited(retry_after: int) -> ResponseReturnValue:
 
 def _http_error(status: int) -> ResponseReturnValue:
     return Response("upstream connect error", status=status, mimetype="text/plain")
+
+
+def _garbage(body: str) -> Response:
+    return Response(body, mimetype="text/html")
 
 
 def _drop() -> Response:

@@ -17,7 +17,8 @@ class Kind(Enum):
     RATELIMITED = "ratelimited"  #: 429 with Retry-After
     HTTP = "http"  #: an HTTP status, the message is not accepted
     HTTP_AFTER = "http_after"  #: an HTTP status although the message was accepted
-    GARBAGE = "garbage"  #: 200 with a page of HTML, as a proxy in between might answer
+    GARBAGE = "garbage"  #: 200 with a page of HTML, as a proxy in between might answer, or any other body
+    GARBAGE_AFTER = "garbage_after"  #: the same although the message was accepted
     ERROR = "error"  #: any of Slack's error codes
     DROP_BEFORE = "drop_before"  #: the connection closes, the message is not accepted
     DROP_AFTER = "drop_after"  #: the connection closes although the message was accepted
@@ -26,8 +27,11 @@ class Kind(Enum):
     HANG_AFTER = "hang_after"  #: accepted at once, answered after some seconds
 
 
+#: What a proxy might answer that wants to be logged in to.
+PAGE = "<!doctype html><title>Proxy</title><p>Please sign in."
+
 #: Kinds that let the call reach Slack.
-ACCEPTING = frozenset({Kind.HTTP_AFTER, Kind.DROP_AFTER, Kind.HANG, Kind.SLOW, Kind.HANG_AFTER})
+ACCEPTING = frozenset({Kind.HTTP_AFTER, Kind.GARBAGE_AFTER, Kind.DROP_AFTER, Kind.HANG, Kind.SLOW, Kind.HANG_AFTER})
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class Rule:
     count: int | None = None  #: how many calls are left to meet it; None: until cleared
     probability: float = 1.0
     status: int = 503  #: for http and http_after
+    body: str = PAGE  #: for garbage and garbage_after
     error: str = "internal_error"  #: for error
     retry_after: int = 1  #: for ratelimited, in seconds
     seconds: float = 1.0  #: for hang, slow and hang_after
@@ -74,6 +79,7 @@ class Faults:
         count: int | None = None,
         probability: float = 1.0,
         status: int = 503,
+        body: str = PAGE,
         error: str = "internal_error",
         retry_after: int = 1,
         seconds: float = 1.0,
@@ -84,7 +90,7 @@ class Faults:
         Raises ValueError for a kind that does not exist.
         """
         until = None if lasting is None else self._clock() + lasting
-        rule = Rule(Kind(kind), method, channel, count, probability, status, error, retry_after, seconds, until)
+        rule = Rule(Kind(kind), method, channel, count, probability, status, body, error, retry_after, seconds, until)
         with self._lock:
             self._rules.append(rule)
         return rule

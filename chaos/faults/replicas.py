@@ -1,13 +1,18 @@
-"""One run: everything is started, alerts come and go, replicas die, and in the end the accounts are compared."""
+"""Three replicas with two workers each share a Redis behind a balancer, and are killed one after the other.
+
+Two real Alertmanagers in one cluster notify them of alerts that fire and resolve by chance. Alertmanager gathers
+changes, so what Slack has to tell is not what was pushed. Three accounts are compared: what the balancer saw (which
+webhook was answered how, and when), what Redis did (each commit of a record, from MONITOR), and what Slack shows (each
+message names in its metadata what it tells).
+"""
 
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import redis
 
@@ -17,9 +22,11 @@ from alert_threader.webhook import fingerprint
 from chaos.alertmanagers import Alert, Alertmanagers
 from chaos.balancer import Balancer, Handed
 from chaos.history import History
+from chaos.plan import Plan
+from chaos.stage import wait_until_told
 from chaos.verdict import Verdict, judge_messages, judge_webhooks
-from tests.e2e.harness import wait_for
-from tests.e2e.redis_kit import Replica, replicas, start_all
+from tests.e2e.redis_kit import Replica, start_all
+from tests.e2e.redis_kit import replicas as making
 from tests.e2e.story import said
 from tests.servers import RedisServer
 
@@ -28,24 +35,12 @@ CHANNELS = ("C0ALERTS1", "C0CHAOS02", "C0CHAOS03")
 #: Alerts change this often, so many of them each time, by chance.
 _TICK, _CHANGES = 0.25, 5
 _ALERTS_OF_A_THREAD = 5
-#: How long what was pushed may take to arrive after the last kill (Alertmanager waits longer after each failure), and
-#: what arrived to be told, in seconds.
-_ARRIVING, _TELLING = 90.0, 60.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much happens: for so many seconds, with so many kills, all by chance from one seed."""
-
-    seconds: float = 120.0
-    kills: int = 12
-    alerts: int = 200
-    replicas: int = 3
-    workers: int = 2
-    seed: int = 0
-    #: Which part of the answers to Alertmanager is lost, and whether Slack fails too, now and then.
-    losing: float = 0.05
-    faults: bool = True
+#: How long what was pushed may take to arrive after the last kill (Alertmanager waits longer after each failure), in
+#: seconds.
+_ARRIVING = 90.0
+_ALERTS, _REPLICAS, _WORKERS = 200, 3, 2
+#: Which part of the answers to Alertmanager is lost.
+_LOSING = 0.05
 
 
 @dataclass
@@ -89,27 +84,28 @@ class Crowd:
         return list(started.values())
 
 
-def run(folder: Path, plan: Plan, say: Callable[[str], None] = lambda _: None) -> Verdict:
-    """Do it, and return the verdict."""
+def replicas(plan: Plan) -> Verdict:
+    """Replicas on Redis behind two real Alertmanagers, kill -9 at random."""
+    seconds, kills = plan.lasting(120, 15), plan.killing(12, 3)
     with ExitStack() as closing:
         slack = closing.enter_context(SandboxServer(port=0, rate_limits=False, seed=plan.seed))
-        server = closing.enter_context(RedisServer(folder / "redis", appendfsync="everysec"))
-        make = closing.enter_context(replicas(folder, slack.api_url))
+        server = closing.enter_context(RedisServer(plan.folder / "redis", appendfsync="everysec"))
+        make = closing.enter_context(making(plan.folder, slack.api_url))
         services = [
-            make(f"replica{number}", server.url, WEB_CONCURRENCY=plan.workers, SLACK_TIMEOUT="3s")
-            for number in range(plan.replicas)
+            make(f"replica{number}", server.url, WEB_CONCURRENCY=_WORKERS, SLACK_TIMEOUT="3s")
+            for number in range(_REPLICAS)
         ]
         history = closing.enter_context(History(server.port))
-        balancer = closing.enter_context(Balancer([each.port for each in services], plan.seed, plan.losing))
+        balancer = closing.enter_context(Balancer([each.port for each in services], plan.seed, _LOSING))
         start_all(services)
-        alertmanagers = closing.enter_context(Alertmanagers(folder / "alertmanager", balancer.url, CHANNELS))
-        say(f"{len(services)} replicas and two Alertmanagers are up")
+        alertmanagers = closing.enter_context(Alertmanagers(plan.folder / "alertmanager", balancer.url, CHANNELS))
+        plan.say(f"{len(services)} replicas and two Alertmanagers are up")
 
         crowd = Crowd(random.Random(plan.seed))
-        crowd.fill(plan.alerts)
-        if plan.faults:
+        crowd.fill(_ALERTS)
+        if not (plan.sound or plan.quick):
             add_faults(slack.workspace)
-        let_it_happen(crowd, alertmanagers, services, plan, say)
+        let_it_happen(crowd, alertmanagers, services, seconds, kills, plan)
         slack.workspace.faults.clear()
         left = wait_until_stored(server, crowd)
         outdated = [name for name in left if is_left_by_alertmanager(name, crowd, balancer.handed)]
@@ -121,33 +117,30 @@ def run(folder: Path, plan: Plan, say: Callable[[str], None] = lambda _: None) -
         judge_messages(verdict, messages, history.transitions, history.attempts)
         judge_webhooks(verdict, balancer.handed, history.transitions)
         verdict.figures = {
-            "alerts": plan.alerts,
+            "kills": kills,
             "threads": sum(each.message.thread_ts is None for each in messages),
-            "changes": sum(map(len, history.transitions.values())),
-            "messages": len(messages),
-            "webhooks accepted": sum(each.accepted for each in balancer.handed),
-            "webhooks cut off or refused": sum(not each.accepted for each in balancer.handed),
+            "webhooks taken": sum(each.accepted for each in balancer.handed),
+            "refused or cut off": sum(not each.accepted for each in balancer.handed),
             "left in an old state by Alertmanager": len(outdated),
-            "kills": plan.kills,
         }
         return verdict
 
 
 def let_it_happen(
-    crowd: Crowd, alertmanagers: Alertmanagers, services: Sequence[Replica], plan: Plan, say: Callable[[str], None]
+    crowd: Crowd, alertmanagers: Alertmanagers, services: Sequence[Replica], seconds: float, count: int, plan: Plan
 ) -> None:
     """All alerts fire within a few seconds, then come and go, while one replica after the other is killed."""
     chance = random.Random(plan.seed + 1)
     began = time.monotonic()
-    kills = [began + plan.seconds * (number + 0.5) / plan.kills for number in range(plan.kills)]
+    kills = [began + seconds * (number + 0.5) / count for number in range(count)]
     alertmanagers.push(crowd.all_fire())
-    while (now := time.monotonic()) < began + plan.seconds:
+    while (now := time.monotonic()) < began + seconds:
         alertmanagers.push(crowd.change(_CHANGES))
         if kills and now >= kills[0]:
             del kills[0]
             victim = chance.choice(services)
             victim.kill()
-            say(f"{now - began:5.1f} s: killed {victim.folder.name}")
+            plan.say(f"{now - began:5.1f} s: killed {victim.folder.name}")
             victim.launch()
         time.sleep(max(_TICK - (time.monotonic() - now), 0))
 
@@ -180,16 +173,6 @@ def is_left_by_alertmanager(name: str, crowd: Crowd, handed: Sequence[Handed]) -
     words = [(each, dict(each.alerts)[name]) for each in handed if name in dict(each.alerts)]
     last, word = max(words, key=lambda item: item[0].began)
     return last.accepted and word != wanted
-
-
-def wait_until_told(services: Sequence[Replica]) -> int:
-    """Wait until nothing is pending; return how much is if it does not end."""
-    for service in services:
-        wait_for(service.answers_health, 30, lambda service=service: service.log)  # type: ignore[misc]
-    until = time.monotonic() + _TELLING
-    while (pending := int(services[0].health["pending"])) and time.monotonic() < until:
-        time.sleep(0.1)
-    return pending
 
 
 def add_faults(workspace: Workspace) -> None:

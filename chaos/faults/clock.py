@@ -1,0 +1,54 @@
+"""The clock is set, forward and back: by a person, by NTP after a long sleep, by a virtual machine that went on."""
+
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+
+import alert_threader
+from chaos.plan import Plan
+from chaos.stage import conclude, go_on, stage
+from chaos.traffic import Traffic
+from chaos.verdict import Verdict
+from tests.e2e.harness import Service
+from tests.e2e.scripts import make_trouble
+
+#: Where the module is that shifts a process's clock.
+_SHIFTED = Path(__file__).parents[1] / "shifted"
+_HOUR = 3600
+#: Where the clock stands one after the other, in seconds from the true time.
+_SHIFTS = (_HOUR, 0, -_HOUR, 0, _HOUR, -_HOUR, 0)
+
+
+def clock(plan: Plan) -> Verdict:
+    """The clock jumps by an hour, forward and back, while Slack is slow and drops answers."""
+    offset = plan.folder / "shift"
+    _shift(offset, 0)
+    path = os.pathsep.join(map(str, (_SHIFTED, Path(alert_threader.__file__).parents[1])))
+    unheeded: list[str] = []
+    with stage(plan, PYTHONPATH=path, CHAOS_SHIFT=str(offset)) as here:
+        if not plan.sound:
+            make_trouble(here.workspace)
+        with Traffic(here.service, seed=plan.seed) as traffic:
+            for seconds in _SHIFTS:
+                go_on(traffic, plan.lasting(60, 7) / len(_SHIFTS))
+                _shift(offset, seconds)
+                unheeded += [] if _is_shifted(here.service, seconds) else [f"the clock did not jump by {seconds} s"]
+            go_on(traffic, 1)
+        verdict = conclude(traffic, here.workspace, here.service)
+        verdict.wrong += [f"/health still complains: {problem}" for problem in here.service.health["problems"]]
+    verdict.wrong += unheeded
+    verdict.figures = {"jumps": len(_SHIFTS), **verdict.figures}
+    return verdict
+
+
+def _shift(file: Path, seconds: int) -> None:
+    """Set the clock; the file is whole at any time."""
+    new = file.with_suffix(".new")
+    new.write_text(str(seconds))
+    new.replace(file)
+
+
+def _is_shifted(service: Service, seconds: int) -> bool:
+    now = datetime.fromisoformat(service.health["timestamp"]).timestamp()
+    return abs(now - time.time() - seconds) < 5

@@ -1,0 +1,145 @@
+"""Slack is down, slow, limits, drops what it took, or talks nonsense: the webhooks are taken all the same."""
+
+import random
+import time
+from collections.abc import Callable
+
+from alert_threader.sandbox.calls import Call
+from chaos.plan import Plan
+from chaos.stage import Stage, conclude, go_on, stage
+from chaos.traffic import Traffic
+from chaos.verdict import Verdict
+
+#: How long Slack works before and between its failures, in seconds.
+_SOUND = 2.0
+#: Retry-After of the fake, in seconds.
+_RETRY_AFTER = 1
+#: What may stand between a client and Slack answers such things.
+_NONSENSE = (
+    "",
+    "{",
+    '{"ok": tru',
+    "null",
+    "[]",
+    '"ok"',
+    "\x00\xff\xfe",
+    "<!doctype html><title>Bad gateway</title>" * 50,
+)
+
+
+def slack_down(plan: Plan) -> Verdict:
+    """Nobody listens where Slack was: connections are refused."""
+
+    def fail(here: Stage, seconds: float, traffic: Traffic) -> None:
+        here.slack.stop()
+        try:
+            go_on(traffic, seconds)
+        finally:
+            here.slack.start()
+
+    return _play(plan, fail, must_say="the connection to Slack is refused")
+
+
+def slack_slow(plan: Plan) -> Verdict:
+    """Slack answers late, some of it after the service has stopped to wait."""
+
+    def fail(here: Stage, seconds: float, traffic: Traffic) -> None:
+        here.workspace.faults.add("hang_after", probability=0.15, seconds=1.5)
+        here.workspace.faults.add("hang", probability=0.1, seconds=1.5)
+        here.workspace.faults.add("slow", probability=0.8, seconds=0.5)
+        go_on(traffic, seconds)
+
+    return _play(plan, fail)
+
+
+def slack_429(plan: Plan) -> Verdict:
+    """Slack limits most calls, although the service keeps to its pace."""
+
+    def fail(here: Stage, seconds: float, traffic: Traffic) -> None:
+        here.workspace.faults.add("ratelimited", probability=0.7, retry_after=_RETRY_AFTER)
+        go_on(traffic, seconds)
+
+    def look(here: Stage, verdict: Verdict) -> None:
+        early = _before_the_time(here.workspace.calls.all())
+        verdict.figures["429"] = sum(call.outcome == "ratelimited" for call in here.workspace.calls.all())
+        verdict.wrong += [f"{call.method} came again before Retry-After had passed" for call in early]
+
+    return _play(plan, fail, look)
+
+
+def slack_drop(plan: Plan) -> Verdict:
+    """Slack takes the message and drops the connection, so that nobody hears of it."""
+
+    def fail(here: Stage, seconds: float, traffic: Traffic) -> None:
+        here.workspace.faults.add("drop_after", probability=0.6)
+        go_on(traffic, seconds)
+
+    def look(here: Stage, verdict: Verdict) -> None:
+        calls = here.workspace.calls.all()
+        verdict.figures["taken and dropped"] = sum(call.outcome == "dropped" and call.accepted for call in calls)
+
+    return _play(plan, fail, look, must_say="the connection to Slack broke off")
+
+
+def slack_garbage(plan: Plan) -> Verdict:
+    """HTML, nothing, half an answer and 5xx stand where Slack's answer should, whether it took the message or not."""
+    chance = random.Random(plan.seed)
+
+    def fail(here: Stage, seconds: float, traffic: Traffic) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            faults = here.workspace.faults
+            faults.clear()
+            # Some calls succeed, else the service would soon ask no more than every 15 s.
+            faults.add("garbage_after", probability=0.25, body=chance.choice(_NONSENSE))
+            faults.add("garbage", probability=0.25, body=chance.choice(_NONSENSE))
+            faults.add("http_after", probability=0.25, status=chance.choice((500, 502, 503, 504)))
+            faults.add("http", probability=0.25, status=chance.choice((500, 502, 503, 504)))
+            go_on(traffic, min(left, 0.5))
+
+    def look(here: Stage, verdict: Verdict) -> None:
+        outcomes = [call.outcome for call in here.workspace.calls.all()]
+        verdict.figures["garbage"] = outcomes.count("garbage")
+        verdict.figures["5xx"] = sum(outcome.startswith("http 5") for outcome in outcomes)
+
+    return _play(plan, fail, look)
+
+
+def _play(
+    plan: Plan,
+    fail: Callable[[Stage, float, Traffic], None],
+    look: Callable[[Stage, Verdict], None] = lambda _here, _verdict: None,
+    *,
+    must_say: str = "",
+) -> Verdict:
+    """Let Slack fail twice during traffic; no webhook may be refused for it, and ``/health`` must say what is wrong."""
+    said = set()
+    with stage(plan) as here:
+        with Traffic(here.service, seed=plan.seed) as traffic:
+            go_on(traffic, _SOUND)
+            for _ in range(2):
+                fail(here, plan.lasting(30, 5) / 2, traffic)
+                said |= set(here.service.health["problems"])
+                here.workspace.faults.clear()
+                go_on(traffic, _SOUND)
+        verdict = conclude(traffic, here.workspace, here.service)
+        refused = {status: n for status, n in traffic.answers.items() if not 200 <= status < 300}
+        verdict.wrong += [f"{n} webhooks were answered {status or 'not at all'}" for status, n in refused.items()]
+        if must_say and not any(must_say in problem for problem in said):
+            verdict.wrong.append(f"/health does not say {must_say!r}: {sorted(said)}")
+        verdict.wrong += [f"/health still complains: {problem}" for problem in here.service.health["problems"]]
+        look(here, verdict)
+        return verdict
+
+
+def _before_the_time(calls: list[Call]) -> list[Call]:
+    """The calls that came although one of the same method was told to wait."""
+    early, until = [], dict[tuple[str, str], float]()
+    for call in calls:
+        place = call.method, call.channel
+        # A call's time is that of its arrival, the answer followed: less than the whole wait is too early for sure.
+        if call.time < until.get(place, 0.0):
+            early.append(call)
+        if call.outcome == "ratelimited":
+            until[place] = call.time + _RETRY_AFTER
+    return early

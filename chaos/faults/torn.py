@@ -1,0 +1,123 @@
+"""What stands in the store's files after a crash of the machine, a bad disk or a careless hand."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.plan import Plan
+from chaos.stage import conclude, go_on, stage, wait_until_told
+from chaos.traffic import Traffic
+from chaos.verdict import Verdict
+from tests.e2e.harness import Service
+
+#: For how long threads come and go before each damage, in seconds.
+_FILLING = 1.5
+#: Files beside the store's own that hold no threads, or are none of its own any more.
+_OTHERS = (".lock", ".tmp", ".damaged-")
+
+
+def torn_file(plan: Plan) -> Verdict:
+    """Each file of the file store is cut off, garbled, emptied, or damaged in a record, before a start."""
+    chance = random.Random(plan.seed)
+    again: set[str] = set()
+    faults: list[str] = []
+    damaged = 0
+    with stage(plan) as here:
+        traffic = Traffic(here.service, seed=plan.seed)
+        with traffic:
+            go_on(traffic, _FILLING)
+        for name, damage in list(_DAMAGES.items()) * plan.times(3, 1):
+            # As many as there are now: a file may come and go.
+            for number in range(len(_files(here.service))):
+                wait_until_told([here.service])
+                before = _threads(here.service)
+                here.service.kill()
+                file = _files(here.service)[number]
+                content = file.read_bytes()
+                file.write_bytes(damage(content, chance))
+                damaged += 1
+                here.service.start()
+                wait_until_told([here.service])
+                after = _threads(here.service)
+                gone = {key for key, ts in before.items() if after.get(key) != ts}
+                # What stands in a log of changes may have gone back to an earlier state with the same ts.
+                touched = {key for key in before if key.encode() in content} if file != here.service.store else set()
+                said = here.service.health["problems"]
+                plan.say(f"{file.name}, {name}: {len(gone)} of {len(before)} threads are gone; {said}")
+                faults += [f"{file.name}, {name}: {fault}" for fault in _unsaid(here.service, said, gone)]
+                again |= gone | (touched if said else set())
+                with traffic:
+                    go_on(traffic, _FILLING)
+        verdict = conclude(traffic, here.workspace, here.service, again=sorted(again))
+    verdict.wrong += faults
+    verdict.figures = {"damages": damaged, "threads whose record was destroyed": len(again), **verdict.figures}
+    return verdict
+
+
+def _files(service: Service) -> list[Path]:
+    """The files that hold the threads."""
+    files = sorted(service.store.parent.glob(f"{service.store.name}*"))
+    return [file for file in files if not any(other in file.name for other in _OTHERS)]
+
+
+def _threads(service: Service) -> dict[str, str]:
+    threads: dict[str, str] = service.get("/cache").json["threads"]
+    return threads
+
+
+def _unsaid(service: Service, problems: list[str], gone: set[str]) -> list[str]:
+    """What is not said of threads that are gone."""
+    if not gone:
+        return []
+    said = "\n".join(problems)
+    kept = [file for file in service.store.parent.iterdir() if ".damaged-" in file.name]
+    missing = {
+        "/health does not say it": "damaged" in said and "lost" in said,
+        "the log does not say it": any(" ERROR " in line and "damaged" in line for line in service.log.splitlines()),
+        "the damaged file is not kept where the service says": any(str(file) in said for file in kept),
+    }
+    return [fault for fault, is_said in missing.items() if not is_said]
+
+
+# -- the damages -----------------------------------------------------------------------------------------------------
+
+
+def _half(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content) // 4, max(len(content) * 3 // 4, 1))]
+
+
+def _end(content: bytes, chance: random.Random) -> bytes:
+    return content[: -chance.randint(1, 20)]
+
+
+def _zeros(content: bytes, chance: random.Random) -> bytes:
+    """The length was written to the disk, and its last block was not: what some file systems leave after a crash."""
+    kept = chance.randrange(len(content) + 1)
+    return content[:kept] + b"\0" * (len(content) - kept)
+
+
+def _flips(content: bytes, chance: random.Random) -> bytes:
+    garbled = bytearray(content)
+    for _ in range(3):
+        if garbled:
+            garbled[chance.randrange(len(garbled))] ^= 1 << chance.randrange(8)
+    return bytes(garbled)
+
+
+def _record(content: bytes, chance: random.Random) -> bytes:
+    """One record says what no record says; all around it is whole."""
+    lines = content.split(b"\n")
+    number = chance.choice([n for n, line in enumerate(lines) if b'"status":"' in line] or [0])
+    lines[number] = lines[number].replace(b'"status":"', b'"status":"un', 1)
+    return b"\n".join(lines)
+
+
+_DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "empty": lambda _content, _chance: b"",
+    "cut in the middle": _half,
+    "cut at its end": _end,
+    "zeros at its end": _zeros,
+    "a few bits": _flips,
+    "one record": _record,
+    "random bytes": lambda content, chance: chance.randbytes(len(content)),
+}

@@ -1,0 +1,84 @@
+"""What most faults are played on: a Slack and a service, and how it is seen in the end that all is told."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from alert_threader.sandbox import SandboxServer
+from alert_threader.sandbox.workspace import Workspace
+from chaos.plan import Plan
+from chaos.traffic import Traffic
+from chaos.verdict import Verdict, judge_sent
+from tests.e2e.harness import CHANNEL, Service, wait_for
+from tests.e2e.story import said
+
+#: How long what arrived may take to be told once the trouble is over, in seconds: Slack is asked again after a pause
+#: of up to 15 s, and a lost answer is looked for.
+_TELLING = 60.0
+
+
+class Stage(NamedTuple):
+    """A Slack and a service that tells it."""
+
+    slack: SandboxServer
+    service: Service
+
+    @property
+    def workspace(self) -> Workspace:
+        """What stands in Slack."""
+        return self.slack.workspace
+
+
+@contextmanager
+def stage(plan: Plan, name: str = "service", *, wrapper: Sequence[str] = (), **settings: str) -> Iterator[Stage]:
+    """Start both. At the end they are killed, and nothing that the service wrote may hold a secret or a traceback."""
+    with SandboxServer(port=0, rate_limits=False, seed=plan.seed) as slack:
+        defaults = {"SLACK_API_URL": slack.api_url, "SLACK_TIMEOUT": "1s", "RESPONSE_WAIT": "100ms"}
+        service = Service(plan.folder / name, **defaults | settings)
+        service.wrapper = wrapper
+        try:
+            service.start()
+            yield Stage(slack, service)
+            # Not where the fault has failed already: that says more.
+            service.close()
+        finally:
+            if service.is_running:
+                service.kill()
+
+
+def conclude(
+    traffic: Traffic, workspace: Workspace, *services: Service, channel: str = CHANNEL, again: Sequence[str] = ()
+) -> Verdict:
+    """Wait until all is told, and compare what Slack shows with what was sent.
+
+    ``again`` are the keys of threads whose record is known to be destroyed: those may have another root.
+    """
+    workspace.faults.clear()
+    verdict = Verdict(pending=wait_until_told(services))
+    judge_sent(verdict, said(workspace, channel), traffic.changes, traffic.firing, again)
+    answers = traffic.answers
+    verdict.figures["webhooks taken"] = sum(n for status, n in answers.items() if 200 <= status < 300)
+    verdict.figures["refused with 503"] = answers[503]
+    verdict.figures["cut off"] = answers[0]
+    others = {status: n for status, n in answers.items() if status >= 500 and status != 503}
+    verdict.wrong += [f"{n} webhooks were answered {status}" for status, n in others.items()]
+    return verdict
+
+
+def wait_until_told(services: Sequence[Service]) -> int:
+    """Wait until nothing is pending; return how much is if it does not end."""
+    for service in services:
+        wait_for(service.answers_health, 30, lambda service=service: service.log)  # type: ignore[misc]
+    until = time.monotonic() + _TELLING
+    # Where it cannot store it says nothing of what is pending.
+    while (pending := int(services[0].health.get("pending", -1))) and time.monotonic() < until:
+        time.sleep(0.1)
+    return pending
+
+
+def go_on(traffic: Traffic, seconds: float) -> None:
+    """Let the traffic go on for so long; return early if it failed, which leaving its block will say."""
+    until = time.monotonic() + seconds
+    while not traffic.is_over and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, 0.1))
