@@ -31,8 +31,18 @@ class Stage(NamedTuple):
 
 
 @contextmanager
-def stage(plan: Plan, name: str = "service", *, wrapper: Sequence[str] = (), **settings: str) -> Iterator[Stage]:
-    """Start both. At the end they are killed, and nothing that the service wrote may hold a secret or a traceback."""
+def stage(
+    plan: Plan,
+    name: str = "service",
+    *,
+    wrapper: Sequence[str] = (),
+    traceback_allowed: bool = False,
+    **settings: str,
+) -> Iterator[Stage]:
+    """Start both. At the end they are killed, and nothing that the service wrote may hold a secret or a traceback.
+
+    ``wrapper`` is the command that starts the service, if it is to have less than this process has.
+    """
     with SandboxServer(port=0, rate_limits=False, seed=plan.seed) as slack:
         defaults = {"SLACK_API_URL": slack.api_url, "SLACK_TIMEOUT": "1s", "RESPONSE_WAIT": "100ms"}
         service = Service(plan.folder / name, **defaults | settings)
@@ -41,7 +51,8 @@ def stage(plan: Plan, name: str = "service", *, wrapper: Sequence[str] = (), **s
             service.start()
             yield Stage(slack, service)
             # Not where the fault has failed already: that says more.
-            service.close()
+            if not traceback_allowed:
+                service.close()
         finally:
             if service.is_running:
                 service.kill()

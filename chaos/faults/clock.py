@@ -31,7 +31,7 @@ def clock(plan: Plan) -> Verdict:
             make_trouble(here.workspace)
         with Traffic(here.service, seed=plan.seed) as traffic:
             for seconds in _SHIFTS:
-                go_on(traffic, plan.lasting(60, 7) / len(_SHIFTS))
+                go_on(traffic, plan.lasting(60, 5) / len(_SHIFTS))
                 _shift(offset, seconds)
                 unheeded += [] if _is_shifted(here.service, seconds) else [f"the clock did not jump by {seconds} s"]
             go_on(traffic, 1)

@@ -58,6 +58,7 @@ def _play(plan: Plan, here: Stage, close: Callable[[], None], reopen: Callable[[
                     here.service.start()
             reopen()
     verdict = conclude(traffic, here.workspace, here.service)
+    plan.say(f"what it said: {sorted(complaints)}")
     if not complaints:
         verdict.wrong.append("the service did not notice: neither /health nor a start said anything")
     verdict.wrong += [f"not one clear line: {text!r}" for text in complaints if not _is_clear(text)]
@@ -112,7 +113,9 @@ def _small_disk(folder: Path) -> Iterator[Path]:
     mount = ["mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(folder)]
     done = subprocess.run(mount, check=False, capture_output=True, text=True) if os.geteuid() == 0 else None
     if done is None or done.returncode:
-        raise CannotRunError(f"needs root, to mount a small disk{done and ': ' + done.stderr.strip() or ''}")
+        raise CannotRunError(
+            "skipped: needs root, to mount a small disk" + (f": {done.stderr.strip()}" if done else "")
+        )
     try:
         yield folder
     finally:
@@ -125,5 +128,5 @@ def _as_others_are() -> list[str]:
         return []
     program = shutil.which("setpriv")
     if program is None:
-        raise CannotRunError("needs setpriv (util-linux), for root is kept out of nowhere")
+        raise CannotRunError("skipped: needs setpriv (util-linux), for root is kept out of nowhere")
     return [program, f"--bounding-set={_RIGHTS}", f"--inh-caps={_RIGHTS}"]

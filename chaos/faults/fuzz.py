@@ -71,12 +71,11 @@ def _send(service: Service, seed: int, count: int) -> tuple[Counter[str], list[s
 
 def _fault_in(answer: Answer, mutant: Mutant) -> str:
     """What is wrong with an answer, nothing if it is as it should be."""
-    if answer.status >= 500:
+    is_gunicorns = mutant.broken and answer.headers.get("content-type", "").startswith("text/html")
+    # What a server that does not know a transfer coding should answer (RFC 9112, 6.1).
+    if answer.status >= 500 and not (is_gunicorns and answer.status == 501):
         return "a server's error"
-    if answer.ok or mutant.request.startswith(b"HEAD"):
-        return ""
-    is_gunicorns = answer.headers.get("content-type", "").startswith("text/html")
-    if mutant.broken and is_gunicorns:
+    if answer.status < 400 or is_gunicorns or mutant.request.startswith(b"HEAD"):
         return ""
     try:
         return "" if answer.error and len(answer.text.strip()) <= _LONGEST else "a long answer"

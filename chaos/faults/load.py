@@ -15,8 +15,8 @@ from tests.e2e.harness import Background, Service, wait_for
 from tests.e2e.scripts import Step
 from tests.e2e.webhooks import FIRED, RESOLVED
 
-#: Threads that fire and resolve again and again. A closed thread is kept for an hour: with other names each time, memory
-#: would have to grow.
+#: Threads that fire and resolve again and again. A closed thread is kept for an hour: with other names each time,
+#: memory would have to grow.
 _NAMES, _INSTANCES = 24, 4
 _SENDERS = 4
 #: New names come as well, but this rarely: each thread that is kept has some kilobytes.

@@ -38,6 +38,8 @@ _ALERTS_OF_A_THREAD = 5
 #: How long what was pushed may take to arrive after the last kill (Alertmanager waits longer after each failure), in
 #: seconds.
 _ARRIVING = 90.0
+#: Alertmanager sends again every second what it could not send: if nothing comes for so long, in seconds, it will not.
+_SILENT = 20.0
 _ALERTS, _REPLICAS, _WORKERS = 200, 3, 2
 #: Which part of the answers to Alertmanager is lost.
 _LOSING = 0.05
@@ -107,7 +109,7 @@ def replicas(plan: Plan) -> Verdict:
             add_faults(slack.workspace)
         let_it_happen(crowd, alertmanagers, services, seconds, kills, plan)
         slack.workspace.faults.clear()
-        left = wait_until_stored(server, crowd)
+        left = wait_until_stored(server, crowd, balancer)
         outdated = [name for name in left if is_left_by_alertmanager(name, crowd, balancer.handed)]
         verdict = Verdict(lost=[f"{name}: its last state did not arrive" for name in left if name not in outdated])
         verdict.pending = wait_until_told(services)
@@ -155,10 +157,12 @@ def missing(server: RedisServer, alerts: Mapping[str, Alert]) -> list[str]:
     return [name for name, alert in alerts.items() if (stored.get(name) == "firing") != alert.firing]
 
 
-def wait_until_stored(server: RedisServer, crowd: Crowd) -> list[str]:
-    """Wait until every alert is stored as it is in truth; return those that are not if it does not end."""
+def wait_until_stored(server: RedisServer, crowd: Crowd, balancer: Balancer) -> list[str]:
+    """Wait until every alert is stored as it is in truth; return those that are not if nothing comes any more."""
     until = time.monotonic() + _ARRIVING
     while (names := missing(server, crowd.alerts)) and time.monotonic() < until:
+        if time.time() > balancer.handed[-1].ended + _SILENT:
+            break
         time.sleep(0.1)
     return names
 
