@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,7 +166,7 @@ def _changed_values(chance: random.Random, whole: bytes) -> Mutant:
             case 2 if isinstance(node, list):
                 node.extend(node[:1] * chance.choice((1, 50, 300)))
             case _:
-                node[name] = chance.choice(_VALUES)
+                node[name] = deepcopy(chance.choice(_VALUES))
     depth = chance.choice((10, 500, 2000, 100_000))
     text = json.dumps(payload, ensure_ascii=chance.random() < 0.5)
     text = text.replace(f'"{_DEEP}"', chance.choice(("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth)))

@@ -26,7 +26,7 @@ Runs = dict[str, Future[subprocess.CompletedProcess[str]]]
 def runs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Runs]:
     """The faults that tests were selected for, under way, each as a process of its own."""
     folder = tmp_path_factory.mktemp("chaos")
-    names = [name for name in (*_FIRST, *(set(FAULTS) - set(_FIRST))) if _is_selected(name, request.session)]
+    names = [name for name in dict.fromkeys((*_FIRST, *FAULTS)) if _is_selected(name, request.session)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield {name: pool.submit(let_loose, name, folder / f"{name}.json") for name in names}
 
