@@ -12,6 +12,8 @@ from chaos.verdict import Verdict
 
 #: How long Slack works before, between and after its failures, in seconds.
 _SOUND, _SOUND_QUICK = 2.0, 0.7
+#: Longer than the service waits, in seconds.
+_TOO_LATE = 1.5
 #: Retry-After of the fake, in seconds.
 _RETRY_AFTER = 1
 #: What may stand between a client and Slack answers such things.
@@ -44,12 +46,18 @@ def slack_slow(plan: Plan) -> Verdict:
     """Slack answers late, some of it after the service has stopped to wait."""
 
     def fail(here: Stage, seconds: float, traffic: Traffic) -> None:
-        here.workspace.faults.add("hang_after", probability=0.15, seconds=1.5)
-        here.workspace.faults.add("hang", probability=0.1, seconds=1.5)
-        here.workspace.faults.add("slow", probability=0.8, seconds=0.5)
+        add = here.workspace.faults.add
+        for kind in ("hang_after", "hang"):
+            add(kind, method="chat.postMessage", count=1, seconds=_TOO_LATE)
+            add(kind, probability=0.1, seconds=_TOO_LATE)
+        add("slow", probability=0.8, seconds=0.5)
         go_on(traffic, seconds)
 
-    return _play(plan, fail)
+    def look(here: Stage, verdict: Verdict) -> None:
+        late = sum(call.duration >= _TOO_LATE and call.accepted for call in here.workspace.calls.all())
+        verdict.figures["taken too late"] = late
+
+    return _play(plan, fail, look)
 
 
 def slack_429(plan: Plan) -> Verdict:
@@ -99,8 +107,7 @@ def slack_garbage(plan: Plan) -> Verdict:
 
     def look(here: Stage, verdict: Verdict) -> None:
         outcomes = [call.outcome for call in here.workspace.calls.all()]
-        verdict.figures["garbage"] = outcomes.count("garbage")
-        verdict.figures["5xx"] = sum(outcome.startswith("http 5") for outcome in outcomes)
+        verdict.figures["answers that are none"] = sum(o == "garbage" or o.startswith("http 5") for o in outcomes)
 
     return _play(plan, fail, look)
 
@@ -129,7 +136,9 @@ def _play(
         if must_say and not any(must_say in problem for problem in said):
             verdict.wrong.append(f"/health does not say {must_say!r}: {sorted(said)}")
         verdict.wrong += [f"/health still complains: {problem}" for problem in here.service.health["problems"]]
+        before = set(verdict.figures)
         look(here, verdict)
+        verdict.wrong += [f"{name}: never" for name in set(verdict.figures) - before if not verdict.figures[name]]
         return verdict
 
 
