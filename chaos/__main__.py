@@ -15,6 +15,9 @@ from chaos.plan import CannotRunError, Plan
 from chaos.report import Result, line, table, write_json
 from chaos.verdict import Verdict
 
+#: Lines of a long text that are shown, at its beginning and at its end.
+_SHOWN = 8
+
 
 def main() -> int:
     """Run; return 1 if anything is not sound, 2 if something that a fault needs is missing."""
@@ -45,8 +48,15 @@ def _run(fault: Fault, plan: Plan) -> Result:
         return Result(time.monotonic() - began, None, str(error))
     except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - the other faults go on
         # What it ran into and does not count: the service did not start again, say, or has printed a traceback.
-        verdict = Verdict(wrong=[f"{type(error).__name__}: {error}"])
+        plan.say(str(error))
+        verdict = Verdict(wrong=[f"{type(error).__name__}: {_shortened(str(error))}"])
     return Result(time.monotonic() - began, verdict)
+
+
+def _shortened(text: str) -> str:
+    """The beginning and the end of what may hold a service's whole log."""
+    lines = text.splitlines()
+    return "\n".join(lines if len(lines) <= 2 * _SHOWN else [*lines[:_SHOWN], "…", *lines[-_SHOWN:]])
 
 
 def _plan(arguments: argparse.Namespace, folder: Path) -> Plan:

@@ -15,6 +15,8 @@ from tests.e2e.scripts import make_trouble
 
 #: Where the module is that shifts a process's clock.
 _SHIFTED = Path(__file__).parents[1] / "shifted"
+#: Something is under way when the clock jumps: it begins so long before, in seconds.
+_BEFORE = 0.5
 _HOUR = 3600
 #: Where the clock stands one after the other, in seconds from the true time.
 _SHIFTS = (_HOUR, 0, -_HOUR, 0, _HOUR, -_HOUR, 0)
@@ -25,13 +27,17 @@ def clock(plan: Plan) -> Verdict:
     offset = plan.folder / "shift"
     _shift(offset, 0)
     path = os.pathsep.join(map(str, (_SHIFTED, Path(alert_threader.__file__).parents[1])))
+    pause = plan.lasting(60, 7) / len(_SHIFTS)
     unheeded: list[str] = []
     with stage(plan, PYTHONPATH=path, CHAOS_SHIFT=str(offset)) as here:
         if not plan.sound:
             make_trouble(here.workspace)
         with Traffic(here.service, seed=plan.seed) as traffic:
             for seconds in _SHIFTS:
-                go_on(traffic, plan.lasting(60, 5) / len(_SHIFTS))
+                # Messages whose answer is lost are looked for by their time: within one hour, and across a jump.
+                for part in (pause - _BEFORE, _BEFORE):
+                    here.workspace.faults.add("drop_after", method="chat.postMessage", count=1)
+                    go_on(traffic, part)
                 _shift(offset, seconds)
                 unheeded += [] if _is_shifted(here.service, seconds) else [f"the clock did not jump by {seconds} s"]
             go_on(traffic, 1)
