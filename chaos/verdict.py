@@ -131,10 +131,9 @@ def judge_sent(
     verdict.told += sum(map(len, story.values()))
     for fingerprint in {*sent, *story}:
         wanted, told = sent.get(fingerprint, ()), story.get(fingerprint, [])
-        if keys.get(fingerprint) in again and told[-1:] == list(wanted[-1:]):
-            continue
-        if not is_fold(told, wanted):
-            kind = _kind_of(verdict, wanted, told)
+        may_repeat = bool(wanted) and keys.get(fingerprint) in again
+        if not (told[-1:] == list(wanted[-1:]) if may_repeat else is_fold(told, wanted)):
+            kind = verdict.lost if may_repeat else _kind_of(verdict, wanted, told)
             kind.append(f"{fingerprint}: sent {' '.join(wanted)}, told {' '.join(told) or 'nothing'}")
     roots = {each.key: each.message for each in messages if each.message.thread_ts is None}
     for name, is_firing in firing.items():

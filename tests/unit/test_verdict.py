@@ -8,7 +8,7 @@ import pytest
 
 from chaos.balancer import Handed
 from chaos.history import Transition
-from chaos.verdict import Verdict, judge_messages, judge_webhooks
+from chaos.verdict import Verdict, judge_messages, judge_sent, judge_webhooks, merged
 from tests.e2e.story import Said
 
 STORED = {"a": [Transition(1.0, "fired"), Transition(2.0, "resolved"), Transition(3.0, "fired")]}
@@ -21,7 +21,12 @@ Row = tuple[str, str | None, str, list[str]]
 def messages(rows: Sequence[Row], key: str = "k") -> list[Said]:
     """Messages of one thread: ts, the root's ts, attempt, and what is told."""
     return [
-        Said(cast("Any", SimpleNamespace(ts=ts, thread_ts=root)), key, attempt, [told_of(text) for text in told])
+        Said(
+            cast("Any", SimpleNamespace(ts=ts, thread_ts=root, color="#E01E5A")),
+            key,
+            attempt,
+            [told_of(text) for text in told],
+        )
         for ts, root, attempt, told in rows
     ]
 
@@ -67,6 +72,62 @@ def test_faulty_story(rows: Sequence[Row], kind: str) -> None:
     verdict = judged(rows)
     assert not verdict.ok
     assert getattr(verdict, kind)
+
+
+def sent_verdict(rows: Sequence[Row], sent: str, *, firing: bool = True, again: Sequence[str] = ()) -> Verdict:
+    """The verdict on messages of one thread, where it is known what was sent of alert "a"."""
+    verdict = Verdict()
+    judge_sent(verdict, messages(rows), {"a": sent.split()} if sent else {}, {"k": firing}, again)
+    return verdict
+
+
+def test_sound_story_of_what_was_sent() -> None:
+    """Each change once and in order, or the last one for several that followed each other."""
+    assert sent_verdict([ROOT, REPLY, LAST], "fired resolved fired").ok
+    folded = sent_verdict([ROOT], "fired resolved fired")
+    assert folded.ok
+    assert (folded.sent, folded.told) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sent", "kind"),
+    [
+        ([ROOT], "fired resolved", "lost"),
+        ([], "fired", "lost"),
+        ([ROOT, REPLY], "fired resolved fired", "lost"),
+        ([ROOT, ("2.0", "1.0", "y", ["fired:a"])], "fired", "twice"),
+        ([ROOT, REPLY, ("3.0", "1.0", "z", ["resolved:a"])], "fired resolved", "twice"),
+        ([ROOT, ("2.0", None, "y", ["resolved:a"])], "fired resolved", "twice"),
+        ([ROOT, ("2.0", "1.0", "x", [])], "fired", "twice"),
+        ([("1.0", None, "x", ["resolved:a"]), ("2.0", "1.0", "y", ["fired:a"])], "fired resolved", "disordered"),
+        ([ROOT, ("2.0", "9.0", "y", ["resolved:a"])], "fired resolved", "disordered"),
+        ([ROOT], "", "invented"),
+    ],
+)
+def test_faulty_story_of_what_was_sent(rows: Sequence[Row], sent: str, kind: str) -> None:
+    """It is named for what it is."""
+    assert getattr(sent_verdict(rows, sent), kind)
+
+
+def test_a_root_that_shows_another_state() -> None:
+    """A thread that is over must not look as if it burns."""
+    assert sent_verdict([ROOT], "fired", firing=False).disordered
+
+
+def test_a_thread_that_may_begin_anew() -> None:
+    """Where a record was destroyed, the thread may be opened again, and tell again; its end must not be missing."""
+    rows = [ROOT, ("2.0", None, "y", ["fired:a"]), ("3.0", "2.0", "z", ["resolved:a"])]
+    assert sent_verdict(rows, "fired resolved", again=["k"]).ok
+    assert not sent_verdict(rows, "fired resolved").ok
+    assert sent_verdict(rows[:2], "fired resolved", again=["k"]).lost
+
+
+def test_merged() -> None:
+    """The faults, counts and figures of several installations are one account."""
+    verdict = merged([judged([ROOT]), judged([ROOT, REPLY, LAST]), Verdict(pending=2, figures={"kills": 3})])
+    assert (verdict.sent, verdict.told, verdict.pending, len(verdict.lost)) == (6, 4, 2, 1)
+    assert not verdict.ok
+    assert "kills" in str(verdict)
 
 
 def test_webhooks() -> None:
