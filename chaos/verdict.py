@@ -63,8 +63,8 @@ class Verdict:
         """What was told and what was not, the figures, and the first of each kind of fault."""
         counts = ", ".join(f"{name} {len(found)}" for name, found in self.faults.items() if name != "wrong")
         figures = ", ".join(f"{count:g} {name}" for name, count in self.figures.items())
-        lines = [f"sent {self.sent}, told {self.told}, {counts}, pending {self.pending}", figures]
-        return "\n".join([*filter(None, lines), *(f"  {reason}" for reason in self.reasons)])
+        first = f"sent {self.sent}, told {self.told}, {counts}, pending {self.pending}"
+        return "\n".join([first, *(f"  {line}" for line in (figures, *self.reasons) if line)])
 
 
 def merged(verdicts: Sequence[Verdict]) -> Verdict:
