@@ -46,7 +46,9 @@ def torn_file(plan: Plan) -> Verdict:
                 # What stands in a log of changes may have gone back to an earlier state with the same ts.
                 touched = {key for key in before if key.encode() in content} if file != here.service.store else set()
                 said = here.service.health["problems"]
-                plan.say(f"{file.name}, {name}: {len(gone)} of {len(before)} threads are gone; {said}")
+                plan.say(
+                    f"{file.name} ({len(content)} bytes), {name}: {len(gone)} of {len(before)} threads are gone; {said}"
+                )
                 faults += [f"{file.name}, {name}: {fault}" for fault in _unsaid(here.service, said, gone)]
                 again |= gone | (touched if said else set())
                 with traffic:
@@ -100,10 +102,14 @@ def _zeros(content: bytes, chance: random.Random) -> bytes:
 
 
 def _flips(content: bytes, chance: random.Random) -> bytes:
+    """Some bits are wrong, so that it is no text any more.
+
+    One that leaves JSON behind, another digit say, changes what a thread is: no reader of plain JSON can notice it.
+    """
     garbled = bytearray(content)
     for _ in range(3):
         if garbled:
-            garbled[chance.randrange(len(garbled))] ^= 1 << chance.randrange(8)
+            garbled[chance.randrange(len(garbled))] ^= 0x80
     return bytes(garbled)
 
 
