@@ -84,7 +84,7 @@ def wait_until_told(services: Sequence[Service]) -> int:
     until = time.monotonic() + _TELLING
     # Where it cannot store it says nothing of what is pending.
     while (pending := int(services[0].health.get("pending", -1))) and time.monotonic() < until:
-        time.sleep(0.1)
+        time.sleep(0.02)
     return pending
 
 

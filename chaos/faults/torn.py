@@ -37,7 +37,8 @@ def torn_file(plan: Plan) -> Verdict:
                 here.service.kill()
                 file = _files(here.service)[number]
                 content = file.read_bytes()
-                file.write_bytes(damage(content, chance))
+                # Without what is only allocated in advance: nothing stands there that could be damaged.
+                file.write_bytes(damage(content.rstrip(b"\0"), chance))
                 damaged += 1
                 here.service.start()
                 wait_until_told([here.service])
@@ -47,7 +48,7 @@ def torn_file(plan: Plan) -> Verdict:
                 touched = {key for key in before if key.encode() in content} if file != here.service.store else set()
                 said = here.service.health["problems"]
                 plan.say(
-                    f"{file.name} ({len(content)} bytes), {name}: {len(gone)} of {len(before)} threads are gone; {said}"
+                    f"{file.name} ({len(content.rstrip(b'\0'))} bytes), {name}: {len(gone)} of {len(before)} threads are gone; {said}"
                 )
                 faults += [f"{file.name}, {name}: {fault}" for fault in _unsaid(here.service, said, gone)]
                 again |= gone | (touched if said else set())
