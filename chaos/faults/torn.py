@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from chaos.plan import Plan
 from chaos.stage import conclude, go_on, stage, wait_until_told
@@ -23,41 +24,59 @@ def torn_file(plan: Plan) -> Verdict:
     chance = random.Random(plan.seed)
     again: set[str] = set()
     faults: list[str] = []
-    damaged = 0
+    done = 0
     with stage(plan) as here:
         traffic = Traffic(here.service, seed=plan.seed)
-        with traffic:
-            go_on(traffic, _FILLING)
-        damages = list(_DAMAGES.items())
-        for name, damage in damages[:_QUICK] if plan.quick else damages * 3:
-            # As many as there are now: a file may come and go.
-            for number in range(len(_files(here.service))):
-                wait_until_told([here.service])
-                before = _threads(here.service)
-                here.service.kill()
-                file = _files(here.service)[number]
-                content = file.read_bytes()
-                # Without what is only allocated in advance: nothing stands there that could be damaged.
-                file.write_bytes(damage(content.rstrip(b"\0"), chance))
-                damaged += 1
-                here.service.start()
-                wait_until_told([here.service])
-                after = _threads(here.service)
-                gone = {key for key, ts in before.items() if after.get(key) != ts}
-                # What stands in a log of changes may have gone back to an earlier state with the same ts.
-                touched = {key for key in before if key.encode() in content} if file != here.service.store else set()
-                said = here.service.health["problems"]
-                plan.say(
-                    f"{file.name} ({len(content.rstrip(b'\0'))} bytes), {name}: {len(gone)} of {len(before)} threads are gone; {said}"
-                )
-                faults += [f"{file.name}, {name}: {fault}" for fault in _unsaid(here.service, said, gone)]
-                again |= gone | (touched if said else set())
+        damages = list(_DAMAGES)
+        for name in damages[:_QUICK] if plan.quick else damages * 3:
+            # As many as there are at that moment: a file may come and go.
+            number = 0
+            while number < len(_files(here.service)) or not number:
                 with traffic:
                     go_on(traffic, _FILLING)
+                harm = _damage(here.service, number, name, chance)
+                plan.say(harm.words)
+                faults += harm.unsaid
+                again |= harm.again
+                number, done = number + 1, done + 1
+        with traffic:
+            go_on(traffic, _FILLING)
         verdict = conclude(traffic, here.workspace, here.service, again=sorted(again))
     verdict.wrong += faults
-    verdict.figures = {"damages": damaged, "threads whose record was destroyed": len(again), **verdict.figures}
+    verdict.figures = {"damages": done, "threads whose record was destroyed": len(again), **verdict.figures}
     return verdict
+
+
+class _Harm(NamedTuple):
+    """What a damage did, and what the service should have said about it and did not."""
+
+    words: str
+    again: set[str]
+    unsaid: list[str]
+
+
+def _damage(service: Service, number: int, name: str, chance: random.Random) -> _Harm:
+    """Once all is told, kill the service, damage one of its files, and start it again."""
+    wait_until_told([service])
+    before = _threads(service)
+    service.kill()
+    file = _files(service)[number]
+    # Without what is only allocated in advance: nothing stands there that could be damaged.
+    content = file.read_bytes().rstrip(b"\0")
+    file.write_bytes(_DAMAGES[name](content, chance))
+    service.start()
+    wait_until_told([service])
+    after = _threads(service)
+    gone = {key for key, ts in before.items() if after.get(key) != ts}
+    problems = service.health["problems"]
+    # What stands in a log of changes may have gone back to an earlier state with the same ts.
+    touched = {key for key in before if key.encode() in content} if problems and file != service.store else set()
+    what = f"{file.name} ({len(content)} bytes), {name}"
+    return _Harm(
+        f"{what}: {len(gone)} of {len(before)} threads are gone; {problems}",
+        gone | touched,
+        [f"{what}: {fault}" for fault in _unsaid(service, problems, gone)],
+    )
 
 
 def _files(service: Service) -> list[Path]:
