@@ -40,7 +40,7 @@ def open_files(plan: Plan) -> Verdict:
     rounds = plan.times(len(_LEFT), 2)
     with stage(plan, wrapper=[program, f"--nofile={_LIMIT}:{_LIMIT}"], traceback_allowed=True) as here:
         with Traffic(here.service, seed=plan.seed) as traffic:
-            for left in _LEFT[:rounds]:
+            for number, left in enumerate(_LEFT[:rounds]):
                 go_on(traffic, 1)
                 with contextlib.ExitStack() as held:
                     _hold(held, here.service, left, random.Random(plan.seed + left))
@@ -49,6 +49,10 @@ def open_files(plan: Plan) -> Verdict:
                         workers |= set(here.service.workers)
                         most = max(most, _open_files(here.service))
                         time.sleep(0.01)
+                    if number % 2 == 0:
+                        # What it said it has, it must have stored in spite of it all.
+                        here.service.kill()
+                        here.service.start()
             go_on(traffic, 1)
         verdict = conclude(traffic, here.workspace, here.service)
         verdict.wrong += [f"/health still complains: {problem}" for problem in here.service.health["problems"]]
