@@ -26,8 +26,9 @@ _BEGUN = (
     b"POST /al",
 )
 _BEGINNING = 20
-#: How long the service may take to accept a connection, in seconds; then it has no more files, or takes no more.
-_ACCEPTING = 0.2
+#: How long the service may take to accept a connection, in seconds, and how many may have to wait longer until it is
+#: clear that it takes no more.
+_ACCEPTING, _WAITING = 0.2, 10
 
 
 def open_files(plan: Plan) -> Verdict:
@@ -69,9 +70,10 @@ def open_files(plan: Plan) -> Verdict:
 
 def _hold(held: contextlib.ExitStack, service: Service, left: int, chance: random.Random) -> None:
     """Open connections until the service can open no more than so many files, or accepts no more."""
+    waiting = 0
     for number in range(_HELD):
         before = _open_files(service)
-        if left and before >= _LIMIT - left:
+        if left and (before >= _LIMIT - left or waiting > _WAITING):
             return
         with contextlib.suppress(OSError):
             connection = held.enter_context(socket.create_connection((HOST, service.port), 5))
@@ -80,6 +82,7 @@ def _hold(held: contextlib.ExitStack, service: Service, left: int, chance: rando
         until = time.monotonic() + (_ACCEPTING if left else 0)
         while _open_files(service) <= before and time.monotonic() < until:
             time.sleep(0.001)
+        waiting += _open_files(service) <= before
 
 
 def _open_files(service: Service) -> int:
