@@ -61,7 +61,9 @@ def _mixed(number: int, chance: random.Random) -> Iterator[Step]:
     """What one sender says: the same threads again and again, and now and then a new one."""
     new = groups(f"New{number}", chance)
     for step in _again_and_again(number, chance):
-        yield next(new) if chance.random() < _NEW else step
+        yield step
+        if chance.random() < _NEW:
+            yield next(new)
 
 
 def _again_and_again(number: int, chance: random.Random) -> Iterator[Step]:
