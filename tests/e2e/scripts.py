@@ -79,8 +79,8 @@ def wait_for_a_moment(service: Service, workspace: Workspace, chance: random.Ran
 
 
 def commit_of(service: Service) -> list[tuple[int, int]]:
-    """Inode and size of the store's files: some are replaced by a commit, others grow."""
+    """Inode and time of the store's files: a commit replaces one, or writes into one."""
     files = (file.stat() for file in service.store.parent.glob(f"{service.store.name}*"))
     with contextlib.suppress(FileNotFoundError):  # replaced just now
-        return [(file.st_ino, file.st_size) for file in files]
+        return [(file.st_ino, file.st_mtime_ns) for file in files]
     return []
