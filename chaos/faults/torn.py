@@ -14,7 +14,7 @@ from tests.e2e.harness import Service
 #: For how long threads come and go before each damage, in seconds.
 _FILLING = 1.5
 #: With how many of the damages a short run is content.
-_QUICK = 4
+_QUICK = 3
 #: Files beside the store's own that hold no threads, or are none of its own any more.
 _OTHERS = (".lock", ".tmp", ".damaged-")
 
