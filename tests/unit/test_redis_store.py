@@ -250,6 +250,7 @@ class TestFailover:
     @pytest.fixture
     def replica(self, server: RedisServer, client: redis.Redis, tmp_path: Path) -> Iterator[RedisServer]:
         """A replica that is in step with the Redis."""
+        client.config_set("repl-diskless-sync-delay", 0)
         with RedisServer(tmp_path / "replica", replicaof=f"{HOST} {server.port}") as running:
             until = time.monotonic() + 20
             while (client.info("replication").get("slave0") or {}).get("state") != "online":
