@@ -18,6 +18,8 @@ from alert_threader.store import scripts
 _REPLICA_WAIT = 0.5
 #: A Redis without replicas is asked again whether it has some after so many seconds.
 _ALONE = 10.0
+#: A replica that was silent for longer is taken for lost, in seconds, as Redis itself does (min-replicas-max-lag).
+_MAX_LAG = 10
 
 
 class Committer:
@@ -34,7 +36,8 @@ class Committer:
     def commit(self, keys: Sequence[str], args: Sequence[Any]) -> int:
         """Return what the script returns, after one round trip.
 
-        Raises StoreError where Redis has replicas and none of them has the change in time: it may be made again.
+        Raises StoreError where Redis has replicas in step and none of them has the change in time: it may be made
+        again.
         """
         if not self._fails_over or time.monotonic() < self._alone_until:
             return int(self._script(keys=keys, args=args))
@@ -51,9 +54,14 @@ class Committer:
         return int(written)
 
     def _look_for_replicas(self) -> None:
-        if self._redis.info("replication").get("connected_slaves"):
+        if any(map(_is_in_step, self._redis.info("replication").values())):
             raise StoreError(
                 "no replica of Redis has the change yet: send it again; look at the replicas if that goes on"
             )
         # There is none to wait for, and an alert that is told is worth more than one that is refused.
         self._alone_until = time.monotonic() + _ALONE
+
+
+def _is_in_step(value: Any) -> bool:
+    """Whether an entry of INFO replication is a replica that has all of the data and was heard of a moment ago."""
+    return isinstance(value, dict) and value.get("state") == "online" and int(value.get("lag", 0)) <= _MAX_LAG
