@@ -86,7 +86,7 @@ class Service:
             "SLACK_CHANNEL": CHANNEL,
             "BIND_PORT": str(self.port),
             "THREAD_STORE_FILE": str(self.store),
-            "RESPONSE_WAIT": "500ms",
+            "RESPONSE_WAIT": "2s",
             "SLACK_TIMEOUT": "2s",
             "GRACEFUL_TIMEOUT": "10s",
             # Slack's pace is the storm's subject; elsewhere it would only make tests slow. Edits keep up with it.

@@ -33,7 +33,7 @@ class Outage:
     def __init__(self, folder: Path, tale: Callable[[Service, Workspace], None]) -> None:
         """Take a folder for the service's files, and what happens."""
         self._slack = SandboxServer(port=0, rate_limits=False).start()
-        self._service = Service(folder, SLACK_API_URL=self._slack.api_url, SLACK_TIMEOUT="1s", RESPONSE_WAIT="200ms")
+        self._service = Service(folder, SLACK_API_URL=self._slack.api_url, SLACK_TIMEOUT="1s", RESPONSE_WAIT="2s")
         self._story = Background(partial(self._run, tale))
 
     def finish(self) -> None:

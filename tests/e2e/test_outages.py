@@ -27,7 +27,7 @@ from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
 @pytest.fixture
 def service(make_service: Callable[..., Service]) -> Service:
     """A running service that gives up on a call after a second."""
-    started = make_service(SLACK_TIMEOUT="1s", RESPONSE_WAIT="200ms")
+    started = make_service(SLACK_TIMEOUT="1s", RESPONSE_WAIT="1s")
     started.start()
     return started
 
