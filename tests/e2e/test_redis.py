@@ -312,12 +312,13 @@ def freeze_after(moment: str, folder: Path, slack: SandboxServer) -> None:
                 return True
 
             proxy.once(act, *parts)
-            frozen.send_until_taken(webhook("Frozen"))
+            # It may freeze before it has answered.
+            sending = Background(partial(frozen.send_until_taken, webhook("Frozen")))
             proxy.wait_until_happened()
         else:
             workspace.faults.add("slow", method="chat.postMessage", seconds=0.7, count=1)
             calls = len(workspace.calls.all("chat.postMessage"))
-            frozen.send_until_taken(webhook("Frozen"))
+            sending = Background(partial(frozen.send_until_taken, webhook("Frozen")))
             workspace.wait_for(lambda: len(workspace.calls.all("chat.postMessage")) > calls)
             frozen.freeze()
         passed = time.monotonic() + LEASE_TTL + 0.5
@@ -327,6 +328,7 @@ def freeze_after(moment: str, folder: Path, slack: SandboxServer) -> None:
         time.sleep(max(passed - time.monotonic(), 0))
 
         frozen.thaw()
+        sending.finish()
         time.sleep(_SLACK_TIMEOUT + 1)
         for service, instance in ((frozen, "db11"), (other, "db12")):
             service.send_until_taken(webhook("Frozen", {instance: FIRED}))
