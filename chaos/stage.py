@@ -36,7 +36,6 @@ def stage(
     name: str = "service",
     *,
     wrapper: Sequence[str] = (),
-    traceback_allowed: bool = False,
     **settings: str,
 ) -> Iterator[Stage]:
     """Start both. At the end they are killed, and nothing that the service wrote may hold a secret or a traceback.
@@ -51,8 +50,7 @@ def stage(
             service.start()
             yield Stage(slack, service)
             # Not where the fault has failed already: that says more.
-            if not traceback_allowed:
-                service.close()
+            service.close()
         finally:
             if service.is_running:
                 service.kill()

@@ -8,6 +8,7 @@ them with Redis. Delivery starts in each worker once it is booted and stops when
 
 import logging
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ log = logging.getLogger(__name__)
 _BOOT_ERROR = 3
 #: How long a start waits for a process that is just leaving the file store, in seconds.
 _LOCK_WAIT = 5.0
+#: How many connections gunicorn lets a worker hold where files are no limit.
+_CONNECTIONS = 1000
+
+
+def _connections() -> int:
+    """How many connections a worker may hold: it does not live through an accept that fails for want of files."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A thread at work may open two for itself; 32 are for the store, Slack and what Python has open.
+    return max(min(_CONNECTIONS, files - 2 * settings.web_threads - 32), 1)
 
 
 def _settings() -> Settings:
@@ -52,6 +62,7 @@ graceful_timeout = int(settings.graceful_timeout)
 # A reloaded worker waits for the one before it to leave the file, and must not be taken for a hung one meanwhile.
 timeout = graceful_timeout + 30
 keepalive = 30
+worker_connections = _connections()
 control_socket_disable = True
 
 #: Where several workers keep their numbers; None where one worker has all of them in memory.
