@@ -28,6 +28,8 @@ def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Fl
     settings = settings or Settings.from_environ(os.environ)
     app = Flask("alert_threader")
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    # A doubled slash is a wrong address like any other: a redirection would be followed without the body.
+    app.url_map.merge_slashes = False
     app.json = _Json(app)
     for route in (alert, health, stats, cache, metrics):
         app.register_blueprint(route.blueprint)

@@ -137,6 +137,7 @@ class TestBadInput:
             ({"data": "{}", "content_type": "text/plain"}, 415, "the content type must be application/json"),
             ({"path": "/alert/general", "json": webhook()}, 400, "'general', is none: it must be a channel ID"),
             ({"path": "/alert/C0DATABASE1/x", "json": webhook()}, 404, "there is no such route"),
+            ({"path": "/alert//C0DATABASE1", "json": webhook()}, 404, "there is no such route"),
             ({"path": "/", "json": webhook()}, 404, "there is no such route"),
             ({"method": "GET"}, 405, "GET is not allowed here: use POST"),
             ({"method": "DELETE", "path": "/health"}, 405, "DELETE is not allowed here: use GET"),

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _MAX_ERROR = 500
 
 _TEXTS = {
-    404: "there is no such route: use POST /alert, POST /alert/<channel>, GET /health, GET /stats or GET /cache",
+    404: "there is no such route: use POST /alert or /alert/<channel>, GET /health, /metrics, /stats or /cache",
     415: "the content type must be application/json",
 }
 
