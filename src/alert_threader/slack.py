@@ -248,6 +248,9 @@ def _call(method: Callable[..., SlackResponse], **arguments: Any) -> SlackRespon
         raise _refused(error.response) from error
     except (SlackClientError, OSError, http.client.HTTPException, ValueError) as error:
         raise _unanswered(error) from error
+    except (AttributeError, TypeError) as error:
+        # The SDK takes every JSON for an object.
+        raise SlackError(Kind.TRANSIENT, "not_json", _NOT_SLACK, doubtful=True) from error
 
 
 def _refused(response: SlackResponse | dict[str, Any]) -> SlackError:

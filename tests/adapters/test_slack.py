@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -134,6 +134,22 @@ def test_each_failure_has_its_kind(
     assert (error.kind, error.code, error.doubtful) == (kind, code, doubtful)
     assert error.timed_out == (code == "timeout")
     assert error.retry_after == (7 if kind is Kind.RATE_LIMITED else 0)
+
+
+@pytest.mark.parametrize("body", ["", "{", "null", "[]", "[1]", '"ok"', "17", "true", "\0\xff", '{"ok": "maybe"', "{}"])
+@pytest.mark.parametrize("call", ["post", "update", "find"])
+def test_answer_that_is_none(slack: Slack, sandbox: SandboxServer, body: str, call: str) -> None:
+    """Whatever JSON stands there, or none: nobody knows what Slack did."""
+    root = slack.post(CHANNEL, message())
+    sandbox.workspace.faults.add("garbage", body=body)
+    calls: dict[str, Callable[[], object]] = {
+        "post": lambda: slack.post(CHANNEL, message()),
+        "update": lambda: slack.update(CHANNEL, root.ts, message()),
+        "find": lambda: slack.find(CHANNEL, "mine", float(root.ts), root.ts),
+    }
+    with pytest.raises(SlackError) as caught:
+        calls[call]()
+    assert (caught.value.kind, caught.value.code, caught.value.doubtful) == (Kind.TRANSIENT, "not_json", True)
 
 
 def test_refused_connection_is_certain(caplog: pytest.LogCaptureFixture) -> None:
