@@ -294,6 +294,17 @@ class TestFailover:
                 time.sleep(0.02)
             assert safe.update([change("a", "1")], NOW)[0].reason is Reason.OPENED
 
+    def test_sent_again_is_not_taken_either(self, safe: RedisStore, replica: RedisServer) -> None:
+        """What the sender repeats is no news to Redis, and still no replica has it: a 2xx would be a promise broken."""
+        safe.update([change("a", "1")], NOW)
+        assert replica._process is not None
+        replica._process.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(2):
+                assert "no replica" in failure_of(lambda: safe.update([change("a", "2")], NOW))
+        finally:
+            replica._process.send_signal(signal.SIGCONT)
+
     def test_taken_where_there_is_no_replica(self, safe: RedisStore) -> None:
         """An alert is worth more than a rule that nobody can keep; /health says what is missing."""
         assert safe.update([change("a", "1")], NOW)[0].reason is Reason.OPENED

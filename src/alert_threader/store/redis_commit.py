@@ -53,6 +53,20 @@ class Committer:
             self._look_for_replicas()
         return int(written)
 
+    def confirm(self, name: str) -> None:
+        """Return once a replica has all that was written before, by whomever; ``name`` is a key to write.
+
+        Redis waits for what the same connection has written, so something must be. Raises as ``commit`` does.
+        """
+        if not self._fails_over or time.monotonic() < self._alone_until:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(name, 1, px=1000)
+        pipeline.execute_command("WAIT", 1, int(_REPLICA_WAIT * 1000))
+        _, replicas = pipeline.execute()
+        if not replicas:
+            self._look_for_replicas()
+
     def _look_for_replicas(self) -> None:
         if any(map(_is_in_step, self._redis.info("replication").values())):
             raise StoreError(
