@@ -18,6 +18,7 @@ from alert_threader.config import Settings
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.pacing import Budget
 from alert_threader.service import service_of
+from alert_threader.store import redis_commit
 from alert_threader.store.base import Lease
 from alert_threader.store.redis import RedisStore
 from alert_threader.store.redis_client import connect
@@ -283,15 +284,23 @@ class TestFailover:
         assert kept(safe).firing == 2
 
     def test_taken_while_a_replica_is_filled(
-        self, safe: RedisStore, client: redis.Redis, server: RedisServer, tmp_path: Path
+        self,
+        safe: RedisStore,
+        client: redis.Redis,
+        server: RedisServer,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """The first copy of all data can take minutes: nobody waits for that."""
+        monkeypatch.setattr(redis_commit, "_ALONE", 0.3)
         client.config_set("repl-diskless-sync-delay", 60)
         with RedisServer(tmp_path / "replica", replicaof=f"{HOST} {server.port}"):
             until = time.monotonic() + 20
             while not client.info("replication")["connected_slaves"]:
                 assert time.monotonic() < until
                 time.sleep(0.02)
+            failure_of(lambda: safe.update([change("b", "1")], NOW))
+            time.sleep(0.3)
             assert safe.update([change("a", "1")], NOW)[0].reason is Reason.OPENED
 
     def test_sent_again_is_not_taken_either(self, safe: RedisStore, replica: RedisServer) -> None:
@@ -305,8 +314,11 @@ class TestFailover:
         finally:
             replica._process.send_signal(signal.SIGCONT)
 
-    def test_taken_where_there_is_no_replica(self, safe: RedisStore) -> None:
+    def test_taken_where_there_is_no_replica(self, safe: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """An alert is worth more than a rule that nobody can keep; /health says what is missing."""
+        monkeypatch.setattr(redis_commit, "_ALONE", 0.3)
+        assert "lost its replicas" in failure_of(lambda: safe.update([change("b", "1")], NOW))
+        time.sleep(0.3)
         assert safe.update([change("a", "1")], NOW)[0].reason is Reason.OPENED
         assert [line for line in safe.warnings() if "Redis has no replica now" in line]
 

@@ -240,7 +240,7 @@ class RedisStore:
             found.append("Redis keeps nothing on disk, a restart loses all threads: set appendonly yes")
         if self._fails_over and not info.get("connected_slaves"):
             found.append("Redis has no replica now: a failover would find none, or an old one; start the replicas")
-        if info.get("connected_slaves") and not self._fails_over and self._setting("min-replicas-to-write") == "0":
+        if info.get("connected_slaves") and self._setting("min-replicas-to-write") == "0":
             found.append(
                 "a failover of Redis can lose the last changes: set min-replicas-to-write 1 on each of its servers"
             )

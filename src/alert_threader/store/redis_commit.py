@@ -10,13 +10,14 @@ from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError
+from redis.sentinel import SentinelConnectionPool
 
 from alert_threader.errors import StoreError
 from alert_threader.store import scripts
 
 #: How long a change may take to reach a replica, in seconds: less than the client waits for an answer.
 _REPLICA_WAIT = 0.5
-#: A Redis without replicas is asked again whether it has some after so many seconds.
+#: A Redis that has no replica for so many seconds will do without, and is asked again after as many.
 _ALONE = 10.0
 #: A replica that was silent for longer is taken for lost, in seconds, as Redis itself does (min-replicas-max-lag).
 _MAX_LAG = 10
@@ -30,7 +31,8 @@ class Committer:
         self._redis: Any = client
         self._fails_over = fails_over
         self._script = client.register_script(scripts.COMMIT)
-        #: Until when Redis is taken to have no replica, on the monotonic clock.
+        #: Since when no replica is seen, and until when Redis is taken to have none, on the monotonic clock.
+        self._alone_since: float | None = None
         self._alone_until = 0.0
 
     def commit(self, keys: Sequence[str], args: Sequence[Any]) -> int:
@@ -41,6 +43,7 @@ class Committer:
         """
         if not self._fails_over or time.monotonic() < self._alone_until:
             return int(self._script(keys=keys, args=args))
+        master = self._master()
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.evalsha(self._script.sha, len(keys), *keys, *args)
         pipeline.execute_command("WAIT", 1, int(_REPLICA_WAIT * 1000))
@@ -49,8 +52,8 @@ class Committer:
         except NoScriptError:
             self._redis.script_load(scripts.COMMIT)
             return self.commit(keys, args)
-        if written > 0 and not replicas:
-            self._look_for_replicas()
+        if written > 0:
+            self._judge(replicas, master)
         return int(written)
 
     def confirm(self, name: str) -> None:
@@ -60,20 +63,38 @@ class Committer:
         """
         if not self._fails_over or time.monotonic() < self._alone_until:
             return
+        master = self._master()
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.set(name, 1, px=1000)
         pipeline.execute_command("WAIT", 1, int(_REPLICA_WAIT * 1000))
         _, replicas = pipeline.execute()
-        if not replicas:
-            self._look_for_replicas()
+        self._judge(replicas, master)
 
-    def _look_for_replicas(self) -> None:
+    def _master(self) -> tuple[str, int] | None:
+        """The Redis that the next command goes to, as the Sentinels said; None where nobody has asked them yet."""
+        pool = self._redis.connection_pool
+        return pool.master_address if isinstance(pool, SentinelConnectionPool) else None
+
+    def _judge(self, replicas: int, master: tuple[str, int] | None) -> None:
+        """Raise StoreError unless a change is safe in so many replicas of this master, or is as safe as it can be."""
+        if replicas:
+            self._alone_since = None
+            return
+        # One that was replaced loses its replicas seconds before anybody says so (8 s: SENTINEL_PUBLISH_PERIOD * 4 in
+        # Redis' src/sentinel.c), and forgets what it takes until then.
+        if master is not None and self._redis.connection_pool.get_master_address() != master:
+            self._alone_since = None
+            raise StoreError("another Redis has taken this one's place: send it again")
         if any(map(_is_in_step, self._redis.info("replication").values())):
             raise StoreError(
                 "no replica of Redis has the change yet: send it again; look at the replicas if that goes on"
             )
+        now = time.monotonic()
+        self._alone_since = now if self._alone_since is None else self._alone_since
+        if now < self._alone_since + _ALONE:
+            raise StoreError("Redis has lost its replicas, perhaps another takes its place: send it again")
         # There is none to wait for, and an alert that is told is worth more than one that is refused.
-        self._alone_until = time.monotonic() + _ALONE
+        self._alone_until = now + _ALONE
 
 
 def _is_in_step(value: Any) -> bool:
