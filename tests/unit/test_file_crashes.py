@@ -542,3 +542,50 @@ def test_documents_lose_no_concurrent_change(path: Path) -> None:
     assert store.stamps() == last
     assert store.warnings() == []
     store.close()
+
+
+def test_failing_disk_leaves_no_file_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is tried: a process that can open no more files could not go on afterwards."""
+    store = open_store(path)
+    change(store, 0)
+
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "sync_folder", fail)
+        change(store, 1)  # the background tries to write a document for it
+        wait_for(lambda: store.warnings() != [])
+        time.sleep(0.2)
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
+        path.with_name("threads.json.journal").unlink()
+        path.with_name("threads.json.journal.next").unlink(missing_ok=True)
+        for _ in range(50):
+            with pytest.raises(StoreError):
+                store.insert([thread("refused", 1)], replace=True)
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
+    store.close()
+
+
+def test_document_that_breaks_off_is_not_taken_for_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No memory, say, while a journal is given up: what only that one says is still there after a stop."""
+    monkeypatch.setattr(durable, "_GATHER", 1000)
+    store = open_store(path)
+    change(store, 0)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def give_up(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fail)
+        with pytest.raises(StoreError):
+            change(store, 1)
+        patch.setattr(durable, "write_synced", give_up)
+        with pytest.raises(MemoryError):
+            change(store, 1)
+    store.close()
+    assert_kept(path, 1)

@@ -10,8 +10,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alert_threader.errors import StoreError
@@ -169,8 +169,9 @@ class Durable:
         """Make the journal that the document names. The document holds what other journals have."""
         self._main.unlink(missing_ok=True)
         begun = Journal(self._main, name)
-        self._next.unlink(missing_ok=True)
-        sync_folder(self._path.parent)
+        with _closed_on_error(begun):
+            self._next.unlink(missing_ok=True)
+            sync_folder(self._path.parent)
         with self._turn:
             self._journal, self._newest = begun, name
 
@@ -226,7 +227,8 @@ class Durable:
 
     def _fresh(self) -> Journal:
         fresh = Journal(self._next, uuid.uuid4().hex, after=self._newest)
-        sync_folder(self._path.parent)
+        with _closed_on_error(fresh):
+            sync_folder(self._path.parent)
         return fresh
 
     def _snapshot(self) -> list[bytes]:
@@ -249,7 +251,8 @@ class Durable:
             try:
                 self._write(lines, uuid.uuid4().hex)
                 self._begin_journal(self._named)
-            except OSError:
+            except BaseException:
+                # Whatever it was: a close that took the document for written would remove the journal.
                 with self._turn:
                     self._mark_dirty()
                 raise
@@ -290,6 +293,16 @@ class Durable:
                 each.unlink()
             with suppress(FileNotFoundError):
                 sync_folder(self._path.parent)
+
+
+@contextmanager
+def _closed_on_error(made: Journal) -> Iterator[None]:
+    """Let go of a journal that nobody will use: each try would leave one open."""
+    try:
+        yield
+    except BaseException:
+        made.close()
+        raise
 
 
 def _identity(path: Path) -> _Identity | None:
