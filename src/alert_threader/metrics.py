@@ -4,6 +4,7 @@ Names follow https://prometheus.io/docs/practices/naming/. Every series is there
 that appears with its first event misses that event. No label has values from outside, so their number is bounded.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -188,7 +189,8 @@ class Metrics:
         return dict(sorted(totals.items()))
 
     def _collected(self) -> CollectorRegistry:
-        if self._folder is None:
+        # Where somebody has removed the folder, this worker's own numbers are what is left.
+        if self._folder is None or not self._folder.is_dir():
             return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
@@ -239,6 +241,8 @@ def _number(value: float) -> float:
 
 #: Where the workers of one master keep their numbers, each in files of its own; None for a process that is alone.
 _shared_folder: Path | None = None
+#: What the files of a worker may take, in bytes.
+_ROOM = 4 * 1024 * 1024
 
 
 def make_folder() -> Path:
@@ -254,8 +258,16 @@ def make_folder() -> Path:
 
 
 def share(folder: Path) -> None:
-    """Keep the numbers of the Metrics that this process makes from now on in a folder, where other workers see them."""
+    """Keep the numbers of the Metrics that this process makes from now on in a folder, where other workers see them.
+
+    Raises OSError where there is no room: the files are memory, and a process that writes where the disk is full is
+    killed (SIGBUS).
+    """
     global _shared_folder  # noqa: PLW0603 - the library itself knows one place for a process
+    # It may have been tidied away since the master made it.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < _ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     _shared_folder = folder
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]

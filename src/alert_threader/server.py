@@ -87,7 +87,10 @@ logger_class = Logger
 def app() -> Any:
     """The WSGI application of a worker, its store still closed: ``--check-config`` must not touch a running one's."""
     if _metrics_folder is not None:
-        metrics.share(_metrics_folder)
+        try:
+            metrics.share(_metrics_folder)
+        except OSError as error:
+            log.warning("/metrics and /stats will show one worker at a time: %s", error)
     return create_app(settings, open_now=False)
 
 

@@ -1,6 +1,7 @@
 """The metrics of several workers are one service's, whichever of them is asked and whatever becomes of them."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -100,3 +101,17 @@ def test_listening_to_everybody_without_a_token(make_replica: MakeReplica) -> No
         service.start()
         assert ("set WEBHOOK_TOKEN, or BIND_HOST=127.0.0.1" in service.log) is warned
         service.stop()
+
+
+def test_folder_that_is_cleaned_away(make_replica: MakeReplica, tmp_path: Path) -> None:
+    """Whoever tidies up /tmp costs some numbers, never the service: what is replaced starts as ever."""
+    service = make_replica("one", WEB_CONCURRENCY="2")
+    service.start()
+    wait_for(lambda: service.log.count(" ready ") == 2, 20)
+    (folder,) = (tmp_path / "temporary").glob("alert-threader-metrics-*")
+    shutil.rmtree(folder)
+    assert (service.get("/metrics").status, service.get("/stats").status) == (200, 200)
+    os.kill(service.workers[0], signal.SIGKILL)
+    wait_for(lambda: service.log.count(" ready ") == 3, 20)
+    service.send_until_taken(webhook("After"))
+    service.stop()
