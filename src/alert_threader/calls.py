@@ -170,14 +170,16 @@ class Caller:
         return verdict
 
     def _note(self, thread: AlertThread, action: Action, code: str, text: str, failures: int) -> None:
-        """Keep a trouble with the time that it began. The same failure is counted, not said again."""
+        """Keep a trouble with the time that it began, and say it: the log counts what it has said a moment ago.
+
+        Said once it could be a repeat of a trouble that ended a moment ago, and never be written.
+        """
         now, channel = self._clock(), thread.channel
         with self._guard:
             before = self._troubles.get(channel)
             since = before.since if before else now
             self._troubles[channel] = Trouble(channel, METHODS[action.step], code, text, since, now, failures)
-        if before is None or before.code != code:
-            log.warning("%s cannot be told: %s", channel, text)
+        log.warning("%s cannot be told: %s", channel, text)
 
     def _succeeded(self, channel: str) -> None:
         self.last_success = self._clock()

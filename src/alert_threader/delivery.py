@@ -380,6 +380,5 @@ class Deliverer:
             log.warning("delivery goes on: the store works again")
 
     def _note_store_trouble(self, error: StoreError) -> None:
-        if self._store_trouble != str(error):
-            self._store_trouble = str(error)
-            log.error("delivery waits for the store: %s", error)
+        self._store_trouble = str(error)
+        log.error("delivery waits for the store: %s", error)

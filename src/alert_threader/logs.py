@@ -46,12 +46,14 @@ class _Repeats(logging.Filter):
         super().__init__()
         self._guard = threading.Lock()
         #: When each failure was written, and how often it was said since.
-        self._failures: dict[tuple[str, str], tuple[float, int]] = {}
+        self._failures: dict[tuple[str, ...], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING or not record.name.startswith("alert_threader"):
             return True
-        failure = (record.name, _message(record))
+        # What another sender did, or another fault under the same words, is another failure.
+        fault = repr(record.exc_info[1]) if record.exc_info else ""
+        failure = (record.name, _message(record), str(getattr(record, "sender", "")), fault)
         with self._guard:
             written, repeated = self._failures.pop(failure, (float("-inf"), 0))
             # A clock that was set back must not silence anything for longer.

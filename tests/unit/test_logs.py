@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -12,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alert_threader import logs
+from alert_threader.calls import Caller
+from alert_threader.metrics import Metrics
 from alert_threader.secret import Secret
+from alert_threader.slack import Slack
+from alert_threader.threads import AlertState, AlertThread, Policy, plan
+from alert_threader.webhook import Status
 
 SECRET = Secret('s3"cret\\value')  # with signs that JSON escapes
 log = logging.getLogger("alert_threader.delivery")
@@ -172,3 +178,32 @@ def test_failures_are_not_kept_for_ever() -> None:
     (repeats,) = handler.filters
     assert stream.getvalue().count("\n") == 3000
     assert len(repeats._failures) <= 500  # type: ignore[union-attr]
+
+
+def test_another_sender_or_fault_is_no_repeat() -> None:
+    """Who was refused matters, and a second fault is not hidden behind the words of the first."""
+    stream = configured()
+    for sender in ("10.0.0.1", "203.0.113.9"):
+        log.warning("token refused", extra={"sender": sender})
+    for fault in (KeyError("one"), KeyError("two")):
+        log.error("stumbled", exc_info=fault)
+    said = stream.getvalue()
+    assert all(word in said for word in ("10.0.0.1", "203.0.113.9", "one", "two"))
+
+
+def test_trouble_that_comes_back_is_said_again() -> None:
+    """A trouble that ended and began again within a minute is written once that is over, for as long as it lasts."""
+    stream = configured()
+    now = 1000.0
+    caller = Caller(Slack("xoxb-1", "http://127.0.0.1:1/", 1), Policy(), "test", Metrics(), lambda: now)
+    thread = AlertThread(key="a", channel="C0000001", alerts={"1": AlertState(status=Status.FIRING)})
+    action = plan(thread)
+    assert action is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: now)
+        caller.call(thread, action)
+        caller._succeeded(thread.channel)
+        for now in (1010.0, 1030.0, 1070.0):
+            caller.call(thread, action)
+    last = [line for line in stream.getvalue().splitlines() if "C0000001" in line][-1]
+    assert "cannot be told" in last

@@ -192,9 +192,8 @@ class Durable:
             pause = max(_GATHER, _SHARE * (time.monotonic() - began))
 
     def _note(self, why: str) -> None:
-        """Say once why there is no new document, and let it be tried again."""
-        if why != self._behind:
-            log.error("%s", why)
+        """Say why there is no new document, and let it be tried again."""
+        log.error("%s", why)
         with self._turn:
             self._behind = why
             if self._journal is None:
