@@ -1,5 +1,6 @@
 """The one place that wires the concrete parts together."""
 
+import json
 import os
 import time
 from typing import Any
@@ -46,7 +47,11 @@ class _Json(JSONProvider):
 
     def dumps(self, obj: Any, **_: Any) -> str:
         """The text of a value."""
-        return msgspec.json.encode(obj).decode()
+        try:
+            return msgspec.json.encode(obj).decode()
+        except UnicodeEncodeError:
+            # A file's name need not be text.
+            return json.dumps(obj)
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
         """The value of a text."""

@@ -273,6 +273,12 @@ class TestStatsAndCache:
         assert stats["uptime_seconds"] >= 0
         assert set(stats["file"]) == {"path", "size_bytes", "commits"}
 
+    def test_file_whose_name_is_no_text(self, make_app: MakeApp, tmp_path: Path) -> None:
+        """A path may hold any bytes."""
+        path = tmp_path / os.fsdecode(b"caf\xe9.json")
+        answer = make_app(THREAD_STORE_FILE=str(path)).test_client().get("/stats")
+        assert (answer.status_code, json.loads(answer.data)["file"]["path"]) == (200, str(path))
+
     def test_cache_lists_and_forgets(self, client: FlaskClient, sandbox: SandboxServer) -> None:
         """After it the same alert opens a new thread."""
         first = client.post("/alert", json=webhook()).get_json()["results"][0]["thread_ts"]
