@@ -17,7 +17,7 @@ from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.metrics import Metrics
 from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Budget
 from alert_threader.store.base import LEASE_TTL, Due, Lease, Store
-from alert_threader.threads import AlertThread, Outcome, Posted, Step, pending, plan
+from alert_threader.threads import AlertThread, NotFound, Outcome, Posted, Step, pending, plan
 
 log = logging.getLogger(__name__)
 
@@ -291,8 +291,18 @@ class Deliverer:
         if item is None:
             return wait
         asked = time.monotonic()
-        with self._metrics.store("begin"):
-            begun = self._store.begin(lease, item.key, uuid.uuid4().hex, self._clock())
+        attempt_id = uuid.uuid4().hex
+        try:
+            with self._metrics.store("begin"):
+                begun = self._store.begin(lease, item.key, attempt_id, self._clock())
+        except LeaseLostError:
+            raise
+        except StoreError as error:
+            # It may have been stored all the same. Nobody was told, so there is nothing to look up.
+            self._note_store_trouble(error)
+            if not self._stopping.wait(_POLL):
+                self._settle(lease, item.key, attempt_id, NotFound())
+            return 0
         if begun is None:
             return 0
         thread, action = begun

@@ -15,14 +15,17 @@ import redis
 
 from alert_threader.app import create_app
 from alert_threader.config import Settings
+from alert_threader.delivery import Deliverer
 from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.metrics import Metrics
 from alert_threader.pacing import Budget
+from alert_threader.retry import Verdict
 from alert_threader.service import service_of
 from alert_threader.store import redis_commit
 from alert_threader.store.base import Lease
 from alert_threader.store.redis import RedisStore
 from alert_threader.store.redis_client import connect
-from alert_threader.threads import AlertThread, Change, Failed, Policy, Posted, Reason, Step, Updated
+from alert_threader.threads import Action, AlertThread, Change, Failed, Policy, Posted, Reason, Step, Updated
 from alert_threader.webhook import Alert, Status
 from tests.proxy import Proxy
 from tests.servers import HOST, RedisServer, free_port, program
@@ -313,6 +316,37 @@ class TestFailover:
                 assert "no replica" in failure_of(lambda: safe.update([change("a", "2")], NOW))
         finally:
             replica._process.send_signal(signal.SIGCONT)
+
+    def test_what_was_not_sent_is_not_looked_up(self, safe: RedisStore, replica: RedisServer) -> None:
+        """A post that was begun but not replicated is made at once when the replica is back."""
+        safe.update([change("a", "1"), change("b", "1")], NOW)
+        steps: list[Step] = []
+
+        class Slack:
+            """Takes everything."""
+
+            def call(self, thread: AlertThread, action: Action) -> Verdict:
+                steps.append(action.step)
+                if action.step is Step.UPDATE_ROOT:
+                    return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
+                return Verdict(outcome=Posted(ts=f"{len(steps)}.0", threaded=False))
+
+        assert replica._process is not None
+        replica._process.send_signal(signal.SIGSTOP)
+        deliverer = Deliverer(safe, Slack(), Metrics(), rate=100, burst=100)  # type: ignore[arg-type]
+        try:
+            deliverer.start()
+            time.sleep(4)
+            assert steps == []
+            replica._process.send_signal(signal.SIGCONT)
+            until = time.monotonic() + 4
+            while len(steps) < 2:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        finally:
+            replica._process.send_signal(signal.SIGCONT)
+            assert deliverer.stop(5)
+        assert steps == [Step.POST_ROOT, Step.POST_ROOT]
 
     def test_taken_where_there_is_no_replica(self, safe: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """An alert is worth more than a rule that nobody can keep; /health says what is missing."""
