@@ -552,19 +552,19 @@ def test_failing_disk_leaves_no_file_open(path: Path, monkeypatch: pytest.Monkey
     def fail(_: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with monkeypatch.context() as patch:
         patch.setattr(durable, "sync_folder", fail)
         change(store, 1)  # the background tries to write a document for it
         wait_for(lambda: store.warnings() != [])
         time.sleep(0.2)
-        assert len(os.listdir("/proc/self/fd")) <= before + 2
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
         path.with_name("threads.json.journal").unlink()
         path.with_name("threads.json.journal.next").unlink(missing_ok=True)
         for _ in range(50):
             with pytest.raises(StoreError):
                 store.insert([thread("refused", 1)], replace=True)
-        assert len(os.listdir("/proc/self/fd")) <= before + 2
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
     store.close()
 
 

@@ -203,7 +203,7 @@ def test_trouble_that_comes_back_is_said_again() -> None:
         patch.setattr(time, "time", lambda: now)
         caller.call(thread, action)
         caller._succeeded(thread.channel)
-        for now in (1010.0, 1030.0, 1070.0):
+        for now in (1010.0, 1030.0, 1070.0):  # noqa: B007 - the clock reads it
             caller.call(thread, action)
     last = [line for line in stream.getvalue().splitlines() if "C0000001" in line][-1]
     assert "cannot be told" in last
