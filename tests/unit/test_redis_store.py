@@ -314,6 +314,7 @@ class TestFailover:
         try:
             for _ in range(2):
                 assert "no replica" in failure_of(lambda: safe.update([change("a", "2")], NOW))
+            assert "no replica" in failure_of(safe.ping)  # /health, or a load balancer would go on sending here
         finally:
             replica._process.send_signal(signal.SIGCONT)
 

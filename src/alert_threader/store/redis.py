@@ -217,9 +217,10 @@ class RedisStore:
         return Counts(threads, len(since), min(since, default=None), is_open)
 
     def ping(self) -> None:
-        """Check that Redis answers and takes writes; see Store."""
+        """Check that Redis takes writes, and keeps them in a failover; see Store."""
         with translated():
             self._redis.set(self._name("ping"), 1, px=1000)
+            self._committer.confirm(self._name("ping"))
 
     def info(self) -> dict[str, Any]:
         """Redis' own figures."""
@@ -288,8 +289,7 @@ class RedisStore:
             rev, thread = self._fetch(key)
             changed, result = decide(thread)
             if lease is None and thread is not None and changed is thread:
-                # What is known already may be so from a change that no replica had in time.
-                self._committer.confirm(self._name("ping"))
+                self._committer.confirm(self._name("ping"))  # it may be so from a change that no replica had in time
                 return result
             written = self._commit(key, rev, changed, thread, lease)
             if written > 0:
