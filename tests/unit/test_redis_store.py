@@ -352,7 +352,7 @@ class TestFailover:
     def test_taken_where_there_is_no_replica(self, safe: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """An alert is worth more than a rule that nobody can keep; /health says what is missing."""
         monkeypatch.setattr(redis_commit, "_ALONE", 0.3)
-        assert "lost its replicas" in failure_of(lambda: safe.update([change("b", "1")], NOW))
+        assert "lost a replica" in failure_of(lambda: safe.update([change("b", "1")], NOW))
         time.sleep(0.3)
         assert safe.update([change("a", "1")], NOW)[0].reason is Reason.OPENED
         assert [line for line in safe.warnings() if "Redis has no replica now" in line]
