@@ -223,6 +223,8 @@ def test_a_permalink_leads_to_the_message(client: WebClient) -> None:
     assert link.endswith(f"/archives/{CHANNEL}/p{ts.replace('.', '')}")
     with urllib.request.urlopen(link, timeout=5) as page:
         assert page.url.endswith(f"/#{CHANNEL}/{ts}")
+        # Whoever leaves before the end can make the server drop the page's file unclosed.
+        assert b"</html>" in page.read()
 
 
 def test_a_reaction_needs_its_scope_and_is_added_once(slack: SandboxServer, client: WebClient) -> None:
