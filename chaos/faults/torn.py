@@ -16,7 +16,7 @@ _FILLING = 1.5
 #: With how many of the damages a short run is content.
 _QUICK = 3
 #: Files beside the store's own that hold no threads, or are none of its own any more.
-_OTHERS = (".lock", ".tmp", ".damaged-")
+_OTHERS = (".lock", ".tmp", ".damaged-", ".unused-", ".replaced-")
 
 
 def torn_file(plan: Plan) -> Verdict:
