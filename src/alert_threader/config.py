@@ -127,7 +127,12 @@ class Settings:
     def local_url(self) -> str:
         """The service's address for this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind_host, self.bind_host)
-        return f"http://[{host}]:{self.bind_port}" if ":" in host else f"http://{host}:{self.bind_port}"
+        return f"http://{_address(host, self.bind_port)}"
+
+    @property
+    def bind(self) -> str:
+        """Where to listen, as gunicorn writes it."""
+        return _address(self.bind_host, self.bind_port)
 
     @property
     def exposure(self) -> str | None:
@@ -150,6 +155,11 @@ class Settings:
 SETTINGS: tuple[Setting, ...] = tuple(
     replace(row.metadata["setting"], name=row.name.upper()) for row in fields(Settings)
 )
+
+
+def _address(host: str, port: int) -> str:
+    # The brackets part an IPv6 address from the port.
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _FaultError(Exception):

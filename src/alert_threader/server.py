@@ -50,9 +50,7 @@ def _settings() -> Settings:
 
 settings = _settings()
 
-# The brackets part an IPv6 address from the port.
-_host = f"[{settings.bind_host}]" if ":" in settings.bind_host else settings.bind_host
-bind = f"{_host}:{settings.bind_port}"
+bind = settings.bind
 wsgi_app = "alert_threader.server:app()"
 proc_name = "alert-threader"
 workers = settings.web_concurrency

@@ -37,8 +37,9 @@ def health() -> Response:
 
 
 def _state(service: Service) -> dict[str, Any]:
-    counts = service.store.counts(service.clock())
-    waiting = 0.0 if counts.oldest_pending is None else max(service.clock() - counts.oldest_pending, 0)
+    now = service.clock()
+    counts = service.store.counts(now)
+    waiting = counts.waiting(now)
     caller = service.deliverer.caller
     troubles = caller.troubles()
     problems = [*service.store.warnings(), *(f"{each.channel}: {each.text}" for each in troubles)]

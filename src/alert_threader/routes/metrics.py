@@ -30,11 +30,10 @@ def _gauges(service: Service) -> dict[str, tuple[str, float]]:
         counts = service.store.counts(now)
     except StoreError:
         return {"store_up": (up, 0)}
-    waiting = 0.0 if counts.oldest_pending is None else max(now - counts.oldest_pending, 0)
     return {
         "store_up": (up, 1),
         "threads": ("Threads that are kept.", counts.threads),
         "open_threads": ("Threads in which an alert fires.", counts.open),
         "pending_threads": ("Threads with something that Slack does not show yet.", counts.pending),
-        "oldest_pending_seconds": ("Since when the oldest of these waits; 0 if there is none.", waiting),
+        "oldest_pending_seconds": ("Since when the oldest of these waits; 0 if there is none.", counts.waiting(now)),
     }

@@ -43,6 +43,10 @@ class Counts(msgspec.Struct, frozen=True):
     oldest_pending: float | None
     open: int
 
+    def waiting(self, now: float) -> float:
+        """For how many seconds the oldest of those with something to tell has waited; 0 where there is none."""
+        return 0.0 if self.oldest_pending is None else max(now - self.oldest_pending, 0)
+
 
 class Store(Protocol):
     """Keeps thread records, and hands them to one sender a channel."""
