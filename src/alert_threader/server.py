@@ -88,7 +88,7 @@ def app() -> Any:
         try:
             metrics.share(_metrics_folder)
         except OSError as error:
-            log.warning("/metrics and /stats will show one worker at a time: %s", error)
+            _say_unshared(error)
     return create_app(settings, open_now=False)
 
 
@@ -110,7 +110,11 @@ def _share_metrics() -> None:
     try:
         _metrics_folder = metrics.make_folder()
     except OSError as error:
-        log.warning("/metrics and /stats will show one worker at a time: %s", error)
+        _say_unshared(error)
+
+
+def _say_unshared(error: OSError) -> None:
+    log.warning("/metrics and /stats will show one worker at a time: %s", error)
 
 
 def on_reload(_server: Any) -> None:
