@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +15,7 @@ from alert_threader.commands.environment import settings_of
 from alert_threader.commands.faults import CommandError
 from alert_threader.commands.ownership import hand_over
 from alert_threader.errors import StoreError, StoreLockedError
-from alert_threader.store.disk import sync_folder
+from alert_threader.store.disk import stamp, sync_folder
 from alert_threader.store.document import dump, encode
 from alert_threader.store.lock import FileLock
 from alert_threader.store.recovery import Contents, journals_of, look
@@ -37,7 +36,7 @@ def backup(target: Path, environ: Mapping[str, str], now: float, *, is_folder: b
     source = _file_store(environ)
     contents, text = _read(source)
     into_folder = is_folder or target.is_dir()
-    path = target / f"threads-{_stamp(now)}.json" if into_folder else target
+    path = target / f"threads-{stamp(now)}.json" if into_folder else target
     if path.resolve() == source.resolve():
         raise CommandError(f"{path} is the store itself: name another file")
     try:
@@ -142,7 +141,7 @@ def _written(path: Path, content: bytes) -> bytes:
 
 def _keep_former(path: Path, now: float) -> Path:
     """Keep the store's file under another name as well; return that name, whether there was a file or not."""
-    former = path.with_name(f"{path.name}.before-restore-{_stamp(now)}")
+    former = path.with_name(f"{path.name}.before-restore-{stamp(now)}")
     with suppress(FileNotFoundError):
         # A second name, not a new one: should this end here, the store is still where it was.
         former.hardlink_to(path)
@@ -161,10 +160,6 @@ def _rotate(folder: Path, keep: int) -> Iterator[str]:
     except OSError as error:
         raise CommandError(f"an older backup in {folder} cannot be removed: {_reason(error)}") from error
     yield f"{folder}: kept {len(backups) - len(old)}, removed {len(old)} (--keep {keep})"
-
-
-def _stamp(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _count(contents: Contents) -> str:

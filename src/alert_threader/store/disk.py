@@ -31,6 +31,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def stamp(now: float) -> str:
+    """A time (seconds since the epoch) as it stands in a file's name, in UTC."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
 def copy_aside(path: Path, why: str, now: float) -> Path:
     """Keep a copy of a file under another name, which is returned; ``now`` is in seconds since the epoch."""
     aside = _aside(path, why, now)
@@ -48,5 +53,4 @@ def move_aside(path: Path, why: str, now: float) -> Path:
 
 
 def _aside(path: Path, why: str, now: float) -> Path:
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return path.with_name(f"{path.name}.{why}-{stamp}")
+    return path.with_name(f"{path.name}.{why}-{stamp(now)}")
