@@ -89,7 +89,7 @@ class Deliverer:
         self._told = threading.Condition()
         self._settled = 0
         self._waiters = threading.Semaphore(_MAX_WAITERS)
-        self._store_trouble = ""
+        self._store_fails = False
         self._watcher = threading.Thread(target=self._watch, name="delivery", daemon=True)
 
     # -- for the service ----------------------------------------------------------------------------------------
@@ -385,10 +385,10 @@ class Deliverer:
         return None
 
     def _note_store_works(self) -> None:
-        if self._store_trouble:
-            self._store_trouble = ""
+        if self._store_fails:
+            self._store_fails = False
             log.warning("delivery goes on: the store works again")
 
     def _note_store_trouble(self, error: StoreError) -> None:
-        self._store_trouble = str(error)
+        self._store_fails = True
         log.error("delivery waits for the store: %s", error)
