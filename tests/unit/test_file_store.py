@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -191,6 +192,23 @@ def test_deleted_journal_is_made_again(store: FileStore, path: Path) -> None:
     store.update([other("after")], NOW)
     assert b'"after"' in journal.read_bytes()
     assert kept_in(path) == ["k"]
+
+
+def test_file_system_that_counts_no_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that looks deleted as soon as it is made is not made for ever."""
+    fstat = os.fstat
+
+    def uncounted(descriptor: int) -> os.stat_result:
+        found = list(fstat(descriptor))
+        found[stat.ST_NLINK] = 0
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "fstat", uncounted)
+    path = tmp_path / "threads.json"
+    store = open_store(path)
+    store.update([CHANGE], NOW)
+    assert b'"k"' in path.with_name("threads.json.journal").read_bytes()
+    store.close()
 
 
 def test_deleted_folder_is_said(store: FileStore, path: Path) -> None:

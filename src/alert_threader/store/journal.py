@@ -79,6 +79,8 @@ class Journal:
         self._end = self._size = 0
         # Labels can be confidential: nobody else reads the file.
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        # Some file systems count no names; there one that was deleted is not noticed.
+        self._links_unknown = os.fstat(self._descriptor).st_nlink == 0
         try:
             self.append(msgspec.json.encode(Head(name, after)))
         except BaseException:
@@ -90,7 +92,7 @@ class Journal:
     @property
     def is_there(self) -> bool:
         """Whether the file still has a name: what is written into one that was deleted is lost."""
-        return os.fstat(self._descriptor).st_nlink > 0
+        return self._links_unknown or os.fstat(self._descriptor).st_nlink > 0
 
     def append(self, body: bytes) -> None:
         """Write a line; on return it is durable.
