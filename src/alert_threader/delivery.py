@@ -1,8 +1,8 @@
 """Delivery: from what a thread needs to a call to Slack, and back. The only sleeper.
 
 One thread watches for channels with something to tell; each such channel gets a sender, which holds the channel's lease
-and ends when nothing more is due. A sender stores the attempt, calls Slack, and writes the outcome down before it looks
-again, so a crash at any point leaves either no trace or an attempt that can be looked up.
+until nothing more is due, and longer where no other process wants it. A sender stores the attempt, calls Slack, and
+writes the outcome down before it looks again: a crash leaves either no trace or an attempt that can be looked up.
 """
 
 import logging
@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 _POLL = 1.0
 #: How often time is let pass for the threads (stale, closed), in seconds.
 _EXPIRE_EVERY = 60.0
-#: A sender stays for work that is due this soon, in seconds.
+#: A sender stays for work that is due this soon, in seconds; longer in a channel that no other process speaks to, where
+#: the next webhook finds it ready.
 _LINGER = 5.0
+_STAY = 60 * 60.0
 #: How often what other processes have done is looked for, in seconds.
 _LOOK = 0.2
 #: How long a sender that can tell nothing yet lets new work gather before it looks at it, in seconds.
@@ -215,8 +217,8 @@ class Deliverer:
                 continue
             if at > now:
                 soonest = min(soonest, at - now)
-            if not self._store.due(name, now):
-                continue
+                if not self._store.due(name, now):
+                    continue
             lease = self._store.claim(name)
             if lease is not None:
                 self._send_from(lease, channel)
@@ -247,14 +249,18 @@ class Deliverer:
     # -- sending ------------------------------------------------------------------------------------------------
 
     def _send(self, lease: Lease, channel: _Channel) -> None:
+        stay, look = (0.0, _LOOK) if self._store.shared else (_STAY, _POLL)
+        worked_at = time.monotonic()
         try:
             while not self._stopping.is_set():
                 channel.wake.clear()
                 wait = self._step(lease, channel)
-                if wait == float("inf"):
+                if wait <= 0:
+                    worked_at = time.monotonic()
+                elif wait > _LINGER and time.monotonic() >= worked_at + stay:
                     break
-                if wait > 0:
-                    self._rest(channel, min(wait, _LOOK) if self._store.shared else wait)
+                else:
+                    self._rest(channel, min(wait, look))
         except LeaseLostError as error:
             log.warning("%s: leaving it alone", error)
         except StoreError as error:
@@ -342,7 +348,7 @@ class Deliverer:
         if not items:
             channel.slow_until = 0.0
         later = self._store.waiting().get(lease.channel, float("inf")) - self._clock()
-        return None, max(later, 0.01) if later < _LINGER else float("inf")
+        return None, max(later, 0.01)
 
     def _take(self, method: str, channel: str) -> float:
         """Use a token of the method's budget, or the seconds until there is one."""

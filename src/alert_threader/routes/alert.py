@@ -66,8 +66,8 @@ def receive(channel: str | None = None) -> Response:
     notification = webhook.parse(_body(service.settings.max_body))
     with service.metrics.store("update"):
         applied = service.store.update(changes(notification, service.identity, channel, g.id), service.clock())
-    _count(service, notification, applied)
     service.deliverer.wake({each.thread.channel for each in applied})
+    _count(service, notification, applied)
     threads = service.deliverer.wait_told([each.thread for each in applied], service.settings.response_wait)
     results = [
         _result(each, thread, told=service.deliverer.is_told(thread))

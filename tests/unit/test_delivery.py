@@ -1,0 +1,138 @@
+"""Delivery as a whole, on the file store, with a Slack that takes everything."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alert_threader import delivery
+from alert_threader.delivery import Deliverer
+from alert_threader.metrics import Metrics
+from alert_threader.retry import Verdict
+from alert_threader.store import FileStore
+from alert_threader.threads import Action, AlertThread, Change, Policy, Posted, Step, Updated
+from alert_threader.webhook import Alert, Status
+
+NOW = 1_800_000_000.0
+CHANNEL = "C0000001"
+POLICY = Policy()
+
+
+class Clock:
+    """The time of day, which goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        return self.now
+
+
+class Taker:
+    """A Slack that takes everything, and keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, Step]] = []
+
+    def call(self, thread: AlertThread, action: Action) -> Verdict:
+        """Take it."""
+        self.steps.append((thread.key, action.step))
+        if action.step is Step.UPDATE_ROOT:
+            return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
+        return Verdict(outcome=Posted(ts=f"{len(self.steps)}.0", threaded=action.step is Step.POST_REPLY))
+
+
+def fired(key: str) -> Change:
+    """An alert fires."""
+    alert = Alert(
+        status=Status.FIRING,
+        fingerprint=key,
+        labels={"alertname": key, "severity": "critical"},
+        annotations={},
+        starts_at=NOW,
+        ends_at=None,
+        links={},
+        values="",
+    )
+    return Change(key=key, channel=CHANNEL, alerts=(alert,))
+
+
+def senders() -> set[threading.Thread]:
+    """The threads that speak to a channel."""
+    return {each for each in threading.enumerate() if each.name == f"delivery-{CHANNEL}"}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is true."""
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands."""
+    return Clock()
+
+
+@pytest.fixture
+def slack() -> Taker:
+    """Where everything goes."""
+    return Taker()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[FileStore]:
+    """An empty store."""
+    store = FileStore(tmp_path / "threads.json", POLICY, CHANNEL, NOW)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def deliverer(store: FileStore, slack: Taker, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliverer]:
+    """A delivery that runs, and lets time pass for threads at each of its looks."""
+    monkeypatch.setattr(delivery, "_EXPIRE_EVERY", 0.0)
+    running = Deliverer(store, slack, Metrics(), rate=100, burst=100, clock=clock)  # type: ignore[arg-type]
+    running.start()
+    yield running
+    assert running.stop(5)
+
+
+def tell(store: FileStore, deliverer: Deliverer, slack: Taker, key: str) -> None:
+    """Let a thread open, and wait until it is told."""
+    store.update([fired(key)], NOW)
+    deliverer.wake([CHANNEL])
+    wait_for(lambda: (key, Step.POST_ROOT) in slack.steps)
+
+
+def test_sender_stays_where_nobody_else_sends(store: FileStore, deliverer: Deliverer, slack: Taker) -> None:
+    """The next webhook finds the channel's sender ready, and need not wait for another one to start."""
+    tell(store, deliverer, slack, "a")
+    first = senders()
+    tell(store, deliverer, slack, "b")
+    assert len(first) == 1
+    assert senders() == first
+
+
+def test_time_is_told_by_a_sender_that_stays(
+    store: FileStore, deliverer: Deliverer, slack: Taker, clock: Clock
+) -> None:
+    """What nobody announces, as that a thread has become stale, is found by one that waits for webhooks."""
+    tell(store, deliverer, slack, "a")
+    clock.now += POLICY.stale_after
+    wait_for(lambda: ("a", Step.UPDATE_ROOT) in slack.steps)
+
+
+def test_sender_leaves_at_last(
+    store: FileStore, deliverer: Deliverer, slack: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A channel that is used once does not hold a thread for ever; used again, it is told as well."""
+    monkeypatch.setattr(delivery, "_STAY", 0.0)
+    tell(store, deliverer, slack, "a")
+    wait_for(lambda: not senders())
+    tell(store, deliverer, slack, "b")
