@@ -33,8 +33,6 @@ MAX_MESSAGE = 10_000
 #: Ours, Slack has none: a longer address would push everything else out of the message.
 MAX_URL = 1500
 
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_SPECIAL = re.compile("[&<>]")
 #: Control characters but tab and newline, halves of surrogate pairs, non-characters, and the marks that turn
 #: the direction of the text around them: refused or misread by Slack, and of no use in an alert.
 _UNPRINTABLE = re.compile(
@@ -54,6 +52,8 @@ _APOSTROPHE, _ASTERISK = "\u02bc", "\u2217"
 
 def clean(text: str) -> str:
     """The text without what cannot be shown; lines end in a newline only."""
+    if text.isprintable():
+        return text
     return _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -64,7 +64,7 @@ def one_line(text: str) -> str:
 
 def escape(text: str) -> str:
     """The text with nothing that mentions anybody or links anywhere. Formatting marks still work."""
-    return _SPECIAL.sub(lambda match: _ENTITIES[match[0]], clean(text))
+    return clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def literal(text: str, limit: int = MAX_FIELD) -> str:

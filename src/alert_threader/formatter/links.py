@@ -21,6 +21,7 @@ _MAX_LINKS = 1800
 #: The link that stands beside what was cut, in characters.
 _MAX_SOURCE = 900
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def links_line(thread: AlertThread) -> str:
@@ -84,7 +85,3 @@ def _matcher(name: str, value: str) -> str:
     if len(value) <= _MATCHED:
         return f"{name}={_quoted(value)}"
     return f"{name}=~{_quoted(re.escape(value[:_MATCHED]) + '.*')}"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
