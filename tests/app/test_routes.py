@@ -187,12 +187,13 @@ class TestToken:
         assert "wrong" not in answer.get_data(as_text=True).replace("the token is wrong", "")
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
-    def test_bearer_and_basic_are_taken(self, make_app: MakeApp) -> None:
-        """Alertmanager can send either."""
-        client = make_app(WEBHOOK_TOKEN="right-token").test_client()
-        bearer = {"Authorization": "Bearer right-token"}
+    @pytest.mark.parametrize("token", ["right-token", "ab=cd,ef=gh", "abcd==", 'a"b:c\\d', "Bearer"])
+    def test_bearer_and_basic_are_taken(self, make_app: MakeApp, token: str) -> None:
+        """Alertmanager can send either, with any token that the setting allows."""
+        client = make_app(WEBHOOK_TOKEN=token).test_client()
+        bearer = {"Authorization": f"Bearer {token}"}
         assert client.post("/alert", json=webhook(), headers=bearer).status_code == 200
-        assert client.get("/cache", auth=("alertmanager", "right-token")).status_code == 200
+        assert client.get("/cache", auth=("alertmanager", token)).status_code == 200
         assert client.get("/health").status_code == 200
 
 
