@@ -220,6 +220,22 @@ def test_deleted_folder_is_said(store: FileStore, path: Path) -> None:
         store.ping()
 
 
+def test_flat_file_is_kept_as_long_as_a_thread_may_burn(path: Path) -> None:
+    """Nobody knows whether its alerts fire: what comes hours later still belongs to the thread."""
+    path.parent.mkdir()
+    path.write_text('{"k": "1700000000.000100"}')
+    store = open_store(path)
+    store.expire(NOW + Policy().reopen_window + 3600)
+    late = store.update([CHANGE], NOW + 86_400)[0]
+    assert late.thread.ts == "1700000000.000100"
+    store.close()
+    path.write_text('{"k": "1700000000.000100"}')
+    store = open_store(path)
+    store.expire(NOW + Policy().stale_after)
+    assert store.stamps() == {}
+    store.close()
+
+
 def test_flat_file_of_an_older_installation_loads(path: Path) -> None:
     """Its threads go on: a new firing is a reply in them."""
     path.parent.mkdir()

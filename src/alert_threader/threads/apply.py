@@ -124,6 +124,8 @@ def drop_at(thread: AlertThread, policy: Policy) -> float | None:
         return None
     if thread.closed_at is not None:
         over_at = thread.closed_at
+    elif not thread.alerts:
+        over_at = thread.seen_at + policy.stale_after  # of an older installation: nobody knows whether it still fires
     else:
         over_at = (thread.resolved_at or thread.seen_at) + policy.reopen_window
     return max(over_at, thread.seen_at + KEEP_CLOSED)
