@@ -170,7 +170,7 @@ class Deliverer:
         """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""
         if not pending(thread):
             return True
-        if thread.untold or thread.attempt is not None or thread.ts is None or thread.failures:
+        if thread.untold or thread.attempt or thread.ts is None or thread.failures or thread.shown.unsure_until:
             return False
         action = plan(thread)
         return action is None or (action.step is Step.UPDATE_ROOT and action.at > self._clock())

@@ -122,9 +122,12 @@ def _wait_for_simpler(thread: AlertThread, chance: float) -> float:
 def _again(
     error: SlackError, action: Action, now: float, *, wait: float, find_after: float = 0, simpler: bool = False
 ) -> Outcome:
-    """The call is to be made again. A post that Slack may have taken, or still be at work on, is looked for instead."""
+    """The call is to be made again: one that Slack may still be at work on when it has surely ended that, not before.
+
+    A post that it may have taken is looked for instead.
+    """
     if action.step is Step.FIND_ATTEMPT:
         return Unknown(error=str(error), retry_at=now + wait)
-    if error.doubtful and action.step is not Step.UPDATE_ROOT:
+    if error.doubtful:
         return Unknown(error=str(error), retry_at=now + max(wait, find_after))
     return Failed(error=str(error), retry_at=now + wait, simpler=simpler)

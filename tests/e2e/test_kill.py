@@ -81,6 +81,26 @@ def test_after_each_acceptance(make_service: Callable[..., Service], workspace: 
     assert root_of(workspace, CHANNEL, key("Deaf")).color == GREEN
 
 
+@pytest.mark.parametrize("how", ["killed", "timed out"])
+def test_an_edit_that_lands_late(make_service: Callable[..., Service], workspace: Workspace, how: str) -> None:
+    """An edit that Slack still works on when nobody waits for it any more does not overwrite a newer one."""
+    timeout, late = ("6s", 4.0) if how == "killed" else ("3s", 5.5)
+    service = make_service(SLACK_TIMEOUT=timeout, RESPONSE_WAIT="0")
+    service.start()
+    service.send(webhook("Late"))
+    service.wait_told()
+    workspace.faults.add("hang", method="chat.update", seconds=late, count=1)
+    service.send(webhook("Late", {"db01": RESOLVED}))
+    workspace.wait_for(lambda: workspace.calls.all("chat.update"))
+    if how == "killed":
+        service.kill()
+        service.start()
+    service.send_until_taken(webhook("Late"))
+    workspace.wait_for(lambda: workspace.calls.all("chat.update")[0].accepted, 15)
+    service.wait_told()
+    assert root_of(workspace, CHANNEL, key("Late")).color != GREEN
+
+
 def test_during_the_commit(make_service: Callable[..., Service], workspace: Workspace) -> None:
     """A webhook that is cut off somewhere between its arrival and its answer is told once, sent again or not."""
     service = make_service(SLACK_TIMEOUT=_TIMEOUT, RESPONSE_WAIT="0")

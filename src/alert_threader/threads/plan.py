@@ -64,8 +64,8 @@ def plan(thread: AlertThread) -> Action | None:
     shown = Shown(digest=root_digest(thread), status=thread.state)
     if step is Step.FIND_ATTEMPT and thread.attempt is not None:
         at = max(at, thread.attempt.find_at)
-    elif step is Step.UPDATE_ROOT and not is_urgent(thread):
-        at = max(at, thread.shown.at + DEBOUNCE)
+    elif step is Step.UPDATE_ROOT:
+        at = max(at, thread.shown.unsure_until, 0 if is_urgent(thread) else thread.shown.at + DEBOUNCE)
     rank = (severity_rank(thread.severity), _STEP_RANK[step], thread.untold_since)
     return Action(step=step, at=at, rank=rank, shown=shown)
 
@@ -83,8 +83,8 @@ def is_urgent(thread: AlertThread) -> bool:
 def begin(thread: AlertThread, attempt_id: str, now: float, policy: Policy) -> tuple[AlertThread, Action] | None:
     """Start the thread's next action, or None where none is due.
 
-    A post takes what is untold with it, as an attempt that must be stored before the call; what happens to the thread
-    during the call becomes untold anew. An update needs none: to send it twice changes nothing.
+    What is returned must be stored before the call. A post takes what is untold with it, as an attempt; what happens to
+    the thread during the call becomes untold anew. To edit twice changes nothing, so an edit only leaves a mark.
     """
     action = plan(thread)
     if action is None or not action.is_due(now):
@@ -99,6 +99,9 @@ def begin(thread: AlertThread, attempt_id: str, now: float, policy: Policy) -> t
             shown=action.shown,
         )
         thread = msgspec.structs.replace(thread, attempt=attempt, untold=Batch())
+    elif action.step is Step.UPDATE_ROOT:
+        shown = Shown(at=thread.shown.at, unsure_until=now + policy.find_after)
+        thread = msgspec.structs.replace(thread, shown=shown)
     return thread, action
 
 

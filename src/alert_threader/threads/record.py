@@ -95,11 +95,16 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What the root message shows: a digest of all it says, and the state that its colour says."""
+    """What the root message shows: a digest of all it says, and the state that its colour says.
+
+    ``unsure_until`` is 0, or an edit was begun and is not settled: what the root shows is not known, and may change
+    until then, when Slack has surely ended its work on the call. Another edit before could be overwritten by it.
+    """
 
     digest: str = ""
     status: str = ""
     at: float = 0
+    unsure_until: float = 0
 
 
 class Attempt(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -39,7 +39,10 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
-    """Nobody knows whether Slack took it (timeout, 5xx, lost connection). Look for it at ``retry_at``."""
+    """Nobody knows whether Slack took it (timeout, 5xx, lost connection).
+
+    At ``retry_at`` it is to be looked for; an edit is made again.
+    """
 
     error: str
     retry_at: float
@@ -99,16 +102,20 @@ def _succeeded(thread: AlertThread, ts: str | None, shown: Shown, at: float) -> 
 
 
 def _doubtful(thread: AlertThread, error: str, retry_at: float) -> AlertThread:
+    failed = msgspec.structs.replace(thread, failures=thread.failures + 1, error=error)
     if thread.attempt is None:
-        return thread
-    attempt = msgspec.structs.replace(thread.attempt, find_at=retry_at)
-    return msgspec.structs.replace(thread, attempt=attempt, failures=thread.failures + 1, error=error)
+        failed.shown = Shown(at=thread.shown.at, unsure_until=retry_at)
+    else:
+        failed.attempt = msgspec.structs.replace(thread.attempt, find_at=retry_at)
+    return failed
 
 
 def _failed(thread: AlertThread, failed: Failed) -> AlertThread:
     given_back = _given_back(thread, next_try=failed.retry_at)
     given_back.failures, given_back.error = thread.failures + 1, failed.error
     given_back.simple = min(thread.simple + failed.simpler, MAX_SIMPLE)
+    if thread.attempt is None:
+        given_back.shown = Shown(at=thread.shown.at)  # nothing was edited, but nobody knows what an edit before did
     return given_back
 
 
