@@ -5,7 +5,7 @@ Pure: the time and the chance are arguments. ``delivery`` does the waiting.
 
 import msgspec
 
-from alert_threader.slack import Kind, SlackError
+from alert_threader.slack import TOO_MANY, Kind, SlackError
 from alert_threader.threads import (
     MAX_SIMPLE,
     Action,
@@ -30,8 +30,9 @@ _LONGEST_PAUSE = 15.0
 #: A code that we do not know is taken for the message's fault after so many failures in a row.
 _PATIENCE = 2
 
-#: The app may post, but not read the channel: without channels:history, or where it posts without being a member.
-_BLIND = frozenset({"access_denied", "missing_scope", "no_permission", "not_in_channel"})
+#: The app may post, but not read the channel: without channels:history, or where it posts without being a member. Or
+#: there is too much to read.
+_BLIND = frozenset({"access_denied", "missing_scope", "no_permission", "not_in_channel", TOO_MANY})
 #: A look-up that is refused so many times for another reason will not succeed (this takes some minutes).
 _LOOK_UPS = 8
 

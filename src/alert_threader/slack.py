@@ -21,11 +21,15 @@ from alert_threader.errors import AlertThreaderError
 _PAGE = 200
 #: How many pages of a channel a message is looked for in, newest first.
 _MAX_PAGES = 10
-#: A message is looked for this long before its attempt, in seconds: this machine's clock need not be Slack's.
-_CLOCK_MARGIN = 2 * 60 * 60
+#: A message is looked for so long before and after its attempt, in seconds: first as if this machine's clock were
+#: Slack's, for a channel can be busy, then also where it is wrong.
+_CLOCK_MARGINS = (5 * 60, 2 * 60 * 60)
 
 #: A longer Retry-After is not believed, in seconds.
 _LONGEST_RETRY_AFTER = 60 * 60
+
+#: The code of a look-up that gave up.
+TOO_MANY = "too_many_messages"
 
 # The SDK reports each failed call itself, at ERROR and with the answer's text. Here every failure is an exception.
 _sdk_log = logging.getLogger("alert_threader.slack.sdk")
@@ -187,22 +191,15 @@ class Slack:
         """Look a posted message up by the attempt id in its metadata; None if Slack does not have it.
 
         ``since`` is when it was sent, in seconds since the epoch; ``thread_ts`` names the thread that it was sent to.
-        Raises SlackError.
+        Raises SlackError, also where there are too many messages to say.
         """
-        oldest = since - _CLOCK_MARGIN
         if thread_ts is not None:
-            found = self._find_reply(channel, thread_ts, attempt_id, oldest)
+            found = self._find_reply(channel, thread_ts, attempt_id, since - max(_CLOCK_MARGINS))
             if found is not None:
                 return found
         # In the channel: a root, or a reply that lost its root.
-        latest = f"{since + _CLOCK_MARGIN:.6f}"
-        pages = self._pages(self._client.conversations_history, channel=channel, latest=latest)
-        for message in pages:
-            if float(message["ts"]) < oldest:
-                return None
-            if _attempt_of(message) == attempt_id:
-                return Sent(message["ts"], threaded=False)
-        return None
+        found_near = (self._find_in_channel(channel, attempt_id, since, margin) for margin in _CLOCK_MARGINS)
+        return next(filter(None, found_near), None)
 
     def identify(self) -> Identity:
         """Check the token. Raises SlackError."""
@@ -219,6 +216,15 @@ class Slack:
         if info.get("is_archived"):
             raise SlackError(Kind.DESTINATION, "is_archived", f"is_archived: {_DESTINATION['is_archived']}")
         return str(info.get("name") or channel)
+
+    def _find_in_channel(self, channel: str, attempt_id: str, since: float, margin: float) -> Sent | None:
+        latest = f"{since + margin:.6f}"
+        for message in self._pages(self._client.conversations_history, channel=channel, latest=latest):
+            if float(message["ts"]) < since - margin:
+                return None
+            if _attempt_of(message) == attempt_id:
+                return Sent(message["ts"], threaded=False)
+        return None
 
     def _find_reply(self, channel: str, thread_ts: str, attempt_id: str, oldest: float) -> Sent | None:
         try:
@@ -240,6 +246,8 @@ class Slack:
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
+        text = f"{TOO_MANY}: more than {_PAGE * _MAX_PAGES} came since, the message is not looked for any further"
+        raise SlackError(Kind.UNKNOWN_CODE, TOO_MANY, text)
 
 
 def _attempt_of(message: Mapping[str, Any]) -> str | None:

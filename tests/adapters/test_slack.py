@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from alert_threader import slack as slack_module
 from alert_threader.sandbox import SandboxServer
 from alert_threader.slack import Kind, Sent, Slack, SlackError
 
@@ -95,6 +96,24 @@ class TestFind:
         root = slack.post(CHANNEL, message("mine"))
         assert slack.find(CHANNEL, "mine", float(root.ts) + 3600, None) is not None
         assert slack.find(CHANNEL, "mine", float(root.ts) - 3600, None) is not None
+
+    @pytest.mark.parametrize("minutes", [10, 0])
+    def test_busy_channel(self, minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What came long after the attempt does not matter; where too much came with it, nobody calls it missing."""
+        monkeypatch.setattr(slack_module, "_PAGE", 5)
+        monkeypatch.setattr(slack_module, "_MAX_PAGES", 2)
+        now = 1_800_000_000.0
+        with SandboxServer(rate_limits=False, clock=lambda: now) as server:
+            slack = Slack(TOKEN, server.api_url, TIMEOUT)
+            root = slack.post(CHANNEL, message("mine"))
+            now += minutes * 60
+            for n in range(12):
+                slack.post(CHANNEL, message(f"other{n}"))
+            if minutes:
+                assert slack.find(CHANNEL, "mine", float(root.ts), None) == Sent(root.ts, threaded=False)
+            else:
+                with pytest.raises(SlackError, match="more than 10 came since"):
+                    slack.find(CHANNEL, "mine", float(root.ts), None)
 
 
 @pytest.mark.parametrize(

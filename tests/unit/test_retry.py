@@ -4,7 +4,7 @@ import pytest
 
 from alert_threader.pacing import Bucket, Budget
 from alert_threader.retry import Verdict, backoff, judge, judge_fault
-from alert_threader.slack import Kind, SlackError
+from alert_threader.slack import TOO_MANY, Kind, SlackError
 from alert_threader.threads import (
     MAX_SIMPLE,
     Action,
@@ -71,7 +71,7 @@ def test_what_a_person_must_mend_is_kept_and_tried_slowly(kind: Kind) -> None:
     assert verdict(kind, failures=9).pause == 60
 
 
-@pytest.mark.parametrize("code", ["missing_scope", "not_in_channel"])
+@pytest.mark.parametrize("code", ["missing_scope", "not_in_channel", TOO_MANY])
 def test_without_sight_of_the_channel_it_is_posted_again(code: str) -> None:
     """A duplicate beats a loss."""
     judged = verdict(Kind.AUTH, Step.FIND_ATTEMPT, code=code)
