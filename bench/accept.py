@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import processes
 from bench.load import Load, send
-from bench.processes import FILE, NOOP, PLAIN, REDIS, STORES
+from bench.processes import FILE, FLOOR, NOOP, PLAIN, REDIS, STORES
 from bench.report import Row, at_least, at_most
 from bench.service import running
 from bench.webhooks import webhook
@@ -25,6 +25,7 @@ _NO_WAIT = "file, no wait"
 _CONTENDERS: dict[str, tuple[str, dict[str, str]]] = {
     NOOP: (NOOP, {}),
     PLAIN: (PLAIN, {}),
+    FLOOR: (FLOOR, {}),
     FILE: (FILE, {}),
     _NO_WAIT: (FILE, {"RESPONSE_WAIT": "0"}),
     REDIS: (REDIS, {}),

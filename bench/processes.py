@@ -20,10 +20,10 @@ from bench.webhooks import ENVIRONMENT
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[1]
 #: The service's own settings decide how everything runs; only what a measurement is not about is set here.
-NOOP, PLAIN, FILE, REDIS = "noop", "plain", "file", "redis"
+NOOP, PLAIN, FLOOR, FILE, REDIS = "noop", "plain", "floor", "file", "redis"
 #: The service, with either store: what has goals to reach.
 STORES = (FILE, REDIS)
-_APPS = {NOOP: "bench.noop:app()", PLAIN: "bench.plain:app()"}
+_APPS = {NOOP: "bench.noop:app()", PLAIN: "bench.plain:app()", FLOOR: "bench.floor:app()"}
 
 #: How long a process may take to answer for the first time, and to end, in seconds. 10,000 threads are
 #: read at the start.

@@ -1,16 +1,16 @@
 """A cold webhook in a quiet system: from its sender's call to its arrival at Slack's HTTP server, on one clock.
 
-The plain poster and the service with either store take turns, each in a channel of its own, with a pause in which the
-pacing budget fills again.
+The plain poster, the floor and the service with either store take turns, each in a channel of its own, with a pause in
+which the pacing budget fills again.
 """
 
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import processes
+from bench import floor, processes
 from bench.load import percentile
-from bench.processes import PLAIN, STORES, Contender, Slack
+from bench.processes import FLOOR, PLAIN, STORES, Contender, Slack
 from bench.report import Row, at_most
 from bench.service import running
 from bench.webhooks import webhook
@@ -22,12 +22,15 @@ _PAUSE = 1.2
 def measure(folder: Path, *, quick: bool) -> list[Row]:
     """Return the rows."""
     times = 5 if quick else 30
-    names = (PLAIN, *STORES)
+    names = (PLAIN, FLOOR, *STORES)
     arrived: dict[str, list[float]] = {name: [] for name in names}
     answered: dict[str, list[float]] = {name: [] for name in names}
+    settings = {FLOOR: {floor.TELLS: "1"}}
     with ExitStack() as stack:
         slack = stack.enter_context(processes.slack())
-        contenders = [stack.enter_context(running(name, folder / name, slack.api_url)) for name in names]
+        contenders = [
+            stack.enter_context(running(name, folder / name, slack.api_url, settings.get(name, {}))) for name in names
+        ]
         for number in range(times + 1):
             for contender in contenders:
                 time.sleep(_PAUSE / len(contenders))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.processes import FILE, NOOP, PLAIN, REDIS
+from bench.processes import FILE, FLOOR, NOOP, PLAIN, REDIS
 from bench.report import Result, Row
 
 _SECTION = re.compile(r"(?<=^<!-- bench -->\n).*?(?=^<!-- /bench -->$)", re.MULTILINE | re.DOTALL)
@@ -21,14 +21,14 @@ class _Language:
 
 
 _ENGLISH = _Language(
-    {NOOP: "no-op route", PLAIN: "plain poster", FILE: "file", REDIS: "Redis"},
+    {NOOP: "no-op route", PLAIN: "plain poster", FLOOR: "floor", FILE: "file", REDIS: "Redis"},
     goal="goal",
     met="met",
     missed="MISSED",
     quick="a trial with less work (`--quick`)",
 )
 _KOREAN = _Language(
-    {NOOP: "빈 라우트", PLAIN: "단순 전송기", FILE: "파일", REDIS: "Redis"},
+    {NOOP: "빈 라우트", PLAIN: "단순 전송기", FLOOR: "하한", FILE: "파일", REDIS: "Redis"},
     goal="목표",
     met="달성",
     missed="미달",
