@@ -2,20 +2,25 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import requests
 
+from tests.servers import program
+
 T = TypeVar("T")
 
+ROOT = Path(__file__).parents[2]
 GREEN = "#2EB67D"
 #: Seconds that anything here may take: far more than it needs on a slow machine.
 PATIENCE = 60.0
@@ -24,16 +29,23 @@ PATIENCE = 60.0
 class Demo:
     """A running demo, its temporary files in a folder of its own."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        """Start it."""
+    def __init__(self, folder: Path, *arguments: str, clone: Path | None = None) -> None:
+        """Start it, in a clone with ``make demo``."""
         self.folder = folder
         self.said: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "alert_threader", "demo", *arguments],
-            env={**os.environ, "TMPDIR": str(folder), "HTTP_PROXY": "http://127.0.0.1:1", "SLACK_CHANNEL": "nonsense"},
+            [program("make"), "demo"] if clone else [sys.executable, "-m", "alert_threader", "demo", *arguments],
+            cwd=clone,
+            env={
+                **os.environ,
+                **({} if clone else {"HTTP_PROXY": "http://127.0.0.1:1"}),  # pip may need the real one
+                "TMPDIR": str(folder),
+                "SLACK_CHANNEL": "nonsense",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -58,8 +70,8 @@ class Demo:
         return wait_for(said, lambda: f"{pattern!r} in {self.text!r}")
 
     def end(self, number: int = signal.SIGINT) -> int:
-        """Ask it to end, as Ctrl-C does; return its exit code."""
-        self.process.send_signal(number)
+        """Ask it to end, as Ctrl-C in its terminal does; return its exit code."""
+        os.killpg(self.process.pid, number)
         return self.wait()
 
     def wait(self) -> int:
@@ -70,11 +82,12 @@ class Demo:
 
     def close(self) -> None:
         """End it whatever it does; gently at first, so that a failing test leaves no service behind."""
-        self.process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
         try:
             self.wait()
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -144,6 +157,26 @@ def test_incident(start: Callable[..., Demo]) -> None:
     assert "Traceback" not in demo.text
     assert list(demo.folder.iterdir()) == []
     assert processes_of(demo.folder) == []
+
+
+def test_make_demo_in_a_clone(tmp_path: Path) -> None:
+    """It sets up all that it needs by itself, and shows the page."""
+    clone, temporary = tmp_path / "clone", tmp_path / "temporary"
+    temporary.mkdir()
+    shutil.copytree(
+        ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "*.egg-info")
+    )
+    demo = Demo(temporary, clone=clone)
+    try:
+        page = demo.said_of(r"Open this page:  (http://127\.0\.0\.1:\d+/)\n")[1]
+        assert "Alert Threader" in requests.get(page, timeout=PATIENCE).text
+        state = f"{page}sandbox/state"
+        wait_for(lambda: requests.get(state, timeout=PATIENCE).json()["channels"], lambda: "an alert on the page")
+        demo.end()
+        assert "Traceback" not in demo.text
+        assert processes_of(temporary) == []
+    finally:
+        demo.close()
 
 
 def test_once(start: Callable[..., Demo]) -> None:
