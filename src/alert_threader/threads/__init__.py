@@ -21,7 +21,8 @@ The rules:
 10. A notification is applied once however often it arrives.
 
 Nothing is told twice: a post is an attempt, stored with an id before the call; the outcome of one that stands is
-looked up in Slack before anything else is posted for the thread.
+looked up in Slack before anything else is posted for the thread. An edit may be made twice, but none is made while an
+earlier one could still land on top of it.
 """
 
 from alert_threader.threads.apply import Applied, Reason, apply, drop_at, expire, forget
