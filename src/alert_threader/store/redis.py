@@ -34,6 +34,7 @@ from alert_threader.store import scripts
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
 from alert_threader.store.redis_client import translated
 from alert_threader.store.redis_commit import Committer
+from alert_threader.store.redis_records import Records
 from alert_threader.threads import (
     Action,
     AlertThread,
@@ -54,15 +55,11 @@ T = TypeVar("T")
 
 #: How many times a change is tried against others that change the same thread at the same moment.
 _MAX_CONFLICTS = 100
-_BATCH = 500
 #: Threads that are changed at the same time by one process, and how long one waits for its turn, in seconds.
 _TURNS = 64
 _TURN_WAIT = 0.3
 #: Threads that one look closes or drops, so that it takes no longer than a lease may wait.
 _EXPIRE_BATCH = 200
-
-_decode_thread = msgspec.json.Decoder(AlertThread).decode
-_decode_action = msgspec.json.Decoder(Action).decode
 
 
 class RedisStore:
@@ -81,6 +78,8 @@ class RedisStore:
         self._redis: Any = client
         self._prefix = prefix
         self._policy = policy
+        self._records = Records(client, prefix)
+        self._name = self._records.name
         self._turns = [threading.Lock() for _ in range(_TURNS)]
         self._fails_over = fails_over
         self._committer = Committer(client, fails_over=fails_over)
@@ -126,17 +125,15 @@ class RedisStore:
 
     def waiting(self) -> dict[str, float]:
         """The channels with work; see Store."""
-        return {
-            channel: min(action.at for action in actions.values())
-            for channel, actions in self._all_actions().items()
-            if actions
-        }
+        with translated():
+            found = self._records.all_actions()
+        return {channel: min(action.at for action in actions.values()) for channel, actions in found.items() if actions}
 
     def due(self, channel: str, now: float) -> list[Due]:
         """The channel's due actions; see Store."""
         with translated():
-            found = self._redis.hgetall(self._name("due", channel))
-        due = [Due(key.decode(), action) for key, action in _actions(found).items() if action.is_due(now)]
+            actions = self._records.actions([channel])[channel]
+        due = [Due(key, action) for key, action in actions.items() if action.is_due(now)]
         return sorted(due, key=lambda item: item.action.rank)
 
     def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
@@ -182,24 +179,24 @@ class RedisStore:
             return kept, thread is not None and kept is None
 
         with translated():
-            return sum(self._change(thread.key, decide) for thread in self._scan())
+            return sum(self._change(thread.key, decide) for thread in self._records.scan())
 
     def read(self, key: str) -> AlertThread | None:
         """One thread; see Store."""
         with translated():
-            return self._fetch(key)[1]
+            return self._records.fetch(key)[1]
 
     def threads(self) -> Iterator[AlertThread]:
         """All threads; see Store."""
         with translated():
-            yield from self._scan()
+            yield from self._records.scan()
 
     def stamps(self) -> dict[str, str]:
         """Each thread's ts; see Store."""
         head = f"{self._prefix}:".encode()
         with translated():
             stamps: dict[str, str] = {}
-            for names in self._batches(f"{self._prefix}:*"):
+            for names in self._records.batches(f"{self._prefix}:*"):
                 values = self._redis.mget(names)
                 stamps.update(
                     (name.removeprefix(head).decode(), value.decode())
@@ -210,10 +207,11 @@ class RedisStore:
 
     def counts(self, now: float) -> Counts:
         """How full the store is; see Store."""
-        since = [action.rank[-1] for actions in self._all_actions().values() for action in actions.values()]
         with translated():
+            found = self._records.all_actions()
             threads = int(self._redis.zcount(self._name("index"), now, "+inf"))
             is_open = int(self._redis.zcard(self._name("seen")))
+        since = [action.rank[-1] for actions in found.values() for action in actions.values()]
         return Counts(threads, len(since), min(since, default=None), is_open)
 
     def ping(self) -> None:
@@ -253,20 +251,6 @@ class RedisStore:
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    def _name(self, kind: str, rest: str = "") -> str:
-        return f"{self._prefix}-{kind}:{rest}" if rest else f"{self._prefix}-{kind}"
-
-    def _fetch(self, key: str) -> tuple[str, AlertThread | None]:
-        rev, data = self._redis.hmget(self._name("record", key), "rev", "data")
-        return (rev or b"").decode(), self._decode(key, data) if data is not None else None
-
-    def _decode(self, key: str, data: bytes) -> AlertThread:
-        try:
-            return _decode_thread(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            name = self._name("record", key)
-            raise StoreError(f"the record of {key} in Redis is damaged: look at it, then DEL '{name}'") from error
-
     def _apply(self, change: Change, now: float) -> Applied:
         # In one process they take turns: each would have to try again for every other that was faster. Nobody waits
         # long for one: where Redis hangs, each would wait for all the others' time-outs.
@@ -286,7 +270,7 @@ class RedisStore:
     ) -> T:
         """Write what ``decide`` makes of a thread, as often as others come in between; return its word on it."""
         for _ in range(_MAX_CONFLICTS):
-            rev, thread = self._fetch(key)
+            rev, thread = self._records.fetch(key)
             changed, result = decide(thread)
             if lease is None and thread is not None and changed is thread:
                 self._committer.confirm(self._name("ping"))  # it may be so from a change that no replica had in time
@@ -307,7 +291,7 @@ class RedisStore:
         return self._change(thread.key, decide)
 
     def _commit(
-        self, key: str, rev: str, thread: AlertThread | None, before: AlertThread | None, lease: Lease | None
+        self, key: str, rev: bytes, thread: AlertThread | None, before: AlertThread | None, lease: Lease | None
     ) -> int:
         known = thread or before
         # A record may be gone, deleted by hand say, while its action is still listed under the sender's channel.
@@ -345,38 +329,6 @@ class RedisStore:
         with translated():
             return bool(self._renew_script(keys=[self._name("lease", lease.channel)], args=[lease.token, ttl]))
 
-    def _all_actions(self) -> dict[str, dict[bytes, Action]]:
-        with translated():
-            channels = sorted(name.decode() for name in self._redis.smembers(self._name("channels")))
-            pipeline = self._redis.pipeline(transaction=False)
-            for channel in channels:
-                pipeline.hgetall(self._name("due", channel))
-            return {c: _actions(found) for c, found in zip(channels, pipeline.execute(), strict=True)}
-
-    def _scan(self) -> Iterator[AlertThread]:
-        head = self._name("record", "*").removesuffix("*")
-        for names in self._batches(f"{head}*"):
-            pipeline = self._redis.pipeline(transaction=False)
-            for name in names:
-                pipeline.hget(name, "data")
-            for name, data in zip(names, pipeline.execute(), strict=True):
-                if data is not None:
-                    yield self._decode(name.decode().removeprefix(head), data)
-
-    def _batches(self, pattern: str) -> Iterator[list[bytes]]:
-        """Names by SCAN, which blocks nobody, each of them once."""
-        seen: set[bytes] = set()
-        batch: list[bytes] = []
-        for name in self._redis.scan_iter(match=pattern, count=_BATCH):
-            if name not in seen:
-                seen.add(name)
-                batch.append(name)
-            if len(batch) >= _BATCH:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
     def _setting(self, name: str) -> str | None:
         """One of Redis' settings; None where it does not let itself be asked, as managed ones do not."""
         try:
@@ -394,7 +346,3 @@ def _applying(
         return applied.thread, applied
 
     return decide
-
-
-def _actions(found: dict[bytes, bytes]) -> dict[bytes, Action]:
-    return {key: _decode_action(action) for key, action in found.items()}
