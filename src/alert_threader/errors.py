@@ -35,5 +35,9 @@ class StoreDamagedError(StoreError):
     """The stored threads cannot be read: restore a backup, or start with an empty store on purpose."""
 
 
+class RecordDamagedError(StoreError):
+    """One thread's record cannot be read, though the store can: a person must look at it. All others are well."""
+
+
 class LeaseLostError(StoreError):
     """The lease on a channel has passed to another sender: change nothing more under it, and stop."""

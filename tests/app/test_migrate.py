@@ -14,6 +14,7 @@ import redis
 from alert_threader import cli
 from alert_threader.app import create_app
 from alert_threader.config import SETTINGS, Settings
+from alert_threader.errors import StoreError
 from alert_threader.sandbox import SandboxServer
 from alert_threader.service import service_of
 from alert_threader.store import FileStore
@@ -393,6 +394,26 @@ def test_check_redis_that_may_lose(run: Run, with_redis: pytest.MonkeyPatch, tmp
     assert good.startswith("ok Redis ")
     assert evicts == "warn Redis may evict threads (maxmemory-policy allkeys-lru): set it to noeviction"
     assert loses == "warn Redis keeps nothing on disk, a restart loses all threads: set appendonly yes"
+
+
+@pytest.mark.usefixtures("with_redis")
+def test_damaged_record_in_redis(run: Run, server: RedisServer, in_redis: RedisStore, prefix: str) -> None:
+    """A check names it and what to do, once; nothing is copied without it."""
+    fill(in_redis)
+    name = f"{prefix}-record:told"
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(name, "data", "{")
+    for _ in range(2):
+        ran = run("check")
+        assert (ran.code, ran.err) == (0, [])
+        good, damaged = said_of_store(ran)
+        assert good.endswith(" 3 threads")
+        assert damaged.startswith("warn a record in Redis cannot be read")
+        assert f"DEL '{name}'" in damaged
+        said = run.refused("migrate", "redis", "file")
+        assert said.startswith("alert-threader migrate: nothing is copied: a record in Redis cannot be read")
+        with pytest.raises(StoreError):
+            in_redis.read("told")  # as a service does: now it is known, and looked for all the same
 
 
 @pytest.mark.parametrize("login", ["", f":{PASSWORD}@", f"someone:{PASSWORD}@"])

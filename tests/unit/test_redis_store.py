@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from flask import Flask
 
 from alert_threader.app import create_app
 from alert_threader.config import Settings
@@ -381,6 +382,194 @@ class TestDamage:
         assert [due.key for due in store.due(CHANNEL, NOW)] == ["b"]
         assert store.counts(NOW).threads == 1
 
+    @pytest.fixture(params=["no JSON", "unknown word", "no text", "no hash"])
+    def repair(self, request: pytest.FixtureRequest, store: RedisStore, client: redis.Redis) -> Callable[[], object]:
+        """Damage the record of "a", which is to be told before "c"; what it returns repairs it."""
+        for at, key in enumerate(("a", "b", "c")):
+            store.update([change(key, "1")], NOW + at - 2)
+        tell(store, "b", "1.0")
+        name = f"{PREFIX}-record:a"
+        sound = client.dump(name) or b""
+        data = str(client.hget(name, "data"))
+        damage: dict[str, str | bytes] = {
+            "no JSON": "{",
+            "unknown word": data.replace('"firing"', '"flaring"'),
+            "no text": data.encode().replace(b'"critical"', b'"\xff"'),
+        }
+        if request.param == "no hash":
+            client.set(name, "something else")
+        else:
+            client.hset(name, "data", damage[request.param])
+        assert client.dump(name) != sound
+        return lambda: client.restore(name, 0, sound, replace=True)
+
+    def test_damaged_record_costs_its_own_thread_only(
+        self,
+        store: RedisStore,
+        client: redis.Redis,
+        repair: Callable[[], object],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """It is passed over and left as it is, one line says which it is, and it is told once it is repaired."""
+        names = [f"{PREFIX}-record:a", f"{PREFIX}:a"]
+        before = {name: client.dump(name) for name in names}
+        lease = claimed(store)
+        for _ in range(2):
+            assert store.begin(lease, "a", "id", NOW) is None
+            assert store.settle(lease, "a", "id", Failed(error="x", retry_at=NOW), NOW) is None
+            assert [due.key for due in store.due(CHANNEL, NOW)] == ["c"]
+            assert {thread.key for thread in store.threads()} == {"b", "c"}
+            assert store.stamps() == {"b": "1.0"}
+            store.expire(NOW)
+        store.release(lease)
+        tell(store, "c", "2.0")
+        assert store.waiting().keys() <= {CHANNEL}
+        assert store.due(CHANNEL, NOW) == []
+        assert store.counts(NOW).oldest_pending == NOW - 2, "it is still to be told"
+
+        (line,) = store.warnings()
+        assert f"DEL '{PREFIX}-record:a'" in line
+        assert store.damaged() == [line]
+        assert [record.getMessage() for record in caplog.records] == [line]
+        store.update([change(key, "1", status=Status.RESOLVED) for key in ("b", "c")], NOW + 1)
+        later = NOW + Policy().stale_after + 1
+        store.expire(later)
+        assert kept(store, "b").closed_at is None, "it has something to tell"
+        assert store.forget(later) == 0
+        assert kept(store, "b").closed_at == kept(store, "c").closed_at == later
+        assert {name: client.dump(name) for name in names} == before
+
+        repair()
+        assert store.warnings() == store.damaged() == []
+        assert "a" in [due.key for due in store.due(CHANNEL, NOW)]
+        assert tell(store, "a", "3.0").ts == "3.0"
+        assert not client.exists(f"{PREFIX}-damaged")
+
+    def test_webhook_that_names_a_damaged_one_too(self, store: RedisStore, repair: Callable[[], object]) -> None:
+        """What it says of the others is stored, before and behind it; the error makes its sender repeat the rest."""
+        changes = [change("new", "1"), change("a", "1", "2"), change("c", "1", "2")]
+        for _ in range(2):
+            assert f"DEL '{PREFIX}-record:a'" in failure_of(lambda: store.update(changes, NOW))
+            assert kept(store, "new").firing == 1
+            assert kept(store, "c").firing == 2
+        repair()
+        assert [each.reason for each in store.update(changes, NOW)] == [
+            Reason.DUPLICATE,
+            Reason.FIRED,
+            Reason.DUPLICATE,
+        ]
+
+    @pytest.mark.usefixtures("repair")
+    def test_damaged_record_is_known_to_all(
+        self,
+        store: RedisStore,
+        server: RedisServer,
+        client: redis.Redis,
+        open_store: Callable[..., RedisStore],
+    ) -> None:
+        """Whichever process answers names it, those too that never needed it; once it is deleted, nobody does."""
+        other = open_store(server.url)
+        assert other.warnings() == []
+        assert len(other.damaged()) == 1, "who looks for it finds it"
+        failure_of(lambda: store.read("a"))
+        assert other.warnings() == store.warnings()
+        assert len(other.warnings()) == 1
+        assert "a" not in [due.key for due in other.due(CHANNEL, NOW)]
+        client.delete(f"{PREFIX}-record:a")
+        assert other.warnings() == store.warnings() == []
+        lease = claimed(store)
+        assert store.begin(lease, "a", "id", NOW) is None
+        assert store.counts(NOW).threads == 2
+
+    def test_many_damaged_records(self, store: RedisStore, client: redis.Redis) -> None:
+        """The first of them are named."""
+        store.update([change(f"key{number:02}", "1") for number in range(12)], NOW)
+        for number in range(12):
+            client.hset(f"{PREFIX}-record:key{number:02}", "data", "{")
+            failure_of(lambda number=number: store.read(f"key{number:02}"))  # type: ignore[misc]
+        assert len(store.damaged()) == 12
+        *lines, last = store.warnings()
+        assert len(lines) == 10
+        assert last == "2 more records in Redis cannot be read"
+
+    def test_service_names_a_damaged_record(self, server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
+        """A webhook for it gets a 503 that says what to do, /health says the same and stays 200; others are taken."""
+        app = app_on(server, tmp_path)
+        try:
+            web = app.test_client()
+            assert web.post("/alert", json=payload("Sound")).status_code == 202
+            assert web.get("/health").get_json()["problems"] == []
+            assert web.post("/alert", json=payload("Bad")).status_code == 202
+            (name,) = client.keys(f"{PREFIX}-record:Bad*")
+            assert isinstance(name, str)
+            client.hset(name, "data", "{")
+            client.hset(f"{PREFIX}-due:{CHANNEL}", name.partition("-record:")[2], "{")
+            answer = web.post("/alert", json=payload("Bad"))
+            assert answer.status_code == 503
+            assert f"DEL '{name}'" in answer.get_json()["error"]
+            assert web.post("/alert", json=payload("Sound")).status_code == 202
+            health = web.get("/health")
+            assert (health.status_code, health.get_json()["status"]) == (200, "degraded")
+            assert answer.get_json()["error"] in health.get_json()["problems"]
+            assert web.get("/stats").status_code == web.get("/cache").status_code == 200
+            assert web.delete("/cache").status_code == 200
+        finally:
+            service_of(app).close(1)
+
+    def test_delivery_goes_on_beside_a_damaged_record(
+        self, store: RedisStore, repair: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The most pressing thread of a channel cannot be read: the channel's others are told without it."""
+        monkeypatch.setattr("alert_threader.delivery._EXPIRE_EVERY", 0.5)
+        told: list[str] = []
+
+        class Slack:
+            """Takes everything."""
+
+            def call(self, thread: AlertThread, action: Action) -> Verdict:
+                told.append(thread.key)
+                if action.step is Step.UPDATE_ROOT:
+                    return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
+                return Verdict(outcome=Posted(ts=f"{len(told)}.5", threaded=action.step is Step.POST_REPLY))
+
+        deliverer = Deliverer(store, Slack(), Metrics(), rate=100, burst=100)  # type: ignore[arg-type]
+        try:
+            deliverer.start()
+            wait_until(lambda: "c" in told)
+            assert "a" not in told
+            repair()
+            wait_until(lambda: "a" in told)
+        finally:
+            assert deliverer.stop(5)
+
+    @pytest.mark.parametrize("action", ["{", '{"step":"newer"}', b"\xff"])
+    def test_unreadable_action_is_planned_anew(
+        self, store: RedisStore, client: redis.Redis, action: str | bytes
+    ) -> None:
+        """The record says what is to be done; where that cannot be read either, the others go on."""
+        for at, key in enumerate(("a", "b")):
+            store.update([change(key, "1")], NOW - 2 + at)
+        due, waiting, counts = store.due(CHANNEL, NOW), store.waiting(), store.counts(NOW)
+        client.hset(f"{PREFIX}-due:{CHANNEL}", "a", action)
+        client.hset(f"{PREFIX}-due:{CHANNEL}", "gone", action)
+        assert (store.due(CHANNEL, NOW), store.waiting(), store.counts(NOW)) == (due, waiting, counts)
+        assert tell(store, "a", "1.0").ts == "1.0"
+
+        client.hset(f"{PREFIX}-due:{CHANNEL}", "b", action)
+        client.hset(f"{PREFIX}-record:b", "data", "{")
+        assert [each.key for each in store.due(CHANNEL, NOW)] == []
+        assert store.waiting() == {}
+        assert store.counts(NOW).pending == 0
+        assert len(store.warnings()) == 1
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
 
 class TestCosts:
     """Round trips to Redis."""
@@ -407,19 +596,7 @@ class TestCosts:
         self, server: RedisServer, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also with all that a request does around it, where it does not wait for Slack."""
-        app = create_app(
-            Settings.from_environ(
-                {
-                    "SLACK_BOT_TOKEN": "xoxb-1",
-                    "SLACK_CHANNEL": CHANNEL,
-                    "SLACK_API_URL": f"http://{HOST}:9/api/",
-                    "THREAD_STORE": "redis",
-                    "THREAD_STORE_FILE": str(tmp_path / "unused"),
-                    "REDIS_URL": server.url,
-                    "RESPONSE_WAIT": "0",
-                }
-            )
-        )
+        app = app_on(server, tmp_path)
         client.flushall()
         try:
             webhook = app.test_client()
@@ -429,6 +606,23 @@ class TestCosts:
         finally:
             service_of(app).close(1)
         assert len(trips) <= 2, trips
+
+
+def app_on(server: RedisServer, folder: Path) -> Flask:
+    """The service on a Redis, without a Slack. Close it."""
+    return create_app(
+        Settings.from_environ(
+            {
+                "SLACK_BOT_TOKEN": "xoxb-1",
+                "SLACK_CHANNEL": CHANNEL,
+                "SLACK_API_URL": f"http://{HOST}:9/api/",
+                "THREAD_STORE": "redis",
+                "THREAD_STORE_FILE": str(folder / "unused"),
+                "REDIS_URL": server.url,
+                "RESPONSE_WAIT": "0",
+            }
+        )
+    )
 
 
 def payload(name: str) -> dict[str, Any]:

@@ -120,7 +120,9 @@ def _shared_store(settings: Settings, now: float) -> Iterator[Finding]:
             store.ping()
             version = store.info()["redis_version"]
             yield Finding("store", True, f"Redis {version} can be written; {_threads(store.counts(now).threads)}")
-            yield from (Finding("store", True, warning, warns=True) for warning in store.warnings())
+            # A service finds a damaged record when it needs it: here all are read.
+            warnings = dict.fromkeys((*store.damaged(), *store.warnings()))
+            yield from (Finding("store", True, warning, warns=True) for warning in warnings)
     except StoreError as error:
         yield Finding("store", False, str(error))
 

@@ -54,12 +54,14 @@ def migrate(
     with ExitStack() as stack:
         stack.callback(hand_over, path, path.with_name(f"{path.name}.lock"), *journals_of(path))
         old = stack.enter_context(closing(_open(source, settings)))
+        _refuse_damaged(old)
         threads = list(_kept(old, clock(), policy).values())
         if not threads:
             yield f"{source} has no threads: there is nothing to copy"
             return
         new = stack.enter_context(closing(_open(target, settings)))
         new.ping()
+        _refuse_damaged(new)
         # First of all: whoever is told to use --force must know that a service is at work.
         channels = {thread.channel for thread in threads} | set(new.waiting())
         claims = [_Claims(stack, store, channels, force=force) for store in (old, new) if store.shared]
@@ -104,6 +106,11 @@ class _Claims:
         # One that cannot be given back runs out by itself.
         with suppress(StoreError):
             self._store.release(lease)
+
+
+def _refuse_damaged(store: Store) -> None:
+    if damaged := store.damaged():
+        raise CommandError(f"nothing is copied: {damaged[0]}")
 
 
 def _copy(threads: list[AlertThread], new: Store, claims: list[_Claims], *, force: bool) -> None:

@@ -3,6 +3,9 @@
 The contract tests (tests/contract) run on every store. Every method raises StoreError when the store cannot be reached
 or written. An error never stands for "no such thread": that would open a second one. Times (``now``) are seconds since
 the epoch.
+
+A record that cannot be read costs its own thread only. ``update``, ``read`` and ``insert`` of that thread raise
+RecordDamagedError; all else passes it over and leaves it as it is, and ``warnings`` names it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,6 +61,7 @@ class Store(Protocol):
     def update(self, changes: Sequence[Change], now: float) -> list[Applied]:
         """Apply each change to its thread. On return all of them are durable; on an error none needs to be.
 
+        RecordDamagedError is raised once the changes of all other threads are durable: they need not wait for it.
         Concurrent updates of a thread are applied one after the other; each sees what the one before it made.
         """
 
@@ -82,12 +86,14 @@ class Store(Protocol):
     def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
         """Start the thread's next action; on return its attempt is durable. None where none is due any more.
 
+        None, too, for a damaged record, whose thread is not due again before it can be read.
+
         Holds the lease for another LEASE_TTL, as ``settle`` does. Raises LeaseLostError if the lease has passed on:
         then nothing is changed.
         """
 
     def settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> AlertThread | None:
-        """Write a call's outcome onto the thread as it is now, durably. None if the thread is gone.
+        """Write a call's outcome onto the thread as it is now, durably. None if the thread is gone, or damaged.
 
         Raises LeaseLostError if the lease has passed on: then nothing is changed.
         """
@@ -110,6 +116,9 @@ class Store(Protocol):
 
     def threads(self) -> Iterator[AlertThread]:
         """All threads, in no order; those that change meanwhile may come in either state."""
+
+    def damaged(self) -> list[str]:
+        """Look for records that cannot be read, in all of the store; a line for each that says what to do."""
 
     def stamps(self) -> dict[str, str]:
         """The ``ts`` of each thread that has one, by key."""

@@ -192,6 +192,10 @@ class FileStore:
         """All threads; see Store."""
         return map(document.decode, list(self._disk.lines.values()))
 
+    def damaged(self) -> list[str]:
+        """None: what could not be read was set aside at the start, and ``warnings`` says so."""
+        return []
+
     def stamps(self) -> dict[str, str]:
         """Each thread's ts; see Store."""
         return {thread.key: thread.ts for thread in self.threads() if thread.ts is not None}

@@ -15,20 +15,22 @@ threader:ts-channels      set      the channels that have had something due
 threader:ts-index         zset     all keys, by the time at which they are dropped; infinite while open
 threader:ts-seen          zset     the keys of firing threads, by the time they were last heard of
 threader:ts-lease:CHANNEL string   the token of the sender that speaks to the channel, with a time to live
+threader:ts-damaged       set      the keys of the records that a process could not read
 threader:ts-budget:NAME   string   when a token bucket is full again, in seconds
 ========================  =======  ======================================================================
 """
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.errors import LeaseLostError, RecordDamagedError, StoreError
 from alert_threader.pacing import Budget
 from alert_threader.store import scripts
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
@@ -90,8 +92,17 @@ class RedisStore:
 
     def update(self, changes: Sequence[Change], now: float) -> list[Applied]:
         """Apply the changes; see Store."""
+        applied: list[Applied] = []
+        damage: RecordDamagedError | None = None
         with translated():
-            return [self._apply(each, now) for each in changes]
+            for each in changes:
+                try:
+                    applied.append(self._apply(each, now))
+                except RecordDamagedError as error:
+                    damage = error
+        if damage is not None:
+            raise damage
+        return applied
 
     def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
         """Store another store's threads; see Store."""
@@ -127,13 +138,19 @@ class RedisStore:
         """The channels with work; see Store."""
         with translated():
             found = self._records.all_actions()
-        return {channel: min(action.at for action in actions.values()) for channel, actions in found.items() if actions}
+        is_damaged = self._records.is_damaged
+        times = {
+            channel: [action.at for key, action in actions.items() if not is_damaged(key)]
+            for channel, actions in found.items()
+        }
+        return {channel: min(at) for channel, at in times.items() if at}
 
     def due(self, channel: str, now: float) -> list[Due]:
         """The channel's due actions; see Store."""
         with translated():
             actions = self._records.actions([channel])[channel]
-        due = [Due(key, action) for key, action in actions.items() if action.is_due(now)]
+        is_damaged = self._records.is_damaged
+        due = [Due(key, action) for key, action in actions.items() if action.is_due(now) and not is_damaged(key)]
         return sorted(due, key=lambda item: item.action.rank)
 
     def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
@@ -143,8 +160,9 @@ class RedisStore:
             begun = begin(thread, attempt_id, now, self._policy) if thread is not None else None
             return (begun[0] if begun else thread), begun
 
-        with translated():
+        with translated(), suppress(RecordDamagedError):
             return self._change(key, decide, lease)
+        return None
 
     def settle(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> AlertThread | None:
         """Write an outcome down; see Store."""
@@ -153,23 +171,24 @@ class RedisStore:
             settled = settle(thread, attempt_id, outcome, now) if thread is not None else None
             return settled, settled
 
-        with translated():
+        with translated(), suppress(RecordDamagedError):
             return self._change(key, decide, lease)
+        return None
 
     # -- housekeeping ------------------------------------------------------------------------------------------
 
     def expire(self, now: float) -> None:
         """Close stale threads and drop closed ones; see Store. Redis drops those itself, but not from the index."""
 
-        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
-            return (expire(thread, now, self._policy) if thread is not None else None), None
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            return (expire(thread, now, self._policy) if thread is not None else None), True
 
         with translated():
+            self._records.look_again()  # what was repaired is told now
             over = self._redis.zrangebyscore(self._name("index"), "-inf", now, start=0, num=_EXPIRE_BATCH)
             since = now - self._policy.stale_after
             silent = self._redis.zrangebyscore(self._name("seen"), "-inf", since, start=0, num=_EXPIRE_BATCH)
-            for key in (*over, *silent):
-                self._change(key.decode(), decide)
+            self._sweep((key.decode() for key in (*over, *silent)), decide)
 
     def forget(self, now: float) -> int:
         """Forget the threads; see Store."""
@@ -179,7 +198,7 @@ class RedisStore:
             return kept, thread is not None and kept is None
 
         with translated():
-            return sum(self._change(thread.key, decide) for thread in self._records.scan())
+            return self._sweep((thread.key for thread in self.threads()), decide)
 
     def read(self, key: str) -> AlertThread | None:
         """One thread; see Store."""
@@ -189,7 +208,12 @@ class RedisStore:
     def threads(self) -> Iterator[AlertThread]:
         """All threads; see Store."""
         with translated():
-            yield from self._records.scan()
+            yield from (each for each in self._records.scan() if isinstance(each, AlertThread))
+
+    def damaged(self) -> list[str]:
+        """Records that cannot be read; see Store."""
+        with translated():
+            return [str(each) for each in self._records.scan() if isinstance(each, RecordDamagedError)]
 
     def stamps(self) -> dict[str, str]:
         """Each thread's ts; see Store."""
@@ -228,10 +252,10 @@ class RedisStore:
         return {name: info.get(name) for name in names}
 
     def warnings(self) -> list[str]:
-        """What of Redis' settings does not fit a store of record."""
+        """Which records cannot be read, and what of Redis' settings does not fit a store of record."""
         with translated():
             info = self._redis.info()
-        found = []
+            found = self._records.look_again()
         policy = info.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
             found.append(f"Redis may evict threads (maxmemory-policy {policy}): set it to noeviction")
@@ -261,6 +285,16 @@ class RedisStore:
         finally:
             if has_turn:
                 turn.release()
+
+    def _sweep(
+        self, keys: Iterable[str], decide: Callable[[AlertThread | None], tuple[AlertThread | None, bool]]
+    ) -> int:
+        """Change these threads, but for damaged ones; return of how many ``decide`` said yes."""
+        said = 0
+        for key in keys:
+            with suppress(RecordDamagedError):
+                said += self._change(key, decide)
+        return said
 
     def _change(
         self,
