@@ -2,7 +2,9 @@
 
 import random
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Literal, NamedTuple
 
 from alert_threader.sandbox import SandboxServer
 from chaos.plan import Plan
@@ -10,8 +12,19 @@ from chaos.stage import conclude, go_on
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
 from tests.e2e.harness import wait_for
-from tests.e2e.redis_kit import Replica, replicas, start_all
+from tests.e2e.redis_kit import PROMPT, Replica, replicas, start_all
+from tests.e2e.webhooks import webhook
 from tests.servers import RedisServer
+
+#: How long Redis is away once for each way to end it, in seconds.
+_LONG, _LONG_QUICK = 30.0, 1.0
+
+
+class Outage(NamedTuple):
+    """How Redis ends, and for how many seconds it is away."""
+
+    end: Literal["kill", "stop"]
+    seconds: float
 
 
 def redis_down(plan: Plan) -> Verdict:
@@ -24,13 +37,13 @@ def redis_down(plan: Plan) -> Verdict:
         services = start_all([make(name, server.url, WEB_CONCURRENCY=1, SLACK_TIMEOUT="1s") for name in ("one", "two")])
         slack.workspace.faults.add("slow", probability=0.3, seconds=0.1)
         threads: dict[str, str] = {}
-        unsaid, forgotten = 0, 0
-        rounds = plan.times(12, 3)
+        unsaid, held, forgotten = 0, 0, 0
+        planned = outages(plan, chance)
         with Traffic(*services, seed=plan.seed) as traffic:
-            for number in range(rounds):
+            for outage in planned:
                 go_on(traffic, chance.uniform(0.5, 2))
-                chance.choice((server.kill, server.stop))() if number > 1 else (server.kill, server.stop)[number]()
-                go_on(traffic, chance.choice((0.1, 0.5, 1, 4)) if number else 1.0)
+                {"kill": server.kill, "stop": server.stop}[outage.end]()
+                held += _count_held(traffic, services, outage.seconds)
                 unsaid += not _says_so(services[0])
                 server.start()
                 wait_for(lambda: services[0].get("/cache").status == 200, 10, lambda: services[0].log)
@@ -38,15 +51,38 @@ def redis_down(plan: Plan) -> Verdict:
                 forgotten += len(threads.items() - now.items())
                 threads = now
         verdict = conclude(traffic, slack.workspace, *services)
-        verdict.figures = {"outages": rounds, **verdict.figures}
+        longest = max(outage.seconds for outage in planned)
+        verdict.figures = {"outages": len(planned), "s the longest": longest, **verdict.figures}
         verdict.lost += [f"{forgotten} threads were forgotten"] if forgotten else []
+        verdict.wrong += [f"{held} webhooks were not refused at once while Redis was away"] if held else []
         verdict.wrong += [f"/health did not say in {unsaid} outages that Redis is away"] if unsaid else []
         for service in services:
             service.stop()
         return verdict
 
 
+def outages(plan: Plan, chance: random.Random) -> list[Outage]:
+    """What happens: a long outage of each kind, then some by chance."""
+    seconds = plan.lasting(_LONG, _LONG_QUICK)
+    others = [
+        Outage(chance.choice(("kill", "stop")), chance.choice((0.1, 0.5, 1, 4))) for _ in range(plan.times(10, 1))
+    ]
+    return [Outage("kill", seconds), Outage("stop", seconds), *others]
+
+
+def _count_held(traffic: Traffic, services: Sequence[Replica], seconds: float) -> int:
+    """Wait that long while Redis is away; count the webhooks that were not refused, or not at once, meanwhile."""
+    held = 0
+    until = time.monotonic() + seconds
+    while not traffic.is_over and (left := until - time.monotonic()) > 0:
+        for service in services:
+            began = time.monotonic()
+            held += service.send(webhook("Refused")).status != 503 or time.monotonic() - began > PROMPT
+        go_on(traffic, min(left, 0.5))
+    return held
+
+
 def _says_so(service: Replica) -> bool:
     began = time.monotonic()
     answer = service.get("/health")
-    return answer.status == 503 and "edis" in str(answer.json["problems"]) and time.monotonic() - began < 2
+    return answer.status == 503 and "edis" in str(answer.json["problems"]) and time.monotonic() - began < PROMPT

@@ -10,6 +10,7 @@ import pytest
 
 from chaos import __main__ as command
 from chaos.faults import FAULTS, Fault
+from chaos.faults.redis_down import outages
 from chaos.mutation import mutants
 from chaos.plan import CannotRunError, Plan
 from chaos.report import Result, line, table
@@ -87,6 +88,14 @@ def test_report() -> None:
 def test_every_fault_says_what_it_does() -> None:
     """``--list`` has a line for each."""
     assert all(fault.about for fault in FAULTS.values())
+
+
+def test_redis_is_away_for_long_once_for_each_end() -> None:
+    """30 s, stopped as well as killed; the short version is over soon."""
+    full, quick = (outages(Plan(Path(), quick=quick), random.Random(1)) for quick in (False, True))
+    assert {outage.end for outage in full if outage.seconds >= 30} == {"kill", "stop"}
+    assert {outage.end for outage in quick} == {"kill", "stop"}
+    assert sum(outage.seconds for outage in quick) <= 6
 
 
 def test_mutants_come_from_their_seed() -> None:
