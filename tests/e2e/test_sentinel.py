@@ -202,8 +202,9 @@ def test_failover(services: list[Replica], watched: Watched, workspace: Workspac
         first.kill()
     else:
         watched.freeze(first)
-    for took in served_again(services, lambda: watched.master is not first):
+    for took in taken_again(services, "db02", lambda: watched.master is not first):
         assert took < _RECOVERING, watched.log
+    sent |= {print_of(f"Moved-{service.folder.name}", "db02"): [FIRED] for service in services}
     assert services[0].cache.items() >= threads.items(), "a thread was forgotten"
 
     # The old master comes back, and learns that it is a replica. Another one takes over, as before maintenance.
@@ -213,8 +214,9 @@ def test_failover(services: list[Replica], watched: Watched, workspace: Workspac
         second = watched.master
         watched.start(first)
         watched.fail_over()
-        for took in served_again(services, lambda: watched.master is not second):
+        for took in taken_again(services, "db03", lambda: watched.master is not second):
             assert took < _RECOVERING, watched.log
+        sent |= {print_of(f"Moved-{service.folder.name}", "db03"): [FIRED] for service in services}
     assert services[0].cache.items() >= threads.items(), "a thread was forgotten"
 
     for name in ("Before0", "Before1"):
@@ -225,7 +227,8 @@ def test_failover(services: list[Replica], watched: Watched, workspace: Workspac
         sent |= sender.finish(30)
     services[0].wait_healthy(30)
     assert_told(workspace, CHANNEL, sent, folded=True)
-    assert set(services[0].cache) == {key(name) for name in ("Before0", "Before1", "TrafficA", "TrafficB")}
+    names = ("Before0", "Before1", "TrafficA", "TrafficB", "Moved-one", "Moved-two")
+    assert set(services[0].cache) == {key(name) for name in names}
     for service in services:
         for place in (service.log, *service.answers):
             assert _PASSWORD not in place
@@ -245,12 +248,14 @@ def traffic(service: Service, name: str, enough: threading.Event) -> dict[str, l
     return taken
 
 
-def served_again(services: list[Replica], changed: Callable[[], bool]) -> list[float]:
-    """After how many seconds each service took a webhook again, in Redis' new place. Until then it refuses at once."""
+def taken_again(services: list[Replica], instance: str, changed: Callable[[], bool]) -> list[float]:
+    """After how many seconds each service took a webhook in Redis' new place. Until then /health answers at once."""
     began = time.monotonic()
     times = []
     for service in services:
-        while not (asked(partial(service.get, "/health")).status == 200 and changed()):
+        notification = webhook(f"Moved-{service.folder.name}", {instance: FIRED})
+        while not (changed() and asked(partial(service.send, notification)).ok):
+            asked(partial(service.get, "/health"))
             assert time.monotonic() - began < 3 * _RECOVERING, service.log
             time.sleep(0.1)
         times.append(time.monotonic() - began)
