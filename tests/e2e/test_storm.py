@@ -1,7 +1,7 @@
 """Much at once: every webhook is taken, and Slack gets as many messages as there are threads, the worst first."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
@@ -16,8 +16,12 @@ from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
 _TIMES = 10
 _GROUPS, _ALERTS = 40, 25
 _RATE, _BURST = 1 * _TIMES, 3
-#: What a service on a busy machine may need on top of what the pace allows, in seconds.
+#: What the pace allows may go unused for so long in a storm, in seconds: a pace half as fast would leave 4 s unused.
+_UNUSED = 1.5
+#: When the test gives up waiting, on top of what the pace allows, in seconds.
 _MARGIN = 15.0
+#: So soon 300 webhooks at once are answered, in seconds.
+_CROWD = 5.0
 
 _SEVERITIES = ("info", "warning", "critical", "error")
 _RANK = {"critical": 0, "error": 1, "warning": 2, "info": 3}
@@ -50,8 +54,17 @@ def notification(group: int, state: str) -> dict[str, object]:
     return webhook(f"Storm{group}", {f"host{n}": state for n in range(_ALERTS)}, severity_of(group))
 
 
+def unused(posts: Sequence[float]) -> float:
+    """For how many seconds the budget was full between these posts, with more to tell: nobody gets that time back."""
+    full_at, seconds = posts[0], 0.0
+    for at in posts:
+        seconds += max(at - full_at, 0)
+        full_at = max(at, full_at) + 1 / _RATE
+    return seconds
+
+
 def test_a_storm(service: Service, workspace: Workspace) -> None:
-    """1,000 alerts make 40 roots, the critical ones first, without a 429; their end makes a reply and an edit each."""
+    """1,000 alerts make 40 roots at full pace, critical ones first, without a 429; their end a reply and edit each."""
     began = time.monotonic()
     answers = at_once([partial(service.send, notification(group, FIRED)) for group in range(_GROUPS)])
     assert all(answer.ok for answer in answers)
@@ -62,6 +75,7 @@ def test_a_storm(service: Service, workspace: Workspace) -> None:
 
     posts = workspace.calls.all("chat.postMessage")
     assert len(posts) <= 1.1 * _GROUPS
+    assert unused([call.time for call in posts]) < _UNUSED
     ranks = [_RANK[each.key.split("|")[1]] for each in said(workspace, CHANNEL) if each.message.thread_ts is None]
     # Those that were first to come may be told before the critical ones are there.
     early = _BURST + 1
@@ -82,7 +96,9 @@ def test_a_storm(service: Service, workspace: Workspace) -> None:
     assert len(roots) == _GROUPS
     assert {root.color for root in roots} == {GREEN}
     assert {len(workspace.replies(CHANNEL, root.ts)) for root in roots} == {1}
-    assert len(workspace.calls.all("chat.postMessage")) - len(posts) == _GROUPS
+    replies = workspace.calls.all("chat.postMessage")[len(posts) :]
+    assert len(replies) == _GROUPS
+    assert unused([call.time for call in replies]) < _UNUSED
     assert len(workspace.calls.all("chat.update")) - edits == _GROUPS
 
     assert [call for call in workspace.calls.all() if call.outcome != "ok"] == []
@@ -103,7 +119,11 @@ def test_the_first_critical_thread_overtakes(service: Service, workspace: Worksp
 
 
 def test_three_hundred_at_once(make_service: Callable[..., Service], workspace: Workspace) -> None:
-    """300 simultaneous webhooks are all taken, long before their sender gives up, and all of them are told."""
+    """300 simultaneous webhooks are all taken, long before their sender gives up, and all of them are told.
+
+    They are to be answered within 3 s, which ``python -m bench burst300`` shows. Here the test, which sends them, and
+    Slack share two processors with the service and with whatever else is tested: 5 s tell a fault from a busy machine.
+    """
     workspace.configure(rate_limits=False)
     service = make_service(RESPONSE_WAIT="2s")
     service.start()
@@ -111,7 +131,7 @@ def test_three_hundred_at_once(make_service: Callable[..., Service], workspace: 
     answers = at_once([partial(service.send, webhook(f"Crowd{number}")) for number in range(300)])
     took = time.monotonic() - began
     assert {answer.ok for answer in answers} == {True}
-    assert took < 10, "Alertmanager gives up after 10 s"
+    assert took < _CROWD
     service.wait_told(timeout=60)
     assert_told(workspace, CHANNEL, {print_of(f"Crowd{number}"): [FIRED] for number in range(300)})
 
