@@ -20,6 +20,8 @@ from tests.servers import RedisServer
 _TIMEOUT = "1s"
 #: So many kills for each file store. Most of a restart is waiting: installations side by side share the work.
 _SHARE, _SHARE_QUICK = 36, 6
+#: Of ten kills one hits a replica, but no fewer than so many: the lease must pass from one to the other and back.
+_REPLICAS = 3
 _PAUSE = 0.4
 #: A replica that dies leaves its channel to the others after 6 s (LEASE_TTL). So much time is between two kills, on
 #: average, in seconds, that some come while a replica tells and some while the channel has no sender.
@@ -29,7 +31,7 @@ _BETWEEN = 4.0
 def kill(plan: Plan) -> Verdict:
     """Kill -9 at random points, on the file store and on Redis, while Slack is slow and drops answers."""
     kills = plan.killing(200, 16)
-    in_redis = kills // 10
+    in_redis = min(max(kills // 10, _REPLICAS), kills)
     in_files = kills - in_redis
     count = max(round(in_files / (_SHARE_QUICK if plan.quick else _SHARE)), 1)
     with ExitStack() as closing:

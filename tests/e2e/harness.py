@@ -270,6 +270,14 @@ class Service:
             lambda: f"{self.health}\n{self.log}",
         )
 
+    @property
+    def commit(self) -> object:
+        """What every commit changes: inode and time of the store's files, of which it replaces or writes one."""
+        files = (file.stat() for file in self.store.parent.glob(f"{self.store.name}*"))
+        with contextlib.suppress(FileNotFoundError):  # replaced just now
+            return [(file.st_ino, file.st_mtime_ns) for file in files]
+        return []
+
     def stored(self) -> dict[str, Any]:
         """The threads in its document and journal, by key."""
         threads = look(self.store, CHANNEL, 0).threads

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from tests.e2e.harness import Answer, Service, wait_for
 
 #: A webhook is answered within this time even while Redis is away, in seconds.
@@ -34,6 +36,12 @@ class Replica(Service):
     def thaw(self) -> None:
         """Let it go on."""
         self._signal(signal.SIGCONT)
+
+    @property
+    def commit(self) -> object:
+        """What every commit of any replica changes: how often Redis has written a hash, which nothing else does."""
+        with redis.Redis.from_url(self.settings["REDIS_URL"]) as client:
+            return client.info("commandstats").get("cmdstat_hset", {}).get("calls", 0)
 
     @property
     def cache(self) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """What a group of alerts goes through by chance, the trouble that Slack makes meanwhile, and when to cut it off."""
 
-import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -64,23 +63,15 @@ def make_trouble(workspace: Workspace) -> None:
 def wait_for_a_moment(service: Service, workspace: Workspace, chance: random.Random) -> None:
     """Wait a while, then for one of the moments at which a kill could do harm; give up soon if it does not come."""
     time.sleep(chance.uniform(0.05, 0.4))
-    calls, version, commit = len(workspace.calls.all()), workspace.version, commit_of(service)
+    calls, version, commit = len(workspace.calls.all()), workspace.version, service.commit
     moments: list[Callable[[], bool]] = [
         lambda: True,
         lambda: len(workspace.calls.all()) > calls,
         lambda: workspace.version > version,
-        lambda: commit_of(service) != commit,
+        lambda: service.commit != commit,
     ]
     happens = chance.choice(moments)
     until = time.monotonic() + 0.5
     while not happens() and time.monotonic() < until:
         time.sleep(0.0005)
     time.sleep(chance.choice([0, 0, 0.002, 0.01]))
-
-
-def commit_of(service: Service) -> list[tuple[int, int]]:
-    """Inode and time of the store's files: a commit replaces one, or writes into one."""
-    files = (file.stat() for file in service.store.parent.glob(f"{service.store.name}*"))
-    with contextlib.suppress(FileNotFoundError):  # replaced just now
-        return [(file.st_ino, file.st_mtime_ns) for file in files]
-    return []

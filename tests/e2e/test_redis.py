@@ -99,6 +99,23 @@ def test_same_webhook_at_the_same_instant(make_replica: MakeReplica, workspace: 
         service.stop()
 
 
+def test_commit_is_seen(make_replica: MakeReplica, workspace: Workspace) -> None:
+    """What tells ``chaos`` that a replica commits changes with a webhook that says something new, and only then."""
+    service = make_replica("seen")
+    service.start()
+    before = service.commit
+    service.send_until_taken(webhook("Seen"))
+    assert service.commit != before
+    service.wait_told()
+    told_at = service.commit
+    assert service.get("/health").ok
+    service.send_until_taken(webhook("Seen"))
+    time.sleep(1.2)  # the lease is renewed meanwhile
+    assert service.commit == told_at
+    assert len(workspace.roots(CHANNEL)) == 1
+    service.stop()
+
+
 def test_redis_killed_in_traffic(make_replica: MakeReplica, server: RedisServer, workspace: Workspace) -> None:
     """Kill -9 and clean restarts of Redis while webhooks come and go out: all threads are there, all is told once."""
     services = start_all([make_replica(name) for name in ("one", "two")])
