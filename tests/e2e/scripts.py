@@ -58,6 +58,8 @@ def make_trouble(workspace: Workspace) -> None:
     add("drop_before", probability=0.05)
     add("http", probability=0.05)
     add("slow", probability=0.4, seconds=0.2)
+    # Long enough that an edit is carried out when its sender has been killed and started again, and edits anew.
+    add("hang", method="chat.update", probability=0.15, seconds=0.8)
 
 
 def wait_for_a_moment(service: Service, workspace: Workspace, chance: random.Random) -> None:
