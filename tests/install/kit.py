@@ -17,6 +17,8 @@ GREEN = "#2EB67D"
 
 INSTALL = "/root/clone/install.sh"
 STATUS = f"{INSTALL} --status"
+#: Undoes what ``broken_start`` has changed.
+MEND = "cp /src/src/alert_threader/server.py /root/clone/src/alert_threader/server.py"
 #: A clone, as git would make it: without what tools have made.
 CLONE = """
     mkdir /root/clone && tar -C /src --exclude=./.git --exclude=./.venv --exclude=__pycache__ -cf - . |

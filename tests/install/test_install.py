@@ -14,6 +14,7 @@ from tests.install.kit import (
     LEAKS,
     LIST_BEFORE,
     LIST_CHANGED,
+    MEND,
     STATUS,
     Place,
     Told,
@@ -25,7 +26,6 @@ from tests.install.kit import (
     edited,
     preparation,
     said,
-    stopped_at,
     threads,
 )
 from tests.install.story import REBOOT, tell
@@ -37,31 +37,9 @@ def unattended(place: Place) -> Told:
     script, answers = place.script, place.answers()
     port = place.port
     url = f"http://127.0.0.1:{port}"
-    mend = "cp /src/src/alert_threader/server.py /root/clone/src/alert_threader/server.py"
-    taken = place.slack_address
     here = {
         **preparation(),
-        "not root": """
-            cp -r /root/clone /tmp/clone; setpriv --reuid 65534 /tmp/clone/install.sh; code=$?
-            rm -r /tmp/clone; exit $code""",
         "before": LIST_BEFORE,
-        "unknown argument": f"{INSTALL} --frobnicate",
-        "token as argument": f"{INSTALL} --token xoxb-an-argument",
-        "secret as setting": f"{INSTALL} --set SLACK_BOT_TOKEN=xoxb-an-argument",
-        "unknown setting": f"{INSTALL} {answers} --set SLACK_CHANEL=x",
-        "wrong channel": f"{INSTALL} {answers} --channel '#alerts'",
-        "wrong address": f"{INSTALL} {answers} --listen 9009",
-        "no channel": f"{INSTALL} --non-interactive --token-file /root/token --set SLACK_API_URL={place.slack.api_url}",
-        "no terminal": INSTALL,
-        "token refused": f"{INSTALL} {answers} --token-file <(echo xoxb-of-somebody-else)",
-        "no slack": f"{INSTALL} {answers} --set SLACK_API_URL=http://127.0.0.1:1/",
-        "port taken": f"{INSTALL} {answers} --listen {taken}",
-        "settings at odds": f"{INSTALL} {answers} --set SLACK_TIMEOUT=60s",
-        "status before": STATUS,
-        "uninstall before": f"{INSTALL} --uninstall",
-        "dry run": f"{INSTALL} {answers} --dry-run",
-        "empty wheelhouse": f"mkdir /root/none; {INSTALL} {answers} --wheelhouse /root/none",
-        "after refusals": LIST_CHANGED,
         "install": f"""
             . /root/library; watch_arguments
             rm -r /root/clone; began=$(date +%s%N); {{ {CLONE}; }} && {INSTALL} {answers}; code=$?
@@ -105,12 +83,12 @@ def unattended(place: Place) -> Told:
         "wheels": """
             /opt/alert-threader/current/venv/bin/pip -q download -d /root/wheels -r /root/clone/requirements.txt""",
         "broken start": broken_start("--offline --wheelhouse /root/wheels --environment other --no-webhook-token"),
-        "broken worker": f"{mend}; " + edited(
+        "broken worker": f"{MEND}; " + edited(
             "'s/^    service.start()/    raise RuntimeError(\"broken on purpose\")/'",
             "src/alert_threader/server.py", "--offline --wheelhouse /root/wheels"),
         "after broken ones": script(f"{STATUS}; cache; ls /opt/alert-threader/versions; "
                                     "cat /etc/alert-threader/alert-threader.env; ls /etc/alert-threader/credentials"),
-        "mended": f"{mend}; {INSTALL} --offline",
+        "mended": f"{MEND}; {INSTALL} --offline",
         "backup": """
             systemctl start alert-threader-backup && journalctl -u alert-threader-backup --output cat
             stat --format '%U %a' /var/lib/alert-threader/backups/*""",
@@ -133,51 +111,6 @@ def unattended(place: Place) -> Told:
         "after": LIST_CHANGED,
     }  # fmt: skip
     return Told(tell(here), place)
-
-
-class TestRefusals:
-    @pytest.mark.parametrize(
-        ("name", "code", "line"),
-        [
-            ("not root", 1, "run it as root: sudo ./install.sh"),
-            ("unknown argument", 2, "unknown argument '--frobnicate'"),
-            ("token as argument", 2, "--token: every user can see arguments: put it into a file"),
-            ("secret as setting", 2, "--set SLACK_BOT_TOKEN: every user can see arguments"),
-            ("unknown setting", 2, "SLACK_CHANEL: there is no such setting"),
-            ("wrong channel", 2, "SLACK_CHANNEL: '#alerts' is not allowed: must be a channel ID such as C0123456789"),
-            ("wrong address", 2, "--listen: '9009' is no address: use one like 127.0.0.1:9009"),
-            ("no channel", 1, "SLACK_CHANNEL is not given"),
-            ("no terminal", 1, "there is no terminal to ask at: use --non-interactive"),
-            ("token refused", 1, "Slack refuses the token (invalid_auth): copy the Bot User OAuth Token again"),
-            ("no slack", 1, "Slack cannot be reached ("),
-            ("settings at odds", 1, "GRACEFUL_TIMEOUT: must exceed SLACK_TIMEOUT"),
-            ("status before", 1, "alert-threader is not installed: run install.sh"),
-            ("empty wheelhouse", 1, "pip cannot install the requirements: ERROR: Could not find"),
-        ],
-    )
-    def test_is_one_line(self, unattended: Told, name: str, code: int, line: str) -> None:
-        """What is wrong is said in one line, with what to do about it."""
-        assert stopped_at(unattended[name], code).startswith(line)
-
-    def test_address_in_use(self, unattended: Told) -> None:
-        """An address that another program listens on is found out before anything is changed."""
-        line = stopped_at(unattended["port taken"])
-        assert line.endswith("cannot be listened on (address already in use): choose another address")
-
-    def test_changes_nothing(self, unattended: Told) -> None:
-        """Neither a refusal nor a dry run leaves a file or a user behind."""
-        assert said(unattended["after refusals"]) == []
-
-    def test_dry_run(self, unattended: Told) -> None:
-        """It names each change."""
-        shown = said(unattended["dry run"])
-        assert shown[-1] == "  nothing is changed (--dry-run)"
-        for change in ("add the system user alert-threader", "write /etc/alert-threader/credentials/slack_bot_token"):
-            assert any(line.startswith(f"  would {change}") for line in shown)
-
-    def test_nothing_to_remove(self, unattended: Told) -> None:
-        """Where nothing is installed, that is what is said."""
-        assert said(unattended["uninstall before"]) == ["  alert-threader is not installed: nothing to remove"]
 
 
 class TestInstallation:
