@@ -16,6 +16,8 @@
 # Exit codes: 0 all checks passed, 1 some did not, 2 wrong arguments.
 set -euo pipefail
 
+SOURCE=$(dirname "$(readlink -f "$0")")
+readonly SOURCE
 readonly ENV_FILE=/etc/alert-threader/alert-threader.env
 readonly TOKEN_FILE=/etc/alert-threader/credentials/webhook_token
 readonly SEVERITIES=(critical warning info)
@@ -32,6 +34,7 @@ main() {
   local severity
   read_arguments "$@"
   find_program
+  find_service
   check health "$(look /health healthy)"
   check stats "$(look /stats stats)"
   for severity in "${SEVERITIES[@]}"; do alert "$severity"; done
@@ -65,21 +68,11 @@ read_arguments() {
     [[ -r $token_file ]] || usage "--token-file: $token_file cannot be read"
     unset WEBHOOK_TOKEN
   fi
-  if [[ -z $url ]]; then url=http://$(setting BIND_HOST 127.0.0.1):$(setting BIND_PORT 9009); fi
-  url=${url/0.0.0.0/127.0.0.1}
-}
-
-# setting NAME DEFAULT: as installed.
-setting() {
-  local value=
-  [[ ! -r $ENV_FILE ]] || value=$(sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$ENV_FILE" | tail -n 1)
-  echo "${value:-$2}"
 }
 
 find_program() {
-  local each here
-  here=$(dirname "$(readlink -f "$0")")
-  for each in "$program" /opt/alert-threader/current/venv/bin/alert-threader "$here/.venv/bin/alert-threader"; do
+  local each
+  for each in "$program" /opt/alert-threader/current/venv/bin/alert-threader "$SOURCE/.venv/bin/alert-threader"; do
     if [[ -n $each && -x $each ]]; then
       program=$each
       python=$(dirname "$each")/python
@@ -88,6 +81,22 @@ find_program() {
     fi
   done
   usage "there is no alert-threader here: run install.sh or make install, or name it in ALERT_THREADER"
+}
+
+# The address that the service has for this machine, as installed.
+find_service() {
+  [[ -z $url ]] || return 0
+  url=$(BIND_HOST=$(setting BIND_HOST) BIND_PORT=$(setting BIND_PORT) PYTHONPATH=$SOURCE/src PYTHONDONTWRITEBYTECODE=1 \
+    "$python" -c '
+import os
+from alert_threader.commands.environment import settings_of
+print(settings_of(("BIND_HOST", "BIND_PORT"), os.environ).local_url)
+' 2>/dev/null) || usage "$ENV_FILE does not say where the service listens: give --url"
+}
+
+# setting NAME: as installed, or nothing.
+setting() {
+  [[ ! -r $ENV_FILE ]] || sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$ENV_FILE" | tail -n 1
 }
 
 # check NAME RESULT: RESULT begins with ok or FAIL.

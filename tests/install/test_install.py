@@ -69,6 +69,11 @@ def unattended(place: Place) -> Told:
         "resolves": script("send resolved db01 db02"),
         "smoke test": "/root/clone/smoke-test.sh",
         "smoke test of nothing": "/root/clone/smoke-test.sh --url http://127.0.0.1:1",
+        "smoke test of ::1": """
+            sed -i 's/^BIND_HOST=.*/BIND_HOST="::1"/' /etc/alert-threader/alert-threader.env
+            systemctl restart alert-threader; /root/clone/smoke-test.sh; code=$?
+            sed -i 's/^BIND_HOST=.*/BIND_HOST="127.0.0.1"/' /etc/alert-threader/alert-threader.env
+            systemctl restart alert-threader; exit $code""",
         "leaks": LEAKS,
         "threads before upgrade": script("cache"),
         "own lines": """
@@ -219,6 +224,10 @@ class TestLife:
         alerts = [["ok", severity] for severity in ("critical", "warning", "info") for _ in range(2)]
         assert checked == [["ok", "health"], ["ok", "stats"], *alerts, ["ok", "cache"]]
         assert shown[-1] == "9 of 9 checks passed"
+
+    def test_smoke_test_of_ipv6(self, unattended: Told) -> None:
+        """It finds a service that listens on an IPv6 address."""
+        assert said(unattended["smoke test of ::1"])[-1] == "9 of 9 checks passed"
 
     def test_smoke_test_of_nothing(self, unattended: Told) -> None:
         """Where nothing answers each check fails, and the exit code tells."""
