@@ -559,6 +559,10 @@ free_address() {
 import socket, sys
 host, port = sys.argv[1], int(sys.argv[2])
 try:
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:
+        first = int(file.read())
+    if port < first:
+        sys.exit(print(f"port {port} is for root, which the service is not: choose {first} or more") or 1)
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from alert_threader.sandbox import SandboxServer
@@ -14,6 +15,9 @@ TOKEN_PARTS = ("xoxb-sandbox", "not-to-be-seen")
 TOKEN = "-".join(TOKEN_PARTS)
 PASSWORD_PARTS = ("redis", "not-to-be-seen")
 GREEN = "#2EB67D"
+_START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+#: The first port that every user may listen on; a box shares this machine's network.
+UNPRIVILEGED = int(_START.read_text()) if _START.exists() else 0
 
 INSTALL = "/root/clone/install.sh"
 STATUS = f"{INSTALL} --status"

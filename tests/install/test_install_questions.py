@@ -11,6 +11,7 @@ from tests.install.kit import (
     LEAKS,
     LIST_BEFORE,
     LIST_CHANGED,
+    UNPRIVILEGED,
     Place,
     Told,
     check_secrets,
@@ -39,6 +40,7 @@ def asked(place: Place) -> Told:
         (channel, "\r"), (channel, "#alerts\r"), (channel, f"{CHANNEL}\r"),
         ("named in every", "my place\r"),
         ("listen on", "9009\r"), ("listen on", "127.0.0.1:99999\r"), ("listen on", f"{taken}\r"),
+        *([("listen on", "127.0.0.1:80\r")] if UNPRIVILEGED > 80 else []),
         ("listen on", "192.0.2.1:9009\r"), ("listen on", f"127.0.0.1:{place.port}\r"),
         ("must carry", "keep\r"), ("must carry", "short\r"), ("must carry", "\r"),
     ]  # fmt: skip
@@ -84,6 +86,7 @@ class TestQuestions:
             "'9009' is no address: use one like 127.0.0.1:9009",
             "BIND_PORT: '99999' is not allowed: a whole number from 1 to 65535",
             f"{asked.place.slack_address} cannot be listened on (address already in use)",
+            *(["port 80 is for root, which the service is not: choose "] if UNPRIVILEGED > 80 else []),
             "192.0.2.1:9009 cannot be listened on (cannot assign requested address)",
             "there is none to keep",
             "a token of less than 16 characters can be guessed: take a longer one",

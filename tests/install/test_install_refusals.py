@@ -7,6 +7,7 @@ from tests.install.kit import (
     LIST_BEFORE,
     LIST_CHANGED,
     STATUS,
+    UNPRIVILEGED,
     Place,
     Told,
     preparation,
@@ -37,6 +38,7 @@ def refused(place: Place) -> Told:
         "token refused": f"{INSTALL} {answers} --token-file <(echo xoxb-of-somebody-else)",
         "no slack": f"{INSTALL} {answers} --set SLACK_API_URL=http://127.0.0.1:1/",
         "port taken": f"{INSTALL} {answers} --listen {place.slack_address}",
+        "low port": f"{INSTALL} {answers} --listen 127.0.0.1:80",
         "settings at odds": f"{INSTALL} {answers} --set SLACK_TIMEOUT=60s",
         "status before": STATUS,
         "uninstall before": f"{INSTALL} --uninstall",
@@ -75,6 +77,13 @@ def test_address_in_use(refused: Told) -> None:
     """An address that another program listens on is found out before anything is changed."""
     line = stopped_at(refused["port taken"])
     assert line.endswith("cannot be listened on (address already in use): choose another address")
+
+
+@pytest.mark.skipif(UNPRIVILEGED <= 80, reason="every user may listen on port 80 here")
+def test_port_of_root(refused: Told) -> None:
+    """A port that only root can listen on, which the service is not, is found out as well."""
+    line = stopped_at(refused["low port"])
+    assert line == f"port 80 is for root, which the service is not: choose {UNPRIVILEGED} or more"
 
 
 def test_changes_nothing(refused: Told) -> None:
