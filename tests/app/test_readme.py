@@ -9,15 +9,45 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from alert_threader.cli import arguments_of
-from alert_threader.config import SETTINGS
+from alert_threader.cli import arguments_of, main
+from alert_threader.config import SETTINGS, Settings
+from alert_threader.errors import ConfigError
 from alert_threader.sandbox import SandboxServer
+from tests.app.conftest import MakeApp, webhook
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.ko.md")
 #: What stands in the place of a default, in either language.
 NO_DEFAULT = {"(required)": True, "(필수)": True, "(none)": False, "(없음)": False}
 GREEN = "#2EB67D"
+#: The one quote in the table of troubles that is another's: tests/install looks whether it is said.
+OF_SYSTEMD = "status=243/CREDENTIALS"
+
+
+@pytest.fixture
+def sayings(
+    make_app: MakeApp,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> str:
+    """What is said in all the troubles of the READMEs' table."""
+    environ = {"SLACK_BOT_TOKEN": "xoxb-sandbox-1", "SLACK_CHANNEL": "C0123456789", "SLACK_API_URL": sandbox.api_url}
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_environ({**environ, "SLACK_CHANNEL": "#alerts"})
+    client = make_app(**environ, WEBHOOK_TOKEN="open-sesame").test_client()
+    sandbox.workspace.set_channel("C0123456789", "not_in_channel")
+    client.post("/alert", json=webhook())
+    client.post("/alert", json=webhook(), headers={"Authorization": "Bearer open-sesame"})
+    health = client.get("/health").text
+    sandbox.workspace.configure(token_valid=False)
+    for setting, value in {**environ, "THREAD_STORE": "redis", "REDIS_URL": "redis://127.0.0.1:1/0"}.items():
+        monkeypatch.setenv(setting, value)
+    assert main(["check"]) == 1
+    scripts = "".join((ROOT / script).read_text() for script in ("bin/back-off", "smoke-test.sh"))
+    counted = re.sub(r"\$\(\(.*?\)\)|\$\w+", "N", scripts)
+    return "\n".join([str(refused.value), health, caplog.text, capsys.readouterr().out, counted])
 
 
 def text(name: str) -> str:
@@ -103,6 +133,15 @@ def test_first_request(client: FlaskClient, sandbox: SandboxServer) -> None:
         assert list(answer) == list(promise)
     assert root.color == GREEN
     assert len(sandbox.workspace.replies(channel, root.ts)) == 1
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_troubleshooting(name: str, sayings: str) -> None:
+    """What the table quotes is what is said then, to the letter; `…` stands for more, and scripts count themselves."""
+    quotes = re.findall(r"^\| [^|`]+ \| `[^`]+` \| `([^`]+)` \| \S.* \|$", text(name), re.MULTILINE)
+    assert len(quotes) == 8
+    wanted = [quote.removesuffix("…") for quote in quotes if quote != OF_SYSTEMD]
+    assert [quote for quote in wanted if quote not in sayings and re.sub(r"\d+", "N", quote) not in sayings] == []
 
 
 def _figures(section: str) -> list[tuple[list[str], bool]]:

@@ -37,6 +37,9 @@ def story(place: Place) -> Told:
         "removed": f"{INSTALL} --uninstall --purge && rm -r /root/clone && {CLONE.strip()}",
         "installed": f"{INSTALL} {place.answers()}",
         **{line: f"cd /root/clone && {line}" for line in others},
+        "secret gone": """
+            rm /etc/alert-threader/credentials/slack_bot_token
+            systemctl restart alert-threader 2>/dev/null; systemctl status alert-threader""",
     }
     return Told(tell(here), place)
 
@@ -53,3 +56,9 @@ def test_with_install(story: Told) -> None:
     _, others = commands()
     assert len(others) > 8
     assert not {line: story[line] for line in others if story[line].code}
+
+
+def test_secret_gone(story: Told) -> None:
+    """Without one of its secrets systemd does not start the service, and says so in the words that README.md has."""
+    assert "status=243/CREDENTIALS" in (ROOT / "README.md").read_text("utf-8")
+    assert "status=243/CREDENTIALS" in story["secret gone"].out
