@@ -89,6 +89,8 @@ main() {
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
   read_arguments "$@"
+  # What is started from here is not to ask either.
+  if ! $interactive; then exec </dev/null; fi
   need_root
   # In memory: secrets pass through it.
   scratch=$(umask 077 && mktemp -d /run/alert-threader-install.XXXXXX)

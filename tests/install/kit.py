@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -141,6 +142,12 @@ def another_version(options: str) -> str:
 def broken_start(options: str) -> str:
     """A step that installs a version that does not start."""
     return edited("'$a raise SystemExit(\"broken on purpose\")'", "src/alert_threader/server.py", options)
+
+
+def dialogue(options: str, *answers: tuple[str, str]) -> str:
+    """A step: install.sh at a terminal, with what is waited for and what is typed then."""
+    told = {"command": ["bash", "-c", f"{INSTALL} {options}"], "answers": answers}
+    return f"/src/tests/install/answers.py {shlex.quote(json.dumps(told))}"
 
 
 def said(step: Step) -> list[str]:

@@ -1,13 +1,9 @@
 """``install.sh`` and a person at a terminal, on a Debian with systemd (see box.py)."""
 
-import json
-import shlex
-
 import pytest
 
 from tests.install.kit import (
     CHANNEL,
-    INSTALL,
     LEAKS,
     LIST_BEFORE,
     LIST_CHANGED,
@@ -15,16 +11,11 @@ from tests.install.kit import (
     Place,
     Told,
     check_secrets,
+    dialogue,
     preparation,
     said,
 )
 from tests.install.story import tell
-
-
-def dialogue(options: str, *answers: tuple[str, str]) -> str:
-    """A step: install.sh at a terminal, with what is waited for and what is typed then."""
-    told = {"command": ["bash", "-c", f"{INSTALL} {options}"], "answers": answers}
-    return f"/src/tests/install/answers.py {shlex.quote(json.dumps(told))}"
 
 
 @pytest.fixture(scope="module")

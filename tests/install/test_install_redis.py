@@ -19,6 +19,7 @@ from tests.install.kit import (
     check_one_thread,
     check_secrets,
     check_taken_back,
+    dialogue,
     preparation,
     said,
     threads,
@@ -57,6 +58,10 @@ def with_redis(place: Place) -> Told:
             curl -s --max-time 9 $url/health | jq -r .status
             systemctl start redis-server; healthy"""),
         "resolves": script("sleep 1; send resolved db01 db02"),
+        "drift": "redis-cli CONFIG SET maxmemory-policy allkeys-lru",
+        "nobody to ask": f"""
+            cd /etc/alert-threader/credentials; mv redis_url /root/kept
+            {dialogue("--non-interactive --offline")}; code=$?; mv /root/kept redis_url; exit $code""",
         "password": f"""
             umask 077
             password=$(printf '%s-%s' {" ".join(PASSWORD_PARTS)})
@@ -88,6 +93,16 @@ class TestRedis:
         """Where Debian's Python cannot make virtual environments, apt brings what is missing."""
         assert "No module named 'ensurepip'" in with_redis["no venv"].err
         assert "  installing python3 python3-venv" in said(with_redis["install"])
+
+    def test_is_not_asked_about(self, with_redis: Told) -> None:
+        """With --non-interactive, at a terminal too: what others use is not changed, and that is what is said."""
+        step = with_redis["nobody to ask"]
+        assert step.code == 1
+        lines = step.out.splitlines()
+        assert lines[-2].startswith(
+            "setup-redis.sh: a Redis was here before and is not changed; with --yes it would be"
+        )
+        assert lines[-1].startswith("install.sh: Redis is not set up: ")
 
     def test_may_be_away(self, with_redis: Told) -> None:
         """The service starts without it, says so, and is healthy once it is back."""
