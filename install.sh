@@ -31,8 +31,9 @@
 #
 # A secret is never an argument: every user can see those. It is a file, a variable, or typed without being shown.
 #
-# The steps can be run again at any time. Up to step 5 nothing that runs is touched, and Ctrl-C leaves nothing behind but
-# Debian's packages; step 6 is done whole, or taken back: what was there before comes back when the service is not healthy.
+# The steps can be run again at any time. Up to step 5 the service is not touched, and what ends it, Ctrl-C too, leaves
+# nothing behind but Debian's packages and a Redis that step 4 has set up; step 6 is done whole, or taken back: what was
+# there before comes back when the service is not healthy.
 #   1. look at this machine; install Python with apt where it is missing
 #   2. gather the answers
 #   3. build this version in /opt/alert-threader/versions, beside the one that runs
@@ -77,8 +78,11 @@ python=
 version=
 target=
 terminal=
-# How far it came, for what has to be taken back: nothing, building, switching or settled.
+# How far it came, for what has to be taken back: nothing, building (until it is switched to), switching or settled.
 phase=nothing
+# What is changed outside of Alert Threader: packages, and Redis in words.
+installed=()
+redis_is=
 scratch=
 # Settings by name: what is to be, what was given with this call, and what the environment file says so far.
 declare -A wanted=() given=() present=()
@@ -272,6 +276,7 @@ install_packages() {
     return
   fi
   note "installing $*"
+  installed+=("$@")
   apt update
   apt install --yes --no-install-recommends "$@"
 }
@@ -353,7 +358,7 @@ take_defaults() {
 
 ask_all() {
   terminal=$(stty -g)
-  echo "An empty answer takes what stands in brackets. Ctrl-C ends this, and nothing is changed."
+  echo "An empty answer takes what stands in brackets. Ctrl-C ends this, and $(unchanged)."
   ask_store
   ask_token
   ask SLACK_CHANNEL "ID of the Slack channel (C…, at the end of its details)" "${wanted[SLACK_CHANNEL]:-}"
@@ -480,7 +485,7 @@ prompt() {
 
 ended() {
   echo
-  die "the answers ended: nothing is changed"
+  die "the answers ended: $(unchanged)"
 }
 
 wrong() {
@@ -646,7 +651,6 @@ build() {
   rm -rf "$target/tmp"
   sync -f "$target"
   touch "$target/.complete"
-  phase=nothing
 }
 
 # -- 4. store --------------------------------------------------------------------------------------------------
@@ -666,10 +670,12 @@ prepare_store() {
     return
   fi
   if $agreed; then options=(--yes); fi
+  redis_is="perhaps Redis (setup-redis.sh --check shows how it is)"
   # It prints the URL that leads to it; a password stands in for itself there, and it knows that from the environment.
   if ! "$SOURCE/setup-redis.sh" "${options[@]}" | tee "$scratch/redis" | sed -u '/^The settings for/,$d;s/^/  /'; then
     die "Redis is not set up: correct that, or give the URL of another one (REDIS_URL)"
   fi
+  if grep -q '^nothing to change' "$scratch/redis"; then redis_is=; else redis_is="Redis, which is set up"; fi
   wanted[REDIS_URL]=$(sed -n 's/^REDIS_URL=//p' "$scratch/redis")
   wanted[REDIS_URL]=${wanted[REDIS_URL]/:PASSWORD@/:${REDISCLI_AUTH:-}@}
 }
@@ -1015,6 +1021,14 @@ note() {
   printf '  %s\n' "$*"
 }
 
+# What an end before step 6 means, in words.
+unchanged() {
+  local what=
+  if ((${#installed[@]} > 0)); then what="the packages ${installed[*]}"; fi
+  if [[ -n $redis_is ]]; then what+="${what:+ and }$redis_is"; fi
+  echo "nothing is changed${what:+ but $what}"
+}
+
 die() {
   printf 'install.sh: %s\n' "$*" >&2
   exit 1
@@ -1035,7 +1049,7 @@ on_exit() {
   fi
   case $phase in
     building)
-      rm -rf "$target"
+      if [[ $(readlink "$CURRENT") != "$target" ]]; then rm -rf "$target"; fi
       rmdir "$HOME_DIR/versions" "$HOME_DIR" 2>/dev/null
       ;;
     switching)
@@ -1046,7 +1060,7 @@ on_exit() {
     if [[ $phase == settled ]]; then
       echo "install.sh: interrupted after the last change: the service runs" >&2
     else
-      echo "install.sh: interrupted: nothing is changed" >&2
+      echo "install.sh: interrupted: $(unchanged)" >&2
     fi
   fi
   if [[ -n $scratch ]]; then rm -rf "$scratch"; fi

@@ -114,6 +114,11 @@ def preparation() -> dict[str, str]:
     }
 
 
+#: Before install.sh: its step 5 takes long enough for somebody to press Ctrl-C meanwhile.
+SLOW_COMPARISON = """
+    mkdir /root/slow; printf '#!/bin/sh\nsleep 3\n' >/root/slow/getent; chmod 755 /root/slow/getent
+    export PATH=/root/slow:$PATH
+    """
 BEARER = 'umask 077; echo "Authorization: Bearer $(cat /etc/alert-threader/credentials/webhook_token)" >/root/bearer'
 #: Where a secret is found that must not be: the journal, what systemd says, arguments, and what others can read.
 LEAKS = """

@@ -7,6 +7,7 @@ from tests.install.kit import (
     LEAKS,
     LIST_BEFORE,
     LIST_CHANGED,
+    SLOW_COMPARISON,
     UNPRIVILEGED,
     Place,
     Told,
@@ -41,6 +42,7 @@ def asked(place: Place) -> Told:
         "interrupted": dialogue(api, (store, "\r"), (token, "xoxb-half\x03")),
         "ended": dialogue(api, (store, "\r"), (token, "\x04")),
         "interrupted building": dialogue(api, *good, ("building it in", "\x03")),
+        "interrupted comparing": SLOW_COMPARISON + dialogue(api, *good, ("[5/7]", "\x03")),
         "after interruptions": LIST_CHANGED,
         "install": f". /root/library; watch_arguments\n{dialogue(api, *wrong)}; code=$?; kill $watcher; exit $code",
         "env file": "cat /etc/alert-threader/alert-threader.env",
@@ -97,6 +99,7 @@ class TestQuestions:
             ("interrupted", 130, "interrupted: nothing is changed"),
             ("ended", 1, "the answers ended: nothing is changed"),
             ("interrupted building", 130, "interrupted: nothing is changed"),
+            ("interrupted comparing", 130, "interrupted: nothing is changed"),
         ],
     )
     def test_interruption(self, asked: Told, name: str, code: int, line: str) -> None:
@@ -105,7 +108,7 @@ class TestQuestions:
         assert asked[name].out.rstrip().endswith(f"install.sh: {line}")
 
     def test_interruption_leaves_nothing(self, asked: Told) -> None:
-        """Neither while it asks nor while it builds."""
+        """Neither while it asks nor while it builds, nor afterwards."""
         assert said(asked["after interruptions"]) == []
 
     def test_same_answers_change_nothing(self, asked: Told) -> None:

@@ -11,6 +11,7 @@ from tests.install.kit import (
     INSTALL,
     LEAKS,
     PASSWORD_PARTS,
+    SLOW_COMPARISON,
     STATUS,
     Place,
     Told,
@@ -26,6 +27,9 @@ from tests.install.kit import (
 )
 from tests.install.story import REBOOT, tell
 
+#: What is asked after the store.
+QUESTIONS = ("bot token", "Slack channel", "named in every", "listen on", "must carry")
+
 
 @pytest.fixture(scope="module")
 def with_redis(place: Place) -> Told:
@@ -36,10 +40,12 @@ def with_redis(place: Place) -> Told:
             probe.bind(("127.0.0.1", 6379))
         except OSError:
             unusable("port 6379 is in use on this machine, whose network the box shares")
-    script = place.script
+    script, ctrl_c = place.script, "\x03"
+    new_redis = [("threads: file", "\r"), ("Which Redis", "new\r"), *((wanted, "\r") for wanted in QUESTIONS)]
     here = {
         **preparation(),
         "no venv": "apt-get -qq remove --yes python3-venv python3.11-venv 2>&1; python3 -c 'import ensurepip'",
+        "interrupted": dialogue("", ("threads: file", ctrl_c)),
         "install": f"""
             . /root/library; watch_arguments
             export THREAD_STORE=redis SLACK_CHANNEL={CHANNEL} ENVIRONMENT=staging BIND_PORT={place.port}
@@ -62,6 +68,9 @@ def with_redis(place: Place) -> Told:
         "nobody to ask": f"""
             cd /etc/alert-threader/credentials; mv redis_url /root/kept
             {dialogue("--non-interactive --offline")}; code=$?; mv /root/kept redis_url; exit $code""",
+        "interrupted at Redis": dialogue("--reconfigure --offline", *new_redis, ("Change it?", ctrl_c)),
+        "interrupted after Redis": SLOW_COMPARISON + dialogue(
+            "--reconfigure --offline", *new_redis, ("Change it?", "y\r"), ("[5/7]", ctrl_c)),
         "password": f"""
             umask 077
             password=$(printf '%s-%s' {" ".join(PASSWORD_PARTS)})
@@ -92,7 +101,9 @@ class TestRedis:
     def test_python_is_completed(self, with_redis: Told) -> None:
         """Where Debian's Python cannot make virtual environments, apt brings what is missing."""
         assert "No module named 'ensurepip'" in with_redis["no venv"].err
-        assert "  installing python3 python3-venv" in said(with_redis["install"])
+        step = with_redis["interrupted"]
+        assert "  installing python3 python3-venv" in step.out.splitlines()
+        assert "[7/7] look around" in said(with_redis["install"])
 
     def test_is_not_asked_about(self, with_redis: Told) -> None:
         """With --non-interactive, at a terminal too: what others use is not changed, and that is what is said."""
@@ -103,6 +114,19 @@ class TestRedis:
             "setup-redis.sh: a Redis was here before and is not changed; with --yes it would be"
         )
         assert lines[-1].startswith("install.sh: Redis is not set up: ")
+
+    @pytest.mark.parametrize(
+        ("name", "stays"),
+        [
+            ("interrupted", "the packages python3 python3-venv"),
+            ("interrupted at Redis", "perhaps Redis (setup-redis.sh --check shows how it is)"),
+            ("interrupted after Redis", "Redis, which is set up"),
+        ],
+    )
+    def test_interruption(self, with_redis: Told, name: str, stays: str) -> None:
+        """Ctrl-C ends it, and what was done outside of Alert Threader by then is said."""
+        assert with_redis[name].code == 130
+        assert with_redis[name].out.rstrip().endswith(f"install.sh: interrupted: nothing is changed but {stays}")
 
     def test_may_be_away(self, with_redis: Told) -> None:
         """The service starts without it, says so, and is healthy once it is back."""
