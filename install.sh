@@ -33,7 +33,7 @@
 #
 # The steps can be run again at any time. Up to step 5 the service is not touched, and what ends it, Ctrl-C too, leaves
 # nothing behind but Debian's packages and a Redis that step 4 has set up; step 6 is done whole, or taken back: what was
-# there before comes back when the service is not healthy.
+# there before comes back when the service is not healthy. Only a first installation stays then, to be corrected.
 #   1. look at this machine; install Python with apt where it is missing
 #   2. gather the answers
 #   3. build this version in /opt/alert-threader/versions, beside the one that runs
@@ -559,9 +559,8 @@ make_token() {
 
 # free_address HOST PORT: whether the service can listen there; it may itself be what listens now.
 free_address() {
-  if [[ ${present[BIND_HOST]:-} == "$1" && ${present[BIND_PORT]:-} == "$2" ]] && systemctl --quiet is-active $SERVICE; then
-    return
-  fi
+  local now=${present[BIND_HOST]:-127.0.0.1}:${present[BIND_PORT]:-9009}
+  if [[ $now == "$1:$2" ]] && systemctl --quiet is-active $SERVICE; then return; fi
   "$python" -I - "$1" "$2" 2>/dev/null >"$scratch/address" <<'PYTHON'
 import socket, sys
 host, port = sys.argv[1], int(sys.argv[2])
@@ -687,6 +686,7 @@ compare() {
   mkdir -p "$scratch/new/credentials"
   stage
   [[ $(readlink "$CURRENT" || true) == "$target" ]] || changes+=("switch $CURRENT to version $version")
+  if is_by_hand; then changes+=("keep $CURRENT as version by-hand"); fi
   same "$scratch/new/env" "$ENV_FILE" || changes+=("write $ENV_FILE")
   for name in "${SECRETS[@]}"; do
     file=$(credential "$name")
@@ -770,6 +770,7 @@ switch() {
   fi
   # From here on it is done whole or taken back; Ctrl-C has to wait for that.
   trap '' INT TERM HUP
+  take_over
   save_former
   phase=switching
   put_in_place
@@ -788,10 +789,30 @@ switch() {
   trap 'exit 143' TERM HUP
 }
 
+# As README.md's manual way makes it: a folder in the place of the link.
+is_by_hand() {
+  [[ -d $CURRENT && ! -L $CURRENT ]]
+}
+
+# What was set up by hand becomes a version, which can come back as any other. It runs on: its paths lead there.
+take_over() {
+  local by_hand=$HOME_DIR/versions/by-hand
+  is_by_hand || return 0
+  rm -rf "$by_hand"
+  mv -T "$CURRENT" "$by_hand" || die "$CURRENT cannot be moved: $(unchanged)"
+  if ! ln -s "$by_hand" "$CURRENT"; then
+    mv -T "$by_hand" "$CURRENT"
+    die "$CURRENT cannot be made a link: $(unchanged)"
+  fi
+}
+
 save_former() {
   local name
   mkdir "$scratch/former"
   if [[ -L $CURRENT ]]; then cp -P "$CURRENT" "$scratch/former/current"; fi
+  if [[ -f $COMMAND || -L $COMMAND ]]; then cp -a "$COMMAND" "$scratch/former/command"; fi
+  if getent passwd $SERVICE >/dev/null; then touch "$scratch/former/user"; fi
+  if [[ -e $STATE ]]; then touch "$scratch/former/state"; fi
   if [[ -d $SETTINGS ]]; then cp -a "$SETTINGS" "$scratch/former/settings"; fi
   for name in "${UNIT_FILES[@]}"; do
     if [[ -f $UNITS/$name ]]; then cp -p "$UNITS/$name" "$scratch/former/$name"; fi
@@ -899,30 +920,44 @@ PYTHON
 take_back() {
   local name former reason
   phase=settled
-  former=$(basename "$(readlink "$scratch/former/current")")
-  rm -rf "$SETTINGS.former" "$SETTINGS.failed"
-  cp -a "$scratch/former/settings" "$SETTINGS.former"
-  mv -T "$SETTINGS" "$SETTINGS.failed"
-  mv -T "$SETTINGS.former" "$SETTINGS"
-  rm -rf "$SETTINGS.failed"
-  for name in "${UNIT_FILES[@]}"; do
-    if [[ -f $scratch/former/$name ]]; then replace "$scratch/former/$name" "$UNITS/$name" 644; else rm -f "$UNITS/$name"; fi
-  done
-  point_to "$(readlink "$scratch/former/current")"
+  put_back
+  if ! [[ -L $scratch/former/current ]]; then die "that does not work: what was new is gone again"; fi
+  former=$(basename "$(readlink "$CURRENT")")
   # What was wanted then, for where it listens.
   for name in THREAD_STORE BIND_HOST BIND_PORT; do wanted[$name]=${present[$name]:-}; done
   wanted[THREAD_STORE]=${wanted[THREAD_STORE]:-file}
-  if [[ $target != "$(readlink "$CURRENT")" ]]; then rm -rf "$target"; fi
+  systemctl stop $SERVICE 2>/dev/null || true
   if [[ $former_active != active ]]; then
-    systemctl daemon-reload
-    systemctl stop $SERVICE 2>/dev/null || true
     die "that does not work: version $former and its settings are back, stopped as they were"
   fi
-  systemctl stop $SERVICE 2>/dev/null || true
   if reason=$(start); then
     die "that does not work: version $former and its settings are back, $reason"
   fi
   die "that does not work: version $former and its settings are back, and $reason"
+}
+
+# All that save_former has found, and nothing else.
+put_back() {
+  local name former=$scratch/former
+  rm -rf "$SETTINGS.former" "$SETTINGS.failed"
+  if [[ -d $former/settings ]]; then cp -a "$former/settings" "$SETTINGS.former"; fi
+  if [[ -d $SETTINGS ]]; then mv -T "$SETTINGS" "$SETTINGS.failed"; fi
+  if [[ -d $former/settings ]]; then mv -T "$SETTINGS.former" "$SETTINGS"; fi
+  rm -rf "$SETTINGS.failed"
+  for name in "${UNIT_FILES[@]}"; do
+    if [[ -f $former/$name ]]; then replace "$former/$name" "$UNITS/$name" 644; else rm -f "$UNITS/$name"; fi
+  done
+  if [[ -L $former/current ]]; then point_to "$(readlink "$former/current")"; else rm -f "$CURRENT"; fi
+  if [[ -f $former/command || -L $former/command ]]; then
+    cp -a --remove-destination "$former/command" "$COMMAND"
+  elif [[ -L $COMMAND ]]; then
+    rm "$COMMAND"
+  fi
+  if [[ $target != "$(readlink "$CURRENT")" ]]; then rm -rf "$target"; fi
+  rmdir "$HOME_DIR/versions" "$HOME_DIR" 2>/dev/null || true
+  if ! [[ -e $former/state ]]; then rmdir "$STATE" 2>/dev/null || true; fi
+  if ! [[ -e $former/user ]]; then userdel $SERVICE 2>/dev/null || true; fi
+  systemctl daemon-reload
 }
 
 # -- 7. look around --------------------------------------------------------------------------------------------
@@ -1053,7 +1088,7 @@ on_exit() {
       rmdir "$HOME_DIR/versions" "$HOME_DIR" 2>/dev/null
       ;;
     switching)
-      if [[ -L $scratch/former/current ]]; then (take_back); fi
+      (take_back)
       ;;
   esac
   if ((code == 130)); then

@@ -5,7 +5,18 @@ import re
 import pytest
 
 from tests.install.box import ROOT
-from tests.install.kit import CHANNEL, CLONE, INSTALL, Place, Told, preparation, said
+from tests.install.kit import (
+    CHANNEL,
+    CLONE,
+    INSTALL,
+    MEND,
+    Place,
+    Told,
+    broken_start,
+    check_taken_back,
+    preparation,
+    said,
+)
 from tests.install.story import tell
 
 #: What another test runs (it asks, or removes), and what is for a token that is elsewhere.
@@ -30,10 +41,17 @@ def story(place: Place) -> Told:
         pytest.skip("README.md says nothing about it")
     settings = f"printf 'SLACK_CHANNEL={CHANNEL}\\nBIND_PORT={place.port}\\nSLACK_API_URL={place.slack.api_url}\\n'"
     typed = [line.replace("echo SLACK_CHANNEL=C0123456789", settings) for line in by_hand]
+    script = place.script
     here = {
         **preparation(),
         **{f"by hand: {line}": f"cd /root/clone && {{ {line}; }} </root/token" for line in typed},
-        "by hand": place.script("healthy; systemctl is-enabled alert-threader; send firing db01 | jq .ok"),
+        "by hand": script("healthy; systemctl is-enabled alert-threader; send firing db01 | jq .ok; cache"),
+        "broken over it": broken_start("--offline"),
+        "as by hand": script("healthy; cache; ls /opt/alert-threader/versions /usr/local/bin"),
+        "over it": f"{MEND}; {INSTALL} --offline",
+        "after that": script(
+            "healthy; cache; ls /opt/alert-threader/versions; cat /etc/alert-threader/alert-threader.env"
+        ),
         "removed": f"{INSTALL} --uninstall --purge && rm -r /root/clone && {CLONE.strip()}",
         "installed": f"{INSTALL} {place.answers()}",
         **{line: f"cd /root/clone && {line}" for line in others},
@@ -48,7 +66,25 @@ def test_by_hand(story: Told) -> None:
     """Each line of the manual way works, and at the end the service takes alerts."""
     failed = {name: step for name, step in story.steps.items() if name.startswith("by hand: ") and step.code}
     assert not failed
-    assert said(story["by hand"]) == ["healthy", "enabled", "true"]
+    assert said(story["by hand"])[:3] == ["healthy", "enabled", "true"]
+
+
+def test_over_it_and_taken_back(story: Told) -> None:
+    """install.sh takes the manual installation for a version: it is back where the new one does not work."""
+    assert "  keep /opt/alert-threader/current as version by-hand" in story["broken over it"].out.splitlines()
+    check_taken_back(story["broken over it"], "the service does not start", former="by-hand")
+    healthy, cache, *listed = said(story["as by hand"])
+    assert (healthy, cache) == ("healthy", said(story["by hand"])[3])
+    assert listed == ["/opt/alert-threader/versions:", "by-hand", "", "/usr/local/bin:"]
+
+
+def test_over_it(story: Told) -> None:
+    """It goes on with the threads and settings of the manual installation, and keeps it as the former version."""
+    assert "[7/7] look around" in said(story["over it"])
+    healthy, cache, *shown = said(story["after that"])
+    assert (healthy, cache) == ("healthy", said(story["by hand"])[3])
+    assert shown[0].startswith("0.1.0-")
+    assert shown[1:3] == ["by-hand", f"SLACK_CHANNEL={CHANNEL}"]
 
 
 def test_with_install(story: Told) -> None:

@@ -44,6 +44,8 @@ def refused(place: Place) -> Told:
         "uninstall before": f"{INSTALL} --uninstall",
         "dry run": f"{INSTALL} {answers} --dry-run",
         "empty wheelhouse": f"mkdir /root/none; {INSTALL} {answers} --wheelhouse /root/none",
+        "half-way": f"""
+            touch /var/lib/alert-threader; {INSTALL} {answers}; code=$?; rm /var/lib/alert-threader; exit $code""",
         "after refusals": LIST_CHANGED,
     }  # fmt: skip
     return Told(tell(here), place)
@@ -89,6 +91,13 @@ def test_port_of_root(refused: Told) -> None:
 def test_changes_nothing(refused: Told) -> None:
     """Neither a refusal nor a dry run leaves a file or a user behind."""
     assert said(refused["after refusals"]) == []
+
+
+def test_half_way(refused: Told) -> None:
+    """What cannot be put in place to its end is taken away again, and that is said."""
+    step = refused["half-way"]
+    assert step.code == 1
+    assert step.err.splitlines()[-1] == "install.sh: that does not work: what was new is gone again"
 
 
 def test_dry_run(refused: Told) -> None:
