@@ -28,13 +28,17 @@ MEND = "cp /src/src/alert_threader/server.py /root/clone/src/alert_threader/serv
 CLONE = """
     mkdir /root/clone && tar -C /src --exclude=./.git --exclude=./.venv --exclude=__pycache__ -cf - . |
     tar -C /root/clone -xf -"""
-#: What is on the machine, but for logs, caches, systemd's own files, and what a story makes.
+#: What is on the machine, and what systemd knows of ours; but for logs, caches, systemd's own files, and what a story
+#: makes.
 LIST = """
     skip=(-path /var/log -o -path /var/cache -o -path /run/systemd -o -path /run/user -o -path /run/log
         -o -path /run/udev -o -path /run/box -o -name 'systemd-private-*' -o -path /var/lib/systemd/timers
         -o -name '__pycache__')
     { find /etc /opt /usr/local /var /home /srv /run /tmp -xdev \\( "${skip[@]}" \\) -prune -o -print |
           grep -v '^/etc/.*-$'
+      ls -d /var/lib/systemd/timers/*alert-threader* 2>/dev/null
+      systemctl list-unit-files --no-legend 'alert-threader*'
+      systemctl list-units --all --plain --no-legend 'alert-threader*'
       cut -d : -f 1 /etc/passwd /etc/group; } | sort"""
 LIST_BEFORE = f"{{ {LIST}; }} >/root/before"
 LIST_CHANGED = f"{{ {LIST}; }} | diff /root/before -"

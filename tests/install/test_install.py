@@ -74,7 +74,6 @@ def unattended(place: Place) -> Told:
             systemctl restart alert-threader; /root/clone/smoke-test.sh; code=$?
             sed -i 's/^BIND_HOST=.*/BIND_HOST="127.0.0.1"/' /etc/alert-threader/alert-threader.env
             systemctl restart alert-threader; exit $code""",
-        "leaks": LEAKS,
         "threads before upgrade": script("cache"),
         "own lines": """
             printf '# mine\\nREOPEN_WINDOW=2h\\n' >>/etc/alert-threader/alert-threader.env
@@ -108,6 +107,7 @@ def unattended(place: Place) -> Told:
             journalctl --unit alert-threader --output cat | grep -e 'in a row' -e 'THREAD_STORE'
             sed -i s/THREAD_STORE=.*/THREAD_STORE=file/ /etc/alert-threader/alert-threader.env
             timeout 10 systemctl restart alert-threader; healthy"""),
+        "leaks": LEAKS,
         "uninstall": f"{INSTALL} --uninstall --non-interactive",
         "after uninstall": """
             systemctl is-active alert-threader; ls /opt /etc/systemd/system /usr/local/bin; ls /etc/alert-threader""",

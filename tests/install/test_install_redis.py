@@ -1,5 +1,6 @@
 """``install.sh`` with Redis, which it sets up, on a Debian with systemd (see box.py)."""
 
+import re
 import socket
 
 import pytest
@@ -10,6 +11,8 @@ from tests.install.kit import (
     CHANNEL,
     INSTALL,
     LEAKS,
+    LIST_BEFORE,
+    LIST_CHANGED,
     PASSWORD_PARTS,
     SLOW_COMPARISON,
     STATUS,
@@ -44,6 +47,7 @@ def with_redis(place: Place) -> Told:
     new_redis = [("threads: file", "\r"), ("Which Redis", "new\r"), *((wanted, "\r") for wanted in QUESTIONS)]
     here = {
         **preparation(),
+        "before": LIST_BEFORE,
         "no venv": "apt-get -qq remove --yes python3-venv python3.11-venv 2>&1; python3 -c 'import ensurepip'",
         "interrupted": dialogue("", ("threads: file", ctrl_c)),
         "install": f"""
@@ -54,6 +58,7 @@ def with_redis(place: Place) -> Told:
         "bearer": BEARER,
         "is": "systemctl is-enabled alert-threader redis-server; systemctl is-active alert-threader redis-server; "
               "systemctl is-enabled alert-threader-backup.timer; ls /etc/alert-threader/credentials",
+        "journal": "journalctl --unit alert-threader --output cat",
         "fires": script("send firing db01"),
         "killed": script("systemctl kill --signal KILL alert-threader redis-server; sleep 2; healthy; cache"),
         "reboot": REBOOT,
@@ -78,14 +83,14 @@ def with_redis(place: Place) -> Told:
             echo "CONFIG SET requirepass $password" | redis-cli
             {INSTALL} --offline --redis-url-file /root/redis""",
         "threads": script("cache"),
-        "leaks": "sed -i 's/.*:\\([^@]*\\)@.*/\\1/;$a\\' /root/redis; cat /root/redis >>/root/token\n" + LEAKS,
         "upgrade": another_version("--offline"),
         "broken start": broken_start("--offline"),
         "after upgrades": script(f"{STATUS}; cache"),
         "backup": "alert-threader backup /root/",
+        "leaks": "sed -i 's/.*:\\([^@]*\\)@.*/\\1/;$a\\' /root/redis; cat /root/redis >>/root/token\n" + LEAKS,
         "purge": f"{INSTALL} --uninstall --purge",
-        "after": """
-            ls -d /opt/alert-threader /etc/alert-threader /var/lib/alert-threader; systemctl is-active redis-server""",
+        "redis after": "systemctl is-active redis-server",
+        "after": LIST_CHANGED,
     }  # fmt: skip
     return Told(tell(here), place)
 
@@ -97,6 +102,12 @@ class TestRedis:
         is_, secrets = said(with_redis["is"])[:5], said(with_redis["is"])[5:]
         assert is_ == ["enabled", "enabled", "active", "active", "disabled"]
         assert secrets == ["redis_url", "slack_bot_token", "webhook_token"]
+
+    def test_journal(self, with_redis: Told) -> None:
+        """The journal says that it is ready with this store, and nothing bad."""
+        journal = with_redis["journal"].out
+        assert f"ready store=redis channel={CHANNEL}" in journal
+        assert not re.search("error:|ERROR|Traceback", journal)
 
     def test_python_is_completed(self, with_redis: Told) -> None:
         """Where Debian's Python cannot make virtual environments, apt brings what is missing."""
@@ -148,7 +159,13 @@ class TestRedis:
     def test_removal(self, with_redis: Told) -> None:
         """Redis stays, for it may be of use to others, and it is said what is still in it."""
         assert said(with_redis["purge"])[1].startswith("  Redis keeps its threads, for others may use them: ")
-        assert with_redis["after"].out == "active\n"
+        assert said(with_redis["redis after"]) == ["active"]
+
+    def test_purge_leaves_nothing_else(self, with_redis: Told) -> None:
+        """What is new on the machine belongs to Redis and Python, Debian's packages and their settings."""
+        new = re.findall("^> (.*)$", with_redis["after"].out, re.MULTILINE)
+        assert "/etc/redis/alert-threader.conf" in new
+        assert [line for line in new if not re.search("redis|^/var/lib/(apt|dpkg|systemd/deb-)", line)] == []
 
     def test_backup(self, with_redis: Told) -> None:
         """The file's commands say who backs up what is in Redis."""
