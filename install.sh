@@ -350,10 +350,17 @@ take_defaults() {
   fi
   if [[ $webhook_wanted == false ]]; then
     unset 'wanted[WEBHOOK_TOKEN]'
+  elif token_is_lost; then
+    wanted[WEBHOOK_TOKEN]=$(make_token)
+    note "$(credential WEBHOOK_TOKEN) is gone: a new token is made, which Alertmanager needs too"
   # An installation that had none goes on without.
   elif [[ -z ${wanted[WEBHOOK_TOKEN]:-} && ! -f $ENV_FILE ]]; then
     wanted[WEBHOOK_TOKEN]=$(make_token)
   fi
+}
+
+token_is_lost() {
+  [[ -z ${wanted[WEBHOOK_TOKEN]:-} ]] && grep -qs '^LoadCredential=webhook_token:' "$UNITS/$SERVICE.service"
 }
 
 ask_all() {
@@ -448,7 +455,11 @@ ask_webhook_token() {
     return
   fi
   [[ -z ${given[WEBHOOK_TOKEN]:-} ]] || return 0
-  if [[ -n ${wanted[WEBHOOK_TOKEN]:-} ]]; then default=keep; elif [[ -f $ENV_FILE ]]; then default=none; fi
+  if [[ -n ${wanted[WEBHOOK_TOKEN]:-} ]]; then
+    default=keep
+  elif [[ -f $ENV_FILE ]] && ! token_is_lost; then
+    default=none
+  fi
   while true; do
     answer=$(prompt "Token that webhooks must carry: new makes one, none needs none, or type one (not shown)" \
       "$default" secret) || ended

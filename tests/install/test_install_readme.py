@@ -58,6 +58,10 @@ def story(place: Place) -> Told:
         "secret gone": """
             rm /etc/alert-threader/credentials/slack_bot_token
             systemctl restart alert-threader 2>/dev/null; systemctl status alert-threader""",
+        "secrets gone": f"""
+            rm /etc/alert-threader/credentials/webhook_token
+            {INSTALL} {place.answers()}
+            stat -c %s /etc/alert-threader/credentials/webhook_token""",
     }
     return Told(tell(here), place)
 
@@ -98,3 +102,10 @@ def test_secret_gone(story: Told) -> None:
     """Without one of its secrets systemd does not start the service, and says so in the words that README.md has."""
     assert "status=243/CREDENTIALS" in (ROOT / "README.md").read_text("utf-8")
     assert "status=243/CREDENTIALS" in story["secret gone"].out
+
+
+def test_secrets_gone(story: Told) -> None:
+    """With install.sh they come back, and nobody may send alerts without a token all of a sudden."""
+    out = story["secrets gone"].out
+    assert "credentials/webhook_token is gone: a new token is made, which Alertmanager needs too" in out
+    assert int(said(story["secrets gone"])[-1]) >= 32
