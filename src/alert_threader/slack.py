@@ -21,9 +21,9 @@ from alert_threader.errors import AlertThreaderError
 _PAGE = 200
 #: How many pages of a channel a message is looked for in, newest first.
 _MAX_PAGES = 10
-#: A message is looked for so long before and after its attempt, in seconds: first as if this machine's clock were
-#: Slack's, for a channel can be busy, then also where it is wrong.
-_CLOCK_MARGINS = (5 * 60, 2 * 60 * 60)
+#: A message is looked for so long before and after its attempt, in seconds: this machine's clock need not be Slack's.
+#: In a channel that is too busy for that, it is taken to be.
+_CLOCK_MARGINS = (2 * 60 * 60, 5 * 60)
 
 #: A longer Retry-After is not believed, in seconds.
 _LONGEST_RETRY_AFTER = 60 * 60
@@ -149,7 +149,10 @@ _RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
 
 
 class Slack:
-    """One workspace, by one bot token. Safe to use from several threads."""
+    """One workspace, by one bot token. Safe to use from several threads.
+
+    To make one sets how all of this process opens an address by urllib, which nothing else here does.
+    """
 
     def __init__(self, token: str, base_url: str, timeout: float) -> None:
         """Take the token, the API's address with its final slash, and the time that one call may take, in seconds."""
@@ -165,7 +168,7 @@ class Slack:
             logger=_sdk_log,
         )
         if self._client.proxy is None:
-            # The same for what urlopen makes of a context: 0.2 ms, unless it is what is installed for the process.
+            # For each call that names a context urlopen would make a new opener, for 0.2 ms. A proxy's the SDK makes.
             install_opener(build_opener(HTTPSHandler(context=context)))
             self._client.ssl = None
 
@@ -198,8 +201,13 @@ class Slack:
             if found is not None:
                 return found
         # In the channel: a root, or a reply that lost its root.
-        found_near = (self._find_in_channel(channel, attempt_id, since, margin) for margin in _CLOCK_MARGINS)
-        return next(filter(None, found_near), None)
+        wrong_clock, right_clock = _CLOCK_MARGINS
+        try:
+            return self._find_in_channel(channel, attempt_id, since, wrong_clock)
+        except SlackError as error:
+            if error.code != TOO_MANY:
+                raise
+        return self._find_in_channel(channel, attempt_id, since, right_clock)
 
     def identify(self) -> Identity:
         """Check the token. Raises SlackError."""
@@ -246,7 +254,7 @@ class Slack:
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
-        text = f"{TOO_MANY}: more than {_PAGE * _MAX_PAGES} came since, the message is not looked for any further"
+        text = f"{TOO_MANY}: past {_PAGE * _MAX_PAGES} of them the message is not looked for any further"
         raise SlackError(Kind.UNKNOWN_CODE, TOO_MANY, text)
 
 

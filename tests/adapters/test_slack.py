@@ -112,7 +112,7 @@ class TestFind:
             if minutes:
                 assert slack.find(CHANNEL, "mine", float(root.ts), None) == Sent(root.ts, threaded=False)
             else:
-                with pytest.raises(SlackError, match="more than 10 came since"):
+                with pytest.raises(SlackError, match="too_many_messages: past 10 of them"):
                     slack.find(CHANNEL, "mine", float(root.ts), None)
 
 

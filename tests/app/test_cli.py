@@ -21,6 +21,7 @@ from alert_threader.commands.send_test import send_test
 from alert_threader.config import SETTINGS, Settings
 from alert_threader.sandbox import SandboxServer
 from alert_threader.service import service_of
+from alert_threader.slack import Slack
 from alert_threader.store.lock import FileLock
 
 CHANNEL = "C0ALERTS01"
@@ -170,6 +171,16 @@ def test_check_good(run: Cli, slack: SandboxServer, tmp_path: Path) -> None:
     }
     assert slack.workspace.messages(CHANNEL) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_of_a_busy_channel(run: Cli, slack: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More messages than a look-up reads say nothing against the channel."""
+    monkeypatch.setattr("alert_threader.slack._PAGE", 2)
+    monkeypatch.setattr("alert_threader.slack._MAX_PAGES", 1)
+    client = Slack("xoxb-sandbox-1", slack.api_url, 5)
+    for number in range(4):
+        client.post(CHANNEL, {"text": f"message {number}"})
+    assert run("check").code == 0
 
 
 @pytest.mark.usefixtures("slack")

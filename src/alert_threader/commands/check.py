@@ -13,7 +13,7 @@ from typing import NamedTuple
 from alert_threader.app import make_service
 from alert_threader.config import SETTINGS, Settings
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
-from alert_threader.slack import Identity, Slack, SlackError
+from alert_threader.slack import TOO_MANY, Identity, Slack, SlackError
 from alert_threader.store.lock import FileLock, advice
 from alert_threader.store.recovery import look
 
@@ -109,7 +109,8 @@ def _permitted(ask: Callable[[], object]) -> bool:
     except SlackError as error:
         if error.code == "missing_scope":
             return False
-        raise
+        if error.code != TOO_MANY:
+            raise
     return True
 
 
