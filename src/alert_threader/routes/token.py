@@ -14,11 +14,11 @@ def require_token(expected: Secret | None) -> None:
     if expected is None:
         return
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
     if scheme.lower() != "bearer":
         # werkzeug's own reading; of a bearer token with "=" inside it would make parameters.
         given = request.authorization
         token = (given.password or "") if given is not None else ""
-    token = token.strip()
     if Secret(token) != expected:
         reason = "the token is wrong" if token else "a token is missing"
         raise UnauthorisedError(
