@@ -156,7 +156,7 @@ class Caller:
         )
         if error.kind is Kind.RATE_LIMITED:
             self._metrics.rate_limited(METHODS[action.step], verdict.limit)
-        if isinstance(verdict.outcome, Unknown) and action.step in (Step.POST_ROOT, Step.POST_REPLY):
+        if isinstance(verdict.outcome, Unknown) and action.step.is_post:
             self._metrics.outcome_unknown()
         if verdict.blind:
             self._metrics.outcome_looked_up("blind")

@@ -26,10 +26,9 @@ log = logging.getLogger(__name__)
 _POLL = 1.0
 #: How often time is let pass for the threads (stale, closed), in seconds.
 _EXPIRE_EVERY = 60.0
-#: A sender stays for work that is due this soon, in seconds; longer in a channel that no other process speaks to, where
-#: the next webhook finds it ready.
+#: A sender stays for work that is due this soon, in seconds. Where nobody shares the store, it stays for any, longer.
 _LINGER = 5.0
-_STAY = 60 * 60.0
+_STAY = 10 * 60.0
 #: How often what other processes have done is looked for, in seconds.
 _LOOK = 0.2
 #: How long a sender that can tell nothing yet lets new work gather before it looks at it, in seconds.
@@ -257,12 +256,13 @@ class Deliverer:
                 wait = self._step(lease, channel)
                 if wait <= 0:
                     worked_at = time.monotonic()
-                elif wait > _LINGER and time.monotonic() >= worked_at + stay:
+                elif wait > _LINGER and not channel.held_back and time.monotonic() >= worked_at + stay:
                     break
                 else:
                     self._rest(channel, min(wait, look))
         except LeaseLostError as error:
-            log.warning("%s: leaving it alone", error)
+            # Where nobody shares the store, this process stood still, and claims the channel again.
+            log.log(logging.WARNING if self._store.shared else logging.INFO, "%s: leaving it alone", error)
         except StoreError as error:
             self._note_store_trouble(error)
             self._stopping.wait(_POLL)
@@ -312,7 +312,7 @@ class Deliverer:
         if begun is None:
             return 0
         thread, action = begun
-        attempt_id = thread.attempt.id if thread.attempt is not None else ""
+        attempt_id = thread.under_way
         if time.monotonic() - asked > LEASE_TTL / 2:
             # This process stood still (stopped, swapped out). Its successor may have told it already.
             raise LeaseLostError(f"the lease on {lease.channel} may have passed to another sender")
@@ -327,7 +327,7 @@ class Deliverer:
         return float("inf") if verdict.pause and self._store.shared else 0
 
     def _choose(self, lease: Lease, channel: _Channel) -> tuple[Due | None, float]:
-        """The first of the due actions that may be done now, or the seconds until one may: infinite if none is near."""
+        """The first of the due actions that may be done now, or the seconds until one may; infinite for none."""
         now = time.monotonic()
         waits: dict[str, float] = {}
         items = self._store.due(lease.channel, self._clock())

@@ -65,5 +65,5 @@ def _tell(
         )
         updated = action.step is Step.UPDATE_ROOT
         outcome = Updated(ts=thread.ts, shown=action.shown) if updated else Posted(ts=f"{now:.6f}", threaded=True)
-        thread = settle(thread, attempt_id or "", outcome, now)
+        thread = settle(thread, thread.under_way, outcome, now)
     return thread, told

@@ -359,10 +359,10 @@ class TestHousekeeping:
         store.update([change("a", "1", status=Status.RESOLVED)], NOW)
         post(store, "a", "2.0")
         lease = claim(store)
-        begun = store.begin(lease, "a", "", NOW)
+        begun = store.begin(lease, "a", "edit", NOW)
         assert begun is not None
         assert begun[1].step is Step.UPDATE_ROOT
-        store.settle(lease, "a", "", Updated(ts=begun[0].ts, shown=begun[1].shown), NOW)
+        store.settle(lease, "a", "edit", Updated(ts=begun[0].ts, shown=begun[1].shown), NOW)
         assert store.due(CHANNEL, NOW + 60) == []
 
     def test_healthy_store_pings(self, store: Store) -> None:

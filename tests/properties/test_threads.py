@@ -191,7 +191,7 @@ class Threads(RuleBasedStateMachine):
             self.store.release(lease)
             return
         thread, action = begun
-        attempt = thread.attempt.id if thread.attempt else ""
+        attempt = thread.under_way
         self.keys[attempt] = thread.key
         if fate == "crash before":
             if action.step is Step.UPDATE_ROOT:
@@ -247,9 +247,11 @@ class Threads(RuleBasedStateMachine):
         """An edit of the root."""
         if fate == "refused":
             return Failed(error="no", retry_at=self.now + 5)
-        lost = Unknown(error="lost", retry_at=self.now + self.policy.find_after)
         if fate == "lost call":
             self.edit_late(thread)
+            self.wait(self.policy.find_after)
+        lost = Unknown(error="lost", retry_at=self.now + self.policy.find_after)
+        if fate == "lost call":
             return lost
         assert thread.ts is not None
         if self.slack.messages[thread.ts].deleted:
@@ -261,7 +263,8 @@ class Threads(RuleBasedStateMachine):
     def edit_late(self, thread: AlertThread) -> None:
         """Slack takes its time for an edit, or never saw it."""
         assert thread.ts is not None
-        self.late.append((self.now + self.policy.find_after, thread.ts, root_digest(thread)))
+        # Its sender waited for so long, and Slack goes on for as long.
+        self.late.append((self.now + 2 * self.policy.find_after, thread.ts, root_digest(thread)))
 
     @invariant()
     def nothing_is_told_twice_or_out_of_order(self) -> None:
@@ -284,6 +287,7 @@ class Threads(RuleBasedStateMachine):
         """In the end Slack answers, and everything is told."""
         try:
             self.drain()
+            self.land(list(self.late))
             self.nothing_is_told_twice_or_out_of_order()
             assert {at: n for at, n in self.told.items() if n} == {
                 at: len(d) for at, d in self.transitions.items() if d

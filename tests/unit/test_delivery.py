@@ -12,7 +12,8 @@ from alert_threader.delivery import Deliverer
 from alert_threader.metrics import Metrics
 from alert_threader.retry import Verdict
 from alert_threader.store import FileStore
-from alert_threader.threads import Action, AlertThread, Change, Policy, Posted, Step, Updated
+from alert_threader.store.base import Lease
+from alert_threader.threads import Action, AlertThread, Change, Failed, Policy, Posted, Step, Updated
 from alert_threader.webhook import Alert, Status
 
 NOW = 1_800_000_000.0
@@ -126,6 +127,35 @@ def test_time_is_told_by_a_sender_that_stays(
     tell(store, deliverer, slack, "a")
     clock.now += POLICY.stale_after
     wait_for(lambda: ("a", Step.UPDATE_ROOT) in slack.steps)
+
+
+def test_long_limit_is_waited_out(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where other processes may want the channel: they would only be limited as well."""
+    claims: list[str] = []
+    claim = store.claim
+
+    def counted(channel: str) -> Lease | None:
+        claims.append(channel)
+        return claim(channel)
+
+    monkeypatch.setattr(store, "shared", True)
+    monkeypatch.setattr(store, "claim", counted)
+
+    class Limited:
+        """A Slack that asks to wait."""
+
+        def call(self, thread: AlertThread, action: Action) -> Verdict:  # noqa: ARG002
+            """Take nothing."""
+            return Verdict(outcome=Failed(error="ratelimited", retry_at=NOW), limit=3600)
+
+    running = Deliverer(store, Limited(), Metrics(), rate=100, burst=100, clock=Clock())  # type: ignore[arg-type]
+    running.start()
+    store.update([fired("a")], NOW)
+    running.wake([CHANNEL])
+    wait_for(lambda: bool(claims))
+    time.sleep(1)
+    assert running.stop(5)
+    assert claims == [CHANNEL]
 
 
 def test_sender_leaves_at_last(

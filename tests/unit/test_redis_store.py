@@ -192,7 +192,7 @@ class TestNames:
             settle = (
                 Posted(ts="2.0", threaded=True) if attempt == "reply" else Updated(ts=begun[0].ts, shown=begun[1].shown)
             )
-            store.settle(lease, "over", "reply" if attempt == "reply" else "", settle, now)
+            store.settle(lease, "over", attempt, settle, now)
         for kind in ("", "-record"):
             assert client.pttl(f"{PREFIX}{kind}:open") == -1
             assert 0 < client.pttl(f"{PREFIX}{kind}:over") <= 48 * 3600 * 1000

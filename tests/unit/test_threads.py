@@ -103,7 +103,7 @@ class Story:
             outcome = Updated(ts=self.thread.ts, shown=action.shown)
         elif outcome is None:
             outcome = Posted(ts=f"{self.posts}.0", threaded=action.step is Step.POST_REPLY)
-        self.thread = settle(self.thread, attempt.id if attempt else "", outcome, self.now)
+        self.thread = settle(self.thread, self.thread.under_way, outcome, self.now)
         return [f"{name} {event.kind}" for name, event in told.items()]
 
     def tells_all(self) -> list[Step]:
@@ -491,6 +491,8 @@ class TestSettle:
         story.thread = begun[0]
         assert story.step() is None
         story.now += POLICY.find_after
+        assert story.step() is None  # the call may have taken as long before the crash
+        story.now += POLICY.find_after
         assert story.step() is Step.FIND_ATTEMPT
 
     def test_outcome_of_another_attempt_changes_nothing(self, story: Story) -> None:
@@ -547,9 +549,33 @@ class TestMove:
 
     def test_late_word_of_an_edit_does_not_touch_a_newer_root(self, told: Story) -> None:
         """A sender that stalled edited the root before this one."""
-        before = thread_of(told)
-        for outcome in (RootGone(ts="0.5"), Updated(ts="0.5", shown=before.shown)):
-            assert settle(before, "", outcome, NOW) is before
+        told.hears(alert("a", "resolved"))
+        told.acts()
+        begun = begin(thread_of(told), "edit", NOW, POLICY)
+        assert begun is not None
+        thread, action = begun
+        for outcome in (RootGone(ts="0.5"), Updated(ts="0.5", shown=action.shown)):
+            assert settle(thread, "edit", outcome, NOW) is thread
+
+    def test_word_of_another_edit_does_not_end_the_doubt(self, told: Story) -> None:
+        """A sender that stalled says how its edit ended while its successor's may still land."""
+        told.hears(alert("a", "resolved"))
+        told.acts()
+        begun = begin(thread_of(told), "successor", NOW, POLICY)
+        assert begun is not None
+        thread, action = begun
+        for attempt in ("", "stalled"):
+            for outcome in (Failed(error="x", retry_at=NOW), Updated(ts=thread.ts, shown=action.shown), NotFound()):
+                assert settle(thread, attempt, outcome, NOW) is thread
+
+    def test_edit_that_was_never_made_is_due_at_once(self, told: Story) -> None:
+        """Its mark was stored, but the store's answer was lost."""
+        told.hears(alert("a", "resolved"))
+        told.acts()
+        begun = begin(thread_of(told), "edit", NOW, POLICY)
+        assert begun is not None
+        told.thread = settle(begun[0], "edit", NotFound(), NOW)
+        assert told.step() is Step.UPDATE_ROOT
 
 
 class TestWaiting:

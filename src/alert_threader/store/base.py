@@ -84,7 +84,7 @@ class Store(Protocol):
         """The channel's actions that are due, most pressing first."""
 
     def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
-        """Start the thread's next action; on return its attempt is durable. None where none is due any more.
+        """Start the thread's next action; on return its attempt, or mark, is durable. None where none is due any more.
 
         None, too, for a damaged record, whose thread is not due again before it can be read.
 

@@ -85,23 +85,25 @@ def begin(thread: AlertThread, attempt_id: str, now: float, policy: Policy) -> t
 
     What is returned must be stored before the call. A post takes what is untold with it, as an attempt; what happens to
     the thread during the call becomes untold anew. To edit twice changes nothing, so an edit only leaves a mark.
+    ``attempt_id`` names either (``AlertThread.under_way``).
     """
     action = plan(thread)
     if action is None or not action.is_due(now):
         return None
-    if action.step in (Step.POST_ROOT, Step.POST_REPLY):
+    # Whenever this process ends: the call may take as long, and Slack as long again.
+    ends_at = now + 2 * policy.find_after
+    if action.step.is_post:
         attempt = Attempt(
             id=attempt_id,
             step=action.step,
             at=now,
-            find_at=now + policy.find_after,
+            find_at=ends_at,
             batch=thread.untold,
             shown=action.shown,
         )
         thread = msgspec.structs.replace(thread, attempt=attempt, untold=Batch())
     elif action.step is Step.UPDATE_ROOT:
-        shown = Shown(at=thread.shown.at, unsure_until=now + policy.find_after)
-        thread = msgspec.structs.replace(thread, shown=shown)
+        thread = msgspec.structs.replace(thread, shown=thread.shown.in_doubt(ends_at, attempt_id))
     return thread, action
 
 

@@ -34,6 +34,11 @@ class Step(StrEnum):
     POST_REPLY = "reply"
     UPDATE_ROOT = "update"
 
+    @property
+    def is_post(self) -> bool:
+        """Whether it makes a message."""
+        return self in (Step.POST_ROOT, Step.POST_REPLY)
+
 
 class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One alert as it was last heard of. Without labels it is one of too many to be kept whole.
@@ -97,14 +102,19 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
 class Shown(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What the root message shows: a digest of all it says, and the state that its colour says.
 
-    ``unsure_until`` is 0, or an edit was begun and is not settled: what the root shows is not known, and may change
-    until then, when Slack has surely ended its work on the call. Another edit before could be overwritten by it.
+    From an edit's begin on it is not known. ``edit`` is the id of one that is not settled; ``unsure_until`` is when
+    Slack has surely ended its work on the last one, if that was not heard: another one before could be overwritten.
     """
 
     digest: str = ""
     status: str = ""
     at: float = 0
+    edit: str = ""
     unsure_until: float = 0
+
+    def in_doubt(self, until: float = 0, edit: str = "") -> "Shown":
+        """The same root, of which nobody knows what it shows."""
+        return Shown(at=self.at, edit=edit, unsure_until=until)
 
 
 class Attempt(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -168,6 +178,11 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     def status(self) -> Status:
         """Firing while any alert fires (rule 4)."""
         return Status.FIRING if self.firing else Status.RESOLVED
+
+    @property
+    def under_way(self) -> str:
+        """The id of the call that was begun and is not settled, empty where there is none."""
+        return self.attempt.id if self.attempt is not None else self.shown.edit
 
     @property
     def firing(self) -> int:

@@ -60,10 +60,10 @@ Outcome = Posted | Updated | NotFound | Failed | Unknown | RootGone
 def settle(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -> AlertThread:
     """Write the outcome of a call onto the thread.
 
-    ``attempt_id`` names the attempt that was posted or looked for, and is empty for an edit. An outcome of anything but
-    what stands now changes nothing: neither a late answer nor one that is written twice undoes what was settled since.
+    ``attempt_id`` names what was posted, looked for or edited. An outcome of anything but what stands now changes
+    nothing: neither a late answer nor one that is written twice undoes what was settled since.
     """
-    if attempt_id != (thread.attempt.id if thread.attempt is not None else ""):
+    if not attempt_id or attempt_id != thread.under_way:
         return thread
     if isinstance(outcome, Updated | RootGone) and outcome.ts != thread.ts:
         return thread
@@ -102,24 +102,24 @@ def _succeeded(thread: AlertThread, ts: str | None, shown: Shown, at: float) -> 
 
 
 def _doubtful(thread: AlertThread, error: str, retry_at: float) -> AlertThread:
-    failed = msgspec.structs.replace(thread, failures=thread.failures + 1, error=error)
+    doubtful = msgspec.structs.replace(thread, failures=thread.failures + 1, error=error)
     if thread.attempt is None:
-        failed.shown = Shown(at=thread.shown.at, unsure_until=retry_at)
+        doubtful.shown = thread.shown.in_doubt(retry_at)
     else:
-        failed.attempt = msgspec.structs.replace(thread.attempt, find_at=retry_at)
-    return failed
+        doubtful.attempt = msgspec.structs.replace(thread.attempt, find_at=retry_at)
+    return doubtful
 
 
 def _failed(thread: AlertThread, failed: Failed) -> AlertThread:
     given_back = _given_back(thread, next_try=failed.retry_at)
     given_back.failures, given_back.error = thread.failures + 1, failed.error
     given_back.simple = min(thread.simple + failed.simpler, MAX_SIMPLE)
-    if thread.attempt is None:
-        given_back.shown = Shown(at=thread.shown.at)  # nothing was edited, but nobody knows what an edit before did
     return given_back
 
 
 def _given_back(thread: AlertThread, *, next_try: float) -> AlertThread:
-    """The thread with what its attempt would have told untold again, before what came since."""
-    untold = thread.attempt.batch.then(thread.untold) if thread.attempt else thread.untold
+    """The thread as if its call had not been made: what it would have told is untold again, before what came since."""
+    if thread.attempt is None:
+        return msgspec.structs.replace(thread, shown=thread.shown.in_doubt(), next_try=next_try)
+    untold = thread.attempt.batch.then(thread.untold)
     return msgspec.structs.replace(thread, attempt=None, untold=untold, next_try=next_try)
