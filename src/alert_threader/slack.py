@@ -52,7 +52,7 @@ class Kind(StrEnum):
 class SlackError(AlertThreaderError):
     """A call that Slack did not answer with ok.
 
-    ``doubtful`` says that Slack may have done it all the same, ``timed_out`` that it may still be at it.
+    ``doubtful`` says that Slack may have done it all the same, or still be at it.
     ``retry_after`` is in seconds. The text is for a person and names the remedy; it never holds the token.
     """
 
@@ -63,7 +63,6 @@ class SlackError(AlertThreaderError):
         text: str,
         *,
         doubtful: bool = False,
-        timed_out: bool = False,
         retry_after: float = 0,
     ) -> None:
         """Describe a failure; ``code`` is Slack's own, or a word like ``http_503`` where it gave none."""
@@ -71,7 +70,6 @@ class SlackError(AlertThreaderError):
         self.kind = kind
         self.code = code
         self.doubtful = doubtful
-        self.timed_out = timed_out
         self.retry_after = retry_after
 
 
@@ -324,7 +322,7 @@ def _unanswered(error: Exception) -> SlackError:
         )
     if isinstance(cause, TimeoutError):
         text = "Slack did not answer in time: wait for Slack, or check proxy and firewall"
-        return SlackError(Kind.TRANSIENT, "timeout", text, doubtful=True, timed_out=True)
+        return SlackError(Kind.TRANSIENT, "timeout", text, doubtful=True)
     text = f"the connection to Slack broke off ({type(cause).__name__}): wait for Slack, or check the network"
     return SlackError(Kind.TRANSIENT, "connection", text, doubtful=True)
 

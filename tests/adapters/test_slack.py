@@ -151,7 +151,6 @@ def test_each_failure_has_its_kind(
         slack.post(CHANNEL, message())
     error = caught.value
     assert (error.kind, error.code, error.doubtful) == (kind, code, doubtful)
-    assert error.timed_out == (code == "timeout")
     assert error.retry_after == (7 if kind is Kind.RATE_LIMITED else 0)
 
 

@@ -42,10 +42,9 @@ def test_rate_limit_holds_back_its_method_only() -> None:
     assert judged.outcome == Failed(error="text", retry_at=NOW)
 
 
-@pytest.mark.parametrize("timed_out", [False, True])
-def test_lost_answer_is_looked_up(timed_out: bool) -> None:
+def test_lost_answer_is_looked_up() -> None:
     """A post that Slack may have taken is not sent again before that, and not before Slack is surely done with it."""
-    judged = verdict(Kind.TRANSIENT, doubtful=True, timed_out=timed_out)
+    judged = verdict(Kind.TRANSIENT, doubtful=True)
     assert judged.outcome == Unknown(error="text", retry_at=NOW + 10)
     assert judged.pause == 1
 

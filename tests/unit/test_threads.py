@@ -106,6 +106,15 @@ class Story:
         self.thread = settle(self.thread, self.thread.under_way, outcome, self.now)
         return [f"{name} {event.kind}" for name, event in told.items()]
 
+    def begins_edit(self, attempt_id: str) -> tuple[AlertThread, Action]:
+        """All has resolved, and the root is about to say so."""
+        self.hears(alert("a", "resolved"))
+        self.acts()
+        begun = begin(thread_of(self), attempt_id, self.now, self.policy)
+        assert begun is not None
+        assert begun[1].step is Step.UPDATE_ROOT
+        return begun
+
     def tells_all(self) -> list[Step]:
         """Everything that is due is done; return the steps."""
         steps = []
@@ -549,32 +558,21 @@ class TestMove:
 
     def test_late_word_of_an_edit_does_not_touch_a_newer_root(self, told: Story) -> None:
         """A sender that stalled edited the root before this one."""
-        told.hears(alert("a", "resolved"))
-        told.acts()
-        begun = begin(thread_of(told), "edit", NOW, POLICY)
-        assert begun is not None
-        thread, action = begun
+        thread, action = told.begins_edit("edit")
         for outcome in (RootGone(ts="0.5"), Updated(ts="0.5", shown=action.shown)):
             assert settle(thread, "edit", outcome, NOW) is thread
 
     def test_word_of_another_edit_does_not_end_the_doubt(self, told: Story) -> None:
         """A sender that stalled says how its edit ended while its successor's may still land."""
-        told.hears(alert("a", "resolved"))
-        told.acts()
-        begun = begin(thread_of(told), "successor", NOW, POLICY)
-        assert begun is not None
-        thread, action = begun
+        thread, action = told.begins_edit("successor")
         for attempt in ("", "stalled"):
             for outcome in (Failed(error="x", retry_at=NOW), Updated(ts=thread.ts, shown=action.shown), NotFound()):
                 assert settle(thread, attempt, outcome, NOW) is thread
 
     def test_edit_that_was_never_made_is_due_at_once(self, told: Story) -> None:
         """Its mark was stored, but the store's answer was lost."""
-        told.hears(alert("a", "resolved"))
-        told.acts()
-        begun = begin(thread_of(told), "edit", NOW, POLICY)
-        assert begun is not None
-        told.thread = settle(begun[0], "edit", NotFound(), NOW)
+        thread, _ = told.begins_edit("edit")
+        told.thread = settle(thread, "edit", NotFound(), NOW)
         assert told.step() is Step.UPDATE_ROOT
 
 
