@@ -62,6 +62,9 @@ def _play(plan: Plan, here: Stage, close: Callable[[], None], reopen: Callable[[
     if not complaints:
         verdict.wrong.append("the service did not notice: neither /health nor a start said anything")
     verdict.wrong += [f"not one clear line: {text!r}" for text in complaints if not _is_clear(text)]
+    # The document is written at its own pace, after the changes.
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: not here.service.health["problems"], 10)
     verdict.wrong += [f"/health still complains: {problem}" for problem in here.service.health["problems"]]
     verdict.figures = {"times": rounds, **verdict.figures}
     return verdict
