@@ -829,6 +829,9 @@ save_former() {
     if [[ -f $UNITS/$name ]]; then cp -p "$UNITS/$name" "$scratch/former/$name"; fi
   done
   former_active=$(systemctl is-active $SERVICE || true)
+  for name in $SERVICE $TIMER; do
+    if systemctl --quiet is-enabled "$name" 2>/dev/null; then touch "$scratch/former/$name.enabled"; fi
+  done
   started=$(date +%s)
 }
 
@@ -939,6 +942,10 @@ take_back() {
   wanted[THREAD_STORE]=${wanted[THREAD_STORE]:-file}
   systemctl stop $SERVICE 2>/dev/null || true
   if [[ $former_active != active ]]; then
+    for name in $SERVICE $TIMER; do
+      if ! [[ -e $scratch/former/$name.enabled ]]; then systemctl --quiet disable --now "$name" 2>/dev/null || true; fi
+    done
+    systemctl reset-failed $SERVICE 2>/dev/null || true
     die "that does not work: version $former and its settings are back, stopped as they were"
   fi
   if reason=$(start); then

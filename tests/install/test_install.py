@@ -25,6 +25,7 @@ from tests.install.kit import (
     check_taken_back,
     edited,
     preparation,
+    refusal,
     said,
     threads,
 )
@@ -92,6 +93,13 @@ def unattended(place: Place) -> Told:
             "src/alert_threader/server.py", "--offline --wheelhouse /root/wheels"),
         "after broken ones": script(f"{STATUS}; cache; ls /opt/alert-threader/versions; "
                                     "cat /etc/alert-threader/alert-threader.env; ls /etc/alert-threader/credentials"),
+        "broken over a stopped one": f"""
+            systemctl --quiet disable --now alert-threader alert-threader-backup.timer 2>/dev/null
+            {INSTALL} --offline --wheelhouse /root/wheels""",
+        "as it was": """
+            for unit in alert-threader.service alert-threader-backup.timer; do
+                echo $(systemctl is-enabled $unit) $(systemctl is-active $unit)
+            done""",
         "mended": f"{MEND}; {INSTALL} --offline",
         "backup": """
             systemctl start alert-threader-backup && journalctl -u alert-threader-backup --output cat
@@ -278,6 +286,12 @@ class TestUpgrade:
         assert json.loads(shown[7]) == threads(unattended["threads before upgrade"])
         assert 'ENVIRONMENT="staging"' in shown
         assert shown[-2:] == ["slack_bot_token", "webhook_token"]
+
+    def test_stopped_one_stays_stopped(self, unattended: Told) -> None:
+        """Who had it switched off does not find it switched on."""
+        refused = refusal(unattended["broken over a stopped one"])
+        assert refused.endswith("and its settings are back, stopped as they were")
+        assert said(unattended["as it was"]) == ["disabled inactive"] * 2
 
     def test_can_be_mended(self, unattended: Told) -> None:
         """The sources as they run are built already."""
