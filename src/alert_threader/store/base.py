@@ -84,10 +84,9 @@ class Store(Protocol):
         """The channel's actions that are due, most pressing first."""
 
     def begin(self, lease: Lease, key: str, attempt_id: str, now: float) -> tuple[AlertThread, Action] | None:
-        """Start the thread's next action; on return its attempt, or mark, is durable. None where none is due any more.
+        """Start the thread's next action; on return its attempt, or mark, is durable.
 
-        None, too, for a damaged record, whose thread is not due again before it can be read.
-
+        None where none is due any more, or the record is damaged: then the thread is not due before it can be read.
         Holds the lease for another LEASE_TTL, as ``settle`` does. Raises LeaseLostError if the lease has passed on:
         then nothing is changed.
         """

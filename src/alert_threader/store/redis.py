@@ -179,26 +179,17 @@ class RedisStore:
 
     def expire(self, now: float) -> None:
         """Close stale threads and drop closed ones; see Store. Redis drops those itself, but not from the index."""
-
-        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
-            return (expire(thread, now, self._policy) if thread is not None else None), True
-
         with translated():
             self._records.look_again()  # what was repaired is told now
             over = self._redis.zrangebyscore(self._name("index"), "-inf", now, start=0, num=_EXPIRE_BATCH)
             since = now - self._policy.stale_after
             silent = self._redis.zrangebyscore(self._name("seen"), "-inf", since, start=0, num=_EXPIRE_BATCH)
-            self._sweep((key.decode() for key in (*over, *silent)), decide)
+            self._sweep((key.decode() for key in (*over, *silent)), lambda thread: expire(thread, now, self._policy))
 
     def forget(self, now: float) -> int:
         """Forget the threads; see Store."""
-
-        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
-            kept = forget(thread, now) if thread is not None else None
-            return kept, thread is not None and kept is None
-
         with translated():
-            return self._sweep((thread.key for thread in self.threads()), decide)
+            return self._sweep((thread.key for thread in self.threads()), lambda thread: forget(thread, now))
 
     def read(self, key: str) -> AlertThread | None:
         """One thread; see Store."""
@@ -286,15 +277,18 @@ class RedisStore:
             if has_turn:
                 turn.release()
 
-    def _sweep(
-        self, keys: Iterable[str], decide: Callable[[AlertThread | None], tuple[AlertThread | None, bool]]
-    ) -> int:
-        """Change these threads, but for damaged ones; return of how many ``decide`` said yes."""
-        said = 0
+    def _sweep(self, keys: Iterable[str], change: Callable[[AlertThread], AlertThread | None]) -> int:
+        """Pass these threads, but for damaged ones, through ``change``; return how many it dropped."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            kept = change(thread) if thread is not None else None
+            return kept, thread is not None and kept is None
+
+        dropped = 0
         for key in keys:
             with suppress(RecordDamagedError):
-                said += self._change(key, decide)
-        return said
+                dropped += self._change(key, decide)
+        return dropped
 
     def _change(
         self,
