@@ -22,8 +22,9 @@ _PAGE = 200
 #: How many pages of a channel a message is looked for in, newest first.
 _MAX_PAGES = 10
 #: A message is looked for so long before and after its attempt, in seconds: this machine's clock need not be Slack's.
-#: In a channel that is too busy for that, it is taken to be.
-_CLOCK_MARGINS = (2 * 60 * 60, 5 * 60)
+_CLOCK_MARGIN = 2 * 60 * 60
+#: The same in a channel that is too busy for that.
+_BUSY_MARGIN = 5 * 60
 
 #: A longer Retry-After is not believed, in seconds.
 _LONGEST_RETRY_AFTER = 60 * 60
@@ -195,17 +196,16 @@ class Slack:
         Raises SlackError, also where there are too many messages to say.
         """
         if thread_ts is not None:
-            found = self._find_reply(channel, thread_ts, attempt_id, since - max(_CLOCK_MARGINS))
+            found = self._find_reply(channel, thread_ts, attempt_id, since - _CLOCK_MARGIN)
             if found is not None:
                 return found
         # In the channel: a root, or a reply that lost its root.
-        wrong_clock, right_clock = _CLOCK_MARGINS
         try:
-            return self._find_in_channel(channel, attempt_id, since, wrong_clock)
+            return self._find_in_channel(channel, attempt_id, since, _CLOCK_MARGIN)
         except SlackError as error:
             if error.code != TOO_MANY:
                 raise
-        return self._find_in_channel(channel, attempt_id, since, right_clock)
+        return self._find_in_channel(channel, attempt_id, since, _BUSY_MARGIN)
 
     def identify(self) -> Identity:
         """Check the token. Raises SlackError."""
@@ -222,6 +222,10 @@ class Slack:
         if info.get("is_archived"):
             raise SlackError(Kind.DESTINATION, "is_archived", f"is_archived: {_DESTINATION['is_archived']}")
         return str(info.get("name") or channel)
+
+    def read(self, channel: str) -> None:
+        """Read a channel's last message, as a look-up would read more. Raises SlackError where the app may not."""
+        _call(self._client.conversations_history, channel=channel, limit=1, include_all_metadata=True)
 
     def _find_in_channel(self, channel: str, attempt_id: str, since: float, margin: float) -> Sent | None:
         latest = f"{since + margin:.6f}"

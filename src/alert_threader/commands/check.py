@@ -13,15 +13,13 @@ from typing import NamedTuple
 from alert_threader.app import make_service
 from alert_threader.config import SETTINGS, Settings
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
-from alert_threader.slack import TOO_MANY, Identity, Slack, SlackError
+from alert_threader.slack import Identity, Slack, SlackError
 from alert_threader.store.lock import FileLock, advice
 from alert_threader.store.recovery import look
 
 _POST = "chat:write"
 _LOOK_UP = ("channels:history", "groups:history")
 _HOW_TO_ADD = 'add it on the Slack app\'s page "OAuth & Permissions" and install the app again'
-#: No message has this attempt id: to look for it is to find out whether one could be looked up.
-_NO_ATTEMPT = "none"
 
 
 class Finding(NamedTuple):
@@ -48,7 +46,7 @@ def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
     yield Finding("settings", True, said)
     if settings.exposure:
         yield Finding("access", True, settings.exposure, warns=True)
-    yield from _slack(settings, now)
+    yield from _slack(settings)
     if settings.thread_store == "file":
         yield _found("store", lambda: _file_store(settings.thread_store_file, settings.slack_channel, now))
     else:
@@ -62,7 +60,7 @@ def _found(subject: str, look: Callable[[], str]) -> Finding:
         return Finding(subject, False, str(error))
 
 
-def _slack(settings: Settings, now: float) -> Iterator[Finding]:
+def _slack(settings: Settings) -> Iterator[Finding]:
     slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
     try:
         identity = slack.identify()
@@ -71,7 +69,7 @@ def _slack(settings: Settings, now: float) -> Iterator[Finding]:
         return
     yield Finding("token", True, f"bot user {identity.user or 'unknown'} of team {identity.team or 'unknown'}")
     yield _scopes(identity)
-    yield _found("channel", lambda: _channel(slack, settings.slack_channel, now))
+    yield _found("channel", lambda: _channel(slack, settings.slack_channel))
 
 
 def _scopes(identity: Identity) -> Finding:
@@ -89,11 +87,11 @@ def _scopes(identity: Identity) -> Finding:
     return Finding("scopes", not missing, "; ".join(missing) or ", ".join(granted))
 
 
-def _channel(slack: Slack, channel: str, now: float) -> str:
+def _channel(slack: Slack, channel: str) -> str:
     """Ask for the channel's name, then read it as the service would: only a member can."""
     named: list[str] = []
     has_name = _permitted(lambda: named.append(slack.channel_name(channel)))
-    is_read = _permitted(lambda: slack.find(channel, _NO_ATTEMPT, now, None))
+    is_read = _permitted(lambda: slack.read(channel))
     said = f"#{named[0]} ({channel})" if has_name else channel
     if is_read:
         return f"{said}, and the bot is in it"
@@ -109,8 +107,7 @@ def _permitted(ask: Callable[[], object]) -> bool:
     except SlackError as error:
         if error.code == "missing_scope":
             return False
-        if error.code != TOO_MANY:
-            raise
+        raise
     return True
 
 
