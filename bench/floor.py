@@ -17,7 +17,7 @@ from flask import Flask, Response, jsonify, request
 from alert_threader import webhook
 from alert_threader.formatter import render
 from alert_threader.slack import Slack
-from alert_threader.store import document, journal
+from alert_threader.store import journal
 from alert_threader.store.commits import Commits, View, Written
 from alert_threader.threads import AlertThread, Identity, Policy, apply, begin, changes
 
@@ -55,10 +55,11 @@ class Floor:
     def tell(self, thread: AlertThread, slack: Slack) -> None:
         """Post a thread's root, after its attempt is stored."""
         begun = begin(thread, uuid.uuid4().hex, time.time(), self._policy)
-        if begun is None or begun[0].attempt is None:
+        if begun is None:
             return
         thread, action = begun
-        attempt = begun[0].attempt
+        attempt = thread.attempt
+        assert attempt is not None  # all that it ever tells is an opening
         self._commits.commit(lambda view: view.write(thread.key, thread))
         message = render(
             thread,
@@ -71,7 +72,7 @@ class Floor:
         slack.post(thread.channel, message)
 
     def _write(self, staged: dict[str, Written]) -> None:
-        lines = {key: written.line or document.dropped(key) for key, written in staged.items()}
+        lines = {key: written.line for key, written in staged.items() if written.line is not None}
         self._journal.append(journal.changes(lines.values()))
         self._lines.update(lines)
 
