@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from flask.testing import FlaskClient
 
+from tests.readme import blocks
 from tests.servers import program
 
 ROOT = Path(__file__).parents[2]
@@ -218,8 +219,7 @@ def test_readme_names_every_rule(name: str) -> None:
 
 def test_second_way(tmp_path: Path) -> None:
     """With the README's example, alerts about the service take both ways, and others the usual one."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    (example,) = [block for block in blocks if "email_configs" in block]
+    (example,) = [block for block in blocks("README.md", "yaml") if "email_configs" in block]
     config = tmp_path / "alertmanager.yml"
     config.write_text(example)
 

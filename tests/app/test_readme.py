@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from alert_threader.config import SETTINGS, Settings
 from alert_threader.errors import ConfigError
 from alert_threader.sandbox import SandboxServer
 from tests.app.conftest import MakeApp, webhook
+from tests.readme import ROOT, blocks, text
 
-ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.ko.md")
 #: What stands in the place of a default, in either language.
 NO_DEFAULT = {"(required)": True, "(필수)": True, "(none)": False, "(없음)": False}
@@ -48,16 +47,6 @@ def sayings(
     scripts = "".join((ROOT / script).read_text() for script in ("bin/back-off", "smoke-test.sh"))
     counted = re.sub(r"\$\(\(.*?\)\)|\$\w+", "N", scripts)
     return "\n".join([str(refused.value), health, caplog.text, capsys.readouterr().out, counted])
-
-
-def text(name: str) -> str:
-    """A README's text."""
-    return (ROOT / name).read_text("utf-8")
-
-
-def blocks(name: str, language: str = r"\w+") -> list[str]:
-    """The contents of a README's code blocks."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text(name), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("name", READMES)

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import pytest
 import requests
 
+from tests.e2e.harness import ROOT
 from tests.servers import program
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).parents[2]
 GREEN = "#2EB67D"
 #: Seconds that anything here may take: far more than it needs on a slow machine.
 PATIENCE = 60.0

@@ -13,9 +13,9 @@ import requests
 
 from alert_threader.sandbox import SandboxServer
 from tests.e2e.harness import wait_for
+from tests.readme import ROOT, blocks
 from tests.servers import HOST, RedisServer, free_port, program
 
-ROOT = Path(__file__).parents[2]
 CHANNEL = "C0123456789"
 #: A command that runs until Ctrl-C.
 SERVES = ".venv/bin/gunicorn -c gunicorn.conf.py"
@@ -25,9 +25,8 @@ PATIENCE = 60.0
 
 def lines_of(part: str) -> list[str]:
     """The lines of the README's only code block in which this stands."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    (found,) = [block for block in blocks if part in block]
-    return str(found).splitlines()
+    (found,) = [block for block in blocks("README.md", "sh") if part in block]
+    return found.splitlines()
 
 
 class Person:

@@ -18,6 +18,7 @@ from tests.install.kit import (
     said,
 )
 from tests.install.story import tell
+from tests.readme import blocks
 
 #: What another test runs (it asks, or removes), and what is for a token that is elsewhere.
 _NOT_HERE = re.compile(r"sudo \./setup-redis\.sh|sudo \./install\.sh(?: --uninstall.*|.* --token-file .*)?")
@@ -25,10 +26,10 @@ _NOT_HERE = re.compile(r"sudo \./setup-redis\.sh|sudo \./install\.sh(?: --uninst
 
 def commands() -> tuple[list[str], list[str]]:
     """The lines of the README's blocks that an administrator types: by hand, and with what install.sh has set up."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    by_hand: list[str] = next((block.splitlines() for block in blocks if "useradd" in block), [])
+    typed = blocks("README.md", "sh")
+    by_hand: list[str] = next((block.splitlines() for block in typed if "useradd" in block), [])
     others = [
-        line for block in blocks for line in block.splitlines() if line.startswith("sudo ") and line not in by_hand
+        line for block in typed for line in block.splitlines() if line.startswith("sudo ") and line not in by_hand
     ]
     return by_hand, [line for line in others if not _NOT_HERE.fullmatch(line)]
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,10 @@ from alert_threader.metrics import Metrics
 from alert_threader.retry import Verdict
 from alert_threader.store import FileStore
 from alert_threader.store.base import Lease
-from alert_threader.threads import Action, AlertThread, Change, Failed, Policy, Posted, Step, Updated
+from alert_threader.threads import Action, AlertThread, Change, Failed, Policy, Step
 from alert_threader.webhook import Alert, Status
+from tests.e2e.harness import wait_for
+from tests.taker import Taker
 
 NOW = 1_800_000_000.0
 CHANNEL = "C0000001"
@@ -30,20 +32,6 @@ class Clock:
     def __call__(self) -> float:
         """Seconds since the epoch."""
         return self.now
-
-
-class Taker:
-    """A Slack that takes everything, and keeps what it was asked for."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[str, Step]] = []
-
-    def call(self, thread: AlertThread, action: Action) -> Verdict:
-        """Take it."""
-        self.steps.append((thread.key, action.step))
-        if action.step is Step.UPDATE_ROOT:
-            return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
-        return Verdict(outcome=Posted(ts=f"{len(self.steps)}.0", threaded=action.step is Step.POST_REPLY))
 
 
 def fired(key: str) -> Change:
@@ -64,14 +52,6 @@ def fired(key: str) -> Change:
 def senders() -> set[threading.Thread]:
     """The threads that speak to a channel."""
     return {each for each in threading.enumerate() if each.name == f"delivery-{CHANNEL}"}
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is true."""
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -108,7 +88,7 @@ def tell(store: FileStore, deliverer: Deliverer, slack: Taker, key: str) -> None
     """Let a thread open, and wait until it is told."""
     store.update([fired(key)], NOW)
     deliverer.wake([CHANNEL])
-    wait_for(lambda: (key, Step.POST_ROOT) in slack.steps)
+    wait_for(lambda: (key, Step.POST_ROOT) in slack.steps, 10)
 
 
 def test_sender_stays_where_nobody_else_sends(store: FileStore, deliverer: Deliverer, slack: Taker) -> None:
@@ -126,7 +106,7 @@ def test_time_is_told_by_a_sender_that_stays(
     """What nobody announces, as that a thread has become stale, is found by one that waits for webhooks."""
     tell(store, deliverer, slack, "a")
     clock.now += POLICY.stale_after
-    wait_for(lambda: ("a", Step.UPDATE_ROOT) in slack.steps)
+    wait_for(lambda: ("a", Step.UPDATE_ROOT) in slack.steps, 10)
 
 
 def test_long_limit_is_waited_out(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +132,7 @@ def test_long_limit_is_waited_out(store: FileStore, monkeypatch: pytest.MonkeyPa
     running.start()
     store.update([fired("a")], NOW)
     running.wake([CHANNEL])
-    wait_for(lambda: bool(claims))
+    wait_for(lambda: bool(claims), 10)
     time.sleep(1)
     assert running.stop(5)
     assert claims == [CHANNEL]
@@ -164,5 +144,5 @@ def test_sender_leaves_at_last(
     """A channel that is used once does not hold a thread for ever; used again, it is told as well."""
     monkeypatch.setattr(delivery, "_STAY", 0.0)
     tell(store, deliverer, slack, "a")
-    wait_for(lambda: not senders())
+    wait_for(lambda: not senders(), 10)
     tell(store, deliverer, slack, "b")

@@ -20,16 +20,17 @@ from alert_threader.delivery import Deliverer
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.metrics import Metrics
 from alert_threader.pacing import Budget
-from alert_threader.retry import Verdict
 from alert_threader.service import service_of
 from alert_threader.store import redis_commit
 from alert_threader.store.base import Lease
 from alert_threader.store.redis import RedisStore
 from alert_threader.store.redis_client import connect
-from alert_threader.threads import Action, AlertThread, Applied, Change, Failed, Policy, Posted, Reason, Step, Updated
+from alert_threader.threads import AlertThread, Applied, Change, Failed, Policy, Posted, Reason, Step, Updated
 from alert_threader.webhook import Alert, Status
+from tests.e2e.harness import wait_for
 from tests.proxy import Proxy
 from tests.servers import HOST, RedisServer, free_port, program
+from tests.taker import Taker
 
 NOW = 1_800_000_000.0
 CHANNEL = "C0000001"
@@ -323,33 +324,20 @@ class TestFailover:
         """A post that was begun but not replicated is made at once when the replica is back."""
         taken(safe, change("a", "1"))
         taken(safe, change("b", "1"))
-        steps: list[Step] = []
-
-        class Slack:
-            """Takes everything."""
-
-            def call(self, thread: AlertThread, action: Action) -> Verdict:
-                steps.append(action.step)
-                if action.step is Step.UPDATE_ROOT:
-                    return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
-                return Verdict(outcome=Posted(ts=f"{len(steps)}.0", threaded=False))
-
+        slack = Taker()
         assert replica._process is not None
         replica._process.send_signal(signal.SIGSTOP)
-        deliverer = Deliverer(safe, Slack(), Metrics(), rate=100, burst=100)  # type: ignore[arg-type]
+        deliverer = Deliverer(safe, slack, Metrics(), rate=100, burst=100)  # type: ignore[arg-type]
         try:
             deliverer.start()
             time.sleep(4)
-            assert steps == []
+            assert slack.steps == []
             replica._process.send_signal(signal.SIGCONT)
-            until = time.monotonic() + 4
-            while len(steps) < 2:
-                assert time.monotonic() < until
-                time.sleep(0.02)
+            wait_for(lambda: len(slack.steps) >= 2, 4)
         finally:
             replica._process.send_signal(signal.SIGCONT)
             assert deliverer.stop(5)
-        assert steps == [Step.POST_ROOT, Step.POST_ROOT]
+        assert [step for _, step in slack.steps] == [Step.POST_ROOT, Step.POST_ROOT]
 
     def test_taken_where_there_is_no_replica(self, safe: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """An alert is worth more than a rule that nobody can keep; /health says what is missing."""
@@ -521,24 +509,18 @@ class TestDamage:
     ) -> None:
         """The most pressing thread of a channel cannot be read: the channel's others are told without it."""
         monkeypatch.setattr("alert_threader.delivery._EXPIRE_EVERY", 0.5)
-        told: list[str] = []
+        slack = Taker()
 
-        class Slack:
-            """Takes everything."""
+        def told() -> set[str]:
+            return {key for key, _ in slack.steps}
 
-            def call(self, thread: AlertThread, action: Action) -> Verdict:
-                told.append(thread.key)
-                if action.step is Step.UPDATE_ROOT:
-                    return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
-                return Verdict(outcome=Posted(ts=f"{len(told)}.5", threaded=action.step is Step.POST_REPLY))
-
-        deliverer = Deliverer(store, Slack(), Metrics(), rate=100, burst=100)  # type: ignore[arg-type]
+        deliverer = Deliverer(store, slack, Metrics(), rate=100, burst=100)  # type: ignore[arg-type]
         try:
             deliverer.start()
-            wait_until(lambda: "c" in told)
-            assert "a" not in told
+            wait_for(lambda: "c" in told(), 10)
+            assert "a" not in told()
             repair()
-            wait_until(lambda: "a" in told)
+            wait_for(lambda: "a" in told(), 10)
         finally:
             assert deliverer.stop(5)
 
@@ -561,14 +543,6 @@ class TestDamage:
         assert store.waiting() == {}
         assert store.counts(NOW).pending == 0
         assert len(store.warnings()) == 1
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 class TestCosts:
