@@ -192,7 +192,7 @@ def _spliced(chance: random.Random, whole: bytes) -> Mutant:
             b'{"alerts": ' + whole + b"}",
             b"\xef\xbb\xbf" + whole,
             whole.decode().encode("utf-16"),
-            gzip.compress(whole, 1),
+            gzip.compress(whole, 1, mtime=0),
         )
     )
     return Mutant(_request(body, headers=chance.choice(("", "Content-Encoding: gzip"))))
