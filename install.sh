@@ -508,7 +508,7 @@ fault_of() {
   # shellcheck disable=SC2016
   printf '%s' "$2" | of_source '
 import sys
-from alert_threader.config import SETTINGS, Settings
+from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.errors import ConfigError
 name, value = sys.argv[1], sys.stdin.read()
 if name not in {each.name for each in SETTINGS}:
@@ -527,7 +527,7 @@ faults_of_all() {
   local name
   for name in "${!wanted[@]}"; do printf '%s=%s\0' "$name" "${wanted[$name]}"; done | of_source '
 import sys
-from alert_threader.config import Settings
+from alert_threader.settings.settings import Settings
 from alert_threader.errors import ConfigError
 try:
     Settings.from_environ(dict(each.split("=", 1) for each in sys.stdin.read().split("\0") if each))
@@ -650,7 +650,7 @@ build() {
     --requirement "$target/requirements.txt" </dev/null >"$scratch/pip" 2>&1 ||
     die "pip cannot install the requirements: $(grep -m 1 '^ERROR' "$scratch/pip" || tail -n 1 "$scratch/pip")"
   echo "$target/src" >"$(echo "$target"/venv/lib/python3.*/site-packages)/alert-threader.pth"
-  printf '#!%s\nimport sys\n\nfrom alert_threader.cli import main\n\nsys.exit(main())\n' "$target/venv/bin/python" \
+  printf '#!%s\nimport sys\n\nfrom alert_threader.cli.main import main\n\nsys.exit(main())\n' "$target/venv/bin/python" \
     >"$target/venv/bin/alert-threader"
   chmod 755 "$target/venv/bin/alert-threader"
   "$target/venv/bin/python" -m compileall -q "$target/src"

@@ -89,7 +89,7 @@ find_service() {
   url=$(BIND_HOST=$(setting BIND_HOST) BIND_PORT=$(setting BIND_PORT) PYTHONPATH=$SOURCE/src PYTHONDONTWRITEBYTECODE=1 \
     "$python" -c '
 import os
-from alert_threader.commands.environment import settings_of
+from alert_threader.cli.environment import settings_of
 print(settings_of(("BIND_HOST", "BIND_PORT"), os.environ).local_url)
 ' 2>/dev/null) || usage "$ENV_FILE does not say where the service listens: give --url"
 }

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from alert_threader import webhook as received
+from alert_threader.alertmanager import webhook as received
 from alert_threader.store import FileStore
 from alert_threader.threads import Identity, Policy, changes
 from bench.load import percentile

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from flask import Flask, Response, jsonify, request
 
-from alert_threader import webhook
+from alert_threader.alertmanager import webhook
 from alert_threader.formatter import render
-from alert_threader.slack import Slack
+from alert_threader.slack.client import Slack
 from alert_threader.store import journal
 from alert_threader.store.commits import Commits, View, Written
 from alert_threader.threads import AlertThread, Identity, Policy, apply, begin, changes

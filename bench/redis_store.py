@@ -8,9 +8,9 @@ from unittest.mock import patch
 
 from redis.connection import Connection
 
-from alert_threader import webhook as received
-from alert_threader.store.redis import RedisStore
-from alert_threader.store.redis_client import connect
+from alert_threader.alertmanager import webhook as received
+from alert_threader.store.redis.client import connect
+from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Change, Identity, Policy, changes
 from bench import processes
 from bench.load import percentile

@@ -5,8 +5,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
-from alert_threader.store.redis import RedisStore
-from alert_threader.store.redis_client import connect
+from alert_threader.store.redis.client import connect
+from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Policy
 from bench import processes
 from bench.processes import REDIS, Contender

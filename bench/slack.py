@@ -3,7 +3,7 @@
 import json
 import sys
 
-from alert_threader.sandbox import SandboxServer
+from slack_sandbox import SandboxServer
 
 
 def main() -> None:

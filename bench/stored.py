@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from alert_threader import webhook as received
+from alert_threader.alertmanager import webhook as received
 from alert_threader.store import document
 from alert_threader.threads import AlertThread, Identity, Policy, Posted, apply, begin, changes, settle
 from bench.webhooks import ENVIRONMENT, webhook

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from alert_threader.webhook import fingerprint
+from alert_threader.alertmanager.webhook import fingerprint
 
 SEVERITIES = ("info", "warning", "error", "critical")
 ENVIRONMENT = "production"

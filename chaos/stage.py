@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.workspace import Workspace
 from chaos.plan import Plan
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict, judge_sent
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import CHANNEL, Service, wait_for
 from tests.e2e.story import said
 

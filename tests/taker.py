@@ -1,6 +1,6 @@
 """A Slack that takes everything, for tests of what stands before it."""
 
-from alert_threader.retry import Verdict
+from alert_threader.delivery.retry import Verdict
 from alert_threader.threads import Action, AlertThread, Posted, Step, Updated
 
 

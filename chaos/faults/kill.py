@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.workspace import Workspace
 from chaos.plan import Plan
 from chaos.stage import conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict, merged
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import Service, at_once
 from tests.e2e.redis_kit import replicas, start_all
 from tests.e2e.scripts import make_trouble, wait_for_a_moment

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal, NamedTuple
 
-from alert_threader.sandbox import SandboxServer
 from chaos.plan import Plan
 from chaos.stage import conclude, go_on
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
+from slack_sandbox import SandboxServer
 from tests.e2e.harness import wait_for
 from tests.e2e.redis_kit import PROMPT, Replica, replicas, start_all
 from tests.e2e.webhooks import webhook

@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 
 import redis
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.workspace import Workspace
-from alert_threader.webhook import fingerprint
+from alert_threader.alertmanager.webhook import fingerprint
 from chaos.alertmanagers import Alert, Alertmanagers
 from chaos.balancer import Balancer, Handed
 from chaos.history import History
 from chaos.plan import Plan
 from chaos.stage import wait_until_told
 from chaos.verdict import Verdict, judge_messages, judge_webhooks
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
 from tests.e2e.redis_kit import Replica, start_all
 from tests.e2e.redis_kit import replicas as making
 from tests.e2e.story import said

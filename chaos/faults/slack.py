@@ -4,11 +4,11 @@ import random
 import time
 from collections.abc import Callable
 
-from alert_threader.sandbox.calls import Call
 from chaos.plan import Plan
 from chaos.stage import Stage, conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
+from slack_sandbox.calls import Call
 
 #: How long Slack works before, between and after its failures, in seconds.
 _SOUND, _SOUND_QUICK = 2.0, 0.7

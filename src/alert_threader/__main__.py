@@ -2,6 +2,6 @@
 
 import sys
 
-from alert_threader.cli import main
+from alert_threader.cli.main import main
 
 sys.exit(main())

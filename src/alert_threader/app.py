@@ -9,14 +9,14 @@ import msgspec
 from flask import Flask
 from flask.json.provider import JSONProvider
 
-from alert_threader.calls import METHODS, OUTCOMES, Caller
-from alert_threader.config import Settings
-from alert_threader.delivery import Deliverer
-from alert_threader.metrics import Metrics
+from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.delivery.slack_calls import METHODS, OUTCOMES, Caller
 from alert_threader.routes import alert, cache, errors, health, metrics, stats
 from alert_threader.service import Service, install
-from alert_threader.slack import Slack
+from alert_threader.settings.settings import Settings
+from alert_threader.slack.client import Slack
 from alert_threader.store import Store, open_store
+from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import Identity, Policy, Reason, RepeatPolicy, ThreadBy
 
 

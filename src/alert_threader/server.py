@@ -15,12 +15,12 @@ from typing import Any
 
 from gunicorn import glogging
 
-from alert_threader import logs, metrics
 from alert_threader.app import create_app
-from alert_threader.config import Settings
 from alert_threader.errors import AlertThreaderError, ConfigError
 from alert_threader.service import service_of
+from alert_threader.settings.settings import Settings
 from alert_threader.store import check_free
+from alert_threader.telemetry import logs, metrics
 
 log = logging.getLogger(__name__)
 

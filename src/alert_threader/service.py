@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
-from alert_threader.config import Settings
-from alert_threader.delivery import Deliverer
+from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.errors import StoreError
-from alert_threader.metrics import Metrics
+from alert_threader.settings.settings import Settings
 from alert_threader.store.base import Store
+from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import Identity, Policy
 
 _EXTENSION = "alert_threader"

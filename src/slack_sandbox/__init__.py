@@ -3,6 +3,6 @@
 It imports nothing from the rest of Alert Threader, so that both agree only through HTTP, as with Slack.
 """
 
-from alert_threader.sandbox.server import SandboxServer, serve
+from slack_sandbox.server import SandboxServer, serve
 
 __all__ = ["SandboxServer", "serve"]

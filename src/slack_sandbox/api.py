@@ -6,16 +6,16 @@ from typing import cast
 from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from alert_threader.sandbox.arguments import Arguments, read_arguments
-from alert_threader.sandbox.calls import IN_FLIGHT, Call
-from alert_threader.sandbox.errors import RefusedError
-from alert_threader.sandbox.faults import ACCEPTING, Kind, Rule
-from alert_threader.sandbox.messages import JsonObject
-from alert_threader.sandbox.methods import METHODS, Answer, Method, Request
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox.arguments import Arguments, read_arguments
+from slack_sandbox.calls import IN_FLIGHT, Call
+from slack_sandbox.errors import RefusedError
+from slack_sandbox.faults import ACCEPTING, Kind, Rule
+from slack_sandbox.messages import JsonObject
+from slack_sandbox.methods import METHODS, Answer, Method, Request
+from slack_sandbox.workspace import Workspace
 
 #: Where the application keeps the workspace.
-WORKSPACE = "alert_threader.sandbox.workspace"
+WORKSPACE = "slack_sandbox.workspace"
 #: A token is accepted if it begins with this. None that is valid at Slack does.
 TOKEN_PREFIX = "xoxb-sandbox"  # noqa: S105 - not a secret
 

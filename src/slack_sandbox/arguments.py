@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from flask import Request
 
-from alert_threader.sandbox.errors import RefusedError
-from alert_threader.sandbox.messages import JsonObject
+from slack_sandbox.errors import RefusedError
+from slack_sandbox.messages import JsonObject
 
 _TRUE = frozenset({"1", "true", "True"})
 

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from alert_threader.sandbox.blocks import block_faults
-from alert_threader.sandbox.errors import RefusedError
-from alert_threader.sandbox.messages import Content, JsonObject
+from slack_sandbox.blocks import block_faults
+from slack_sandbox.errors import RefusedError
+from slack_sandbox.messages import Content, JsonObject
 
 #: https://docs.slack.dev/changelog/2018-truncating-really-long-messages: text over 40,000 characters is cut,
 #: and the method lists `msg_too_long`. Refusing shows a mistake that cutting would hide.

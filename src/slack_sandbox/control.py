@@ -10,11 +10,11 @@ import msgspec
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from alert_threader.sandbox import views
-from alert_threader.sandbox.api import workspace_of_app
-from alert_threader.sandbox.errors import RefusedError
-from alert_threader.sandbox.faults import Rule
-from alert_threader.sandbox.workspace import Settings, Workspace
+from slack_sandbox import views
+from slack_sandbox.api import workspace_of_app
+from slack_sandbox.errors import RefusedError
+from slack_sandbox.faults import Rule
+from slack_sandbox.workspace import Settings, Workspace
 
 #: A long poll is answered after so many seconds at the latest, changed or not.
 MAX_WAIT = 60.0

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from alert_threader.sandbox.errors import RefusedError
-from alert_threader.sandbox.mentions import mentions_of
+from slack_sandbox.errors import RefusedError
+from slack_sandbox.mentions import mentions_of
 
 JsonObject = dict[str, Any]
 

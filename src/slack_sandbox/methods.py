@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from alert_threader.sandbox import views
-from alert_threader.sandbox.arguments import Arguments
-from alert_threader.sandbox.checks import MAX_UPDATE_TEXT, check_message
-from alert_threader.sandbox.errors import RefusedError
-from alert_threader.sandbox.messages import Content, JsonObject, Message, Standing
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox import views
+from slack_sandbox.arguments import Arguments
+from slack_sandbox.checks import MAX_UPDATE_TEXT, check_message
+from slack_sandbox.errors import RefusedError
+from slack_sandbox.messages import Content, JsonObject, Message, Standing
+from slack_sandbox.workspace import Workspace
 
 #: conversations.history returns 100 messages unless `limit` says otherwise, and never 1,000 or more.
 DEFAULT_LIMIT = 100

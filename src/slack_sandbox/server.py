@@ -10,10 +10,10 @@ from typing import Any, Self
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from alert_threader.sandbox.api import WORKSPACE, api
-from alert_threader.sandbox.control import control
-from alert_threader.sandbox.pages import pages
-from alert_threader.sandbox.workspace import Settings, Workspace
+from slack_sandbox.api import WORKSPACE, api
+from slack_sandbox.control import control
+from slack_sandbox.pages import pages
+from slack_sandbox.workspace import Settings, Workspace
 
 #: A client that sends nothing for so long is disconnected, in seconds.
 _IDLE = 60
@@ -25,7 +25,7 @@ _LAST_WORDS = 5.0
 
 def create_sandbox(workspace: Workspace) -> Flask:
     """Return the application that serves a workspace."""
-    app = Flask("alert_threader.sandbox", static_folder=None)
+    app = Flask("slack_sandbox", static_folder=None)
     app.extensions[WORKSPACE] = workspace
     for blueprint in (api, control, pages):
         app.register_blueprint(blueprint)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from alert_threader.sandbox.messages import JsonObject, Message
-from alert_threader.sandbox.workspace import Snapshot
+from slack_sandbox.messages import JsonObject, Message
+from slack_sandbox.workspace import Snapshot
 
 TEAM_ID = "T0SANDBOX"
 APP_ID = "A0SANDBOX"

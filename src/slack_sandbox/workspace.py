@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from alert_threader.sandbox.calls import CallLog
-from alert_threader.sandbox.errors import RefusedError
-from alert_threader.sandbox.faults import Faults
-from alert_threader.sandbox.limits import Limits
-from alert_threader.sandbox.messages import Channel, Content, Message, Standing
+from slack_sandbox.calls import CallLog
+from slack_sandbox.errors import RefusedError
+from slack_sandbox.faults import Faults
+from slack_sandbox.limits import Limits
+from slack_sandbox.messages import Channel, Content, Message, Standing
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.checks import BLOCK_COST, MAX_BLOCKS_SIZE
+from slack_sandbox import SandboxServer
+from slack_sandbox.checks import BLOCK_COST, MAX_BLOCKS_SIZE
 
 CHANNEL = "C0ALERTS"
 Json = dict[str, Any]

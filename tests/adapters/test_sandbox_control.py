@@ -16,7 +16,7 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from alert_threader.sandbox import SandboxServer
+from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS"
 
@@ -213,9 +213,7 @@ def test_a_port_in_use_is_an_error(slack: SandboxServer) -> None:
 
 def test_the_command_serves_until_it_is_interrupted() -> None:
     """`serve` says where it listens and ends quietly on Ctrl-C."""
-    program = (
-        "from alert_threader.sandbox import serve;serve('127.0.0.1', 0, lambda server: print(server.url, flush=True))"
-    )
+    program = "from slack_sandbox import serve;serve('127.0.0.1', 0, lambda server: print(server.url, flush=True))"
     command = [sys.executable, "-W", "error", "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -11,7 +11,7 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from alert_threader.sandbox import SandboxServer
+from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS"
 

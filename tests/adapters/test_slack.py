@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from alert_threader import slack as slack_module
-from alert_threader.sandbox import SandboxServer
-from alert_threader.slack import Kind, Sent, Slack, SlackError
+from alert_threader.slack import client as slack_module
+from alert_threader.slack.client import Kind, Sent, Slack, SlackError
+from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS1"
 TOKEN = "xoxb-sandbox-secret-1"

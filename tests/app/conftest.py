@@ -9,9 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alert_threader.app import create_app
-from alert_threader.config import Settings
-from alert_threader.sandbox import SandboxServer
 from alert_threader.service import service_of
+from alert_threader.settings.settings import Settings
+from slack_sandbox import SandboxServer
 
 CHANNEL = "C0DEFAULT01"
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import pytest
 from flask.testing import FlaskClient
 
-from alert_threader import cli
-from alert_threader.config import SETTINGS
+from alert_threader.cli import main as cli
 from alert_threader.service import service_of
+from alert_threader.settings.settings import SETTINGS
 from alert_threader.store import FileStore, recovery
 from alert_threader.store.lock import FileLock
 from alert_threader.store.recovery import journals_of

@@ -14,15 +14,16 @@ from typing import NamedTuple
 import pytest
 from werkzeug.serving import make_server
 
-from alert_threader import __version__, cli
+from alert_threader import __version__
 from alert_threader.app import create_app
-from alert_threader.commands.faults import CommandError
-from alert_threader.commands.send_test import send_test
-from alert_threader.config import SETTINGS, Settings
-from alert_threader.sandbox import SandboxServer
+from alert_threader.cli import main as cli
+from alert_threader.cli.faults import CommandError
+from alert_threader.cli.send_test import send_test
 from alert_threader.service import service_of
-from alert_threader.slack import Slack
+from alert_threader.settings.settings import SETTINGS, Settings
+from alert_threader.slack.client import Slack
 from alert_threader.store.lock import FileLock
+from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS01"
 TOKEN = "xoxb-sandbox-not-to-be-seen"
@@ -175,8 +176,8 @@ def test_check_good(run: Cli, slack: SandboxServer, tmp_path: Path) -> None:
 
 def test_check_of_a_busy_channel(run: Cli, slack: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """More messages than a look-up reads say nothing against the channel."""
-    monkeypatch.setattr("alert_threader.slack._PAGE", 2)
-    monkeypatch.setattr("alert_threader.slack._MAX_PAGES", 1)
+    monkeypatch.setattr("alert_threader.slack.client._PAGE", 2)
+    monkeypatch.setattr("alert_threader.slack.client._MAX_PAGES", 1)
     client = Slack("xoxb-sandbox-1", slack.api_url, 5)
     for number in range(4):
         client.post(CHANNEL, {"text": f"message {number}"})

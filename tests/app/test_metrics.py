@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from alert_threader.sandbox import SandboxServer
 from alert_threader.service import service_of
+from slack_sandbox import SandboxServer
 from tests.app.conftest import CHANNEL, MakeApp, webhook
 from tests.servers import program
 

@@ -11,17 +11,17 @@ import msgspec
 import pytest
 import redis
 
-from alert_threader import cli
+from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.app import create_app
-from alert_threader.config import SETTINGS, Settings
+from alert_threader.cli import main as cli
 from alert_threader.errors import StoreError
-from alert_threader.sandbox import SandboxServer
 from alert_threader.service import service_of
+from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.store import FileStore
-from alert_threader.store.redis import RedisStore
-from alert_threader.store.redis_client import connect
+from alert_threader.store.redis.client import connect
+from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import AlertThread, Change, Policy, Posted, pending
-from alert_threader.webhook import Alert, Status
+from slack_sandbox import SandboxServer
 from tests.servers import RedisServer
 
 #: A call that was begun is looked up at once.

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from alert_threader.cli import arguments_of, main
-from alert_threader.config import SETTINGS, Settings
+from alert_threader.cli.main import arguments_of, main
 from alert_threader.errors import ConfigError
-from alert_threader.sandbox import SandboxServer
+from alert_threader.settings.settings import SETTINGS, Settings
+from slack_sandbox import SandboxServer
 from tests.app.conftest import MakeApp, webhook
 from tests.readme import ROOT, blocks, text
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from alert_threader.sandbox import SandboxServer
 from alert_threader.service import service_of
 from alert_threader.store.recovery import look
+from slack_sandbox import SandboxServer
 from tests.app.conftest import CHANNEL, MakeApp, webhook
 
 KEY = "TestCritical|critical|database|production|production"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from slack_sdk import WebClient
 
-from alert_threader.sandbox import SandboxServer
+from slack_sandbox import SandboxServer
 
 CHROMIUM = Path("/usr/bin/chromium")
 #: A browser for tests: no sandbox (CI runs as root), no GPU, and it stays off the network on its own account.

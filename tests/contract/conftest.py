@@ -8,8 +8,8 @@ import fakeredis
 import pytest
 
 from alert_threader.store import FileStore, Store
-from alert_threader.store.redis import RedisStore
-from alert_threader.store.redis_client import connect
+from alert_threader.store.redis.client import connect
+from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Policy
 from tests.servers import RedisServer
 

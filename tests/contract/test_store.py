@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
+from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.errors import LeaseLostError
-from alert_threader.pacing import Budget
 from alert_threader.store import Lease, Store
+from alert_threader.store.tokens import Budget
 from alert_threader.threads import AlertThread, Change, Policy, Posted, Reason, Step, Unknown, Updated
-from alert_threader.webhook import Alert, Status
 
 NOW = 1_800_000_000.0
 POLICY_STALE = Policy().stale_after
@@ -181,7 +181,7 @@ class TestLeases:
         self, store: Store, reopen: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A crash frees the channel, at the latest when the lease would have had to be renewed."""
-        monkeypatch.setattr("alert_threader.store.redis.LEASE_TTL", 0.2)
+        monkeypatch.setattr("alert_threader.store.redis.store.LEASE_TTL", 0.2)
         claim(store)
         successor = reopen()
         until = time.monotonic() + 10
@@ -191,7 +191,7 @@ class TestLeases:
 
     def test_work_holds_the_lease(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """A sender that begins, settles or renews in time keeps its channel."""
-        monkeypatch.setattr("alert_threader.store.redis.LEASE_TTL", 0.5)
+        monkeypatch.setattr("alert_threader.store.redis.store.LEASE_TTL", 0.5)
         monkeypatch.setattr("alert_threader.store.file.LEASE_TTL", 0.5)
         lease = claim(store)
         until = time.monotonic() + 1
@@ -201,7 +201,7 @@ class TestLeases:
 
     def test_silent_sender_loses_the_lease(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """What it does after that is refused, also while nobody else has claimed the channel."""
-        monkeypatch.setattr("alert_threader.store.redis.LEASE_TTL", 0.05)
+        monkeypatch.setattr("alert_threader.store.redis.store.LEASE_TTL", 0.05)
         monkeypatch.setattr("alert_threader.store.file.LEASE_TTL", 0.05)
         store.update([change("a", "1")], NOW)
         lease = claim(store)

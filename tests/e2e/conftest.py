@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import Service
 from tests.e2e.outages import OUTAGES, Outage
 

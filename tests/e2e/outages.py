@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import CHANNEL, Background, Service
 from tests.e2e.story import GREEN, RED, assert_told, root_of, words
 from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook

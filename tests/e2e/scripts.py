@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import Service
 from tests.e2e.webhooks import FIRED, RESOLVED, print_of, webhook
 

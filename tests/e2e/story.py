@@ -7,8 +7,8 @@ of which alert.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from alert_threader.sandbox.messages import Message
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox.messages import Message
+from slack_sandbox.workspace import Workspace
 
 GREEN, RED = "#2EB67D", "#E01E5A"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import CHANNEL, HOST, Service, free_port, wait_for
 from tests.e2e.story import GREEN, RED, assert_told, root_of, said, told, words
 from tests.e2e.webhooks import FIRED, RESOLVED, key, labels, print_of

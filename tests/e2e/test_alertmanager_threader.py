@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox.workspace import Workspace
 from tests.e2e import test_alertmanager
 from tests.e2e.harness import CHANNEL, HOST, Service, wait_for
 from tests.e2e.test_alertmanager import Alertmanager

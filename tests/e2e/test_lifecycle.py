@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import CHANNEL, CONFIG, TOKEN, Background, Service, wait_for
 from tests.e2e.story import GREEN, RED, assert_told, root_of, told
 from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from alert_threader.sandbox import SandboxServer
+from slack_sandbox import SandboxServer
 from tests.e2e.harness import Service, wait_for
 from tests.e2e.redis_kit import MakeReplica, replicas
 from tests.e2e.webhooks import webhook

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import CHANNEL, Service, wait_for
 from tests.e2e.outages import FAILURES, Outage
 from tests.e2e.story import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from alert_threader.sandbox import SandboxServer
+from slack_sandbox import SandboxServer
 from tests.e2e.harness import wait_for
 from tests.readme import ROOT, blocks
 from tests.servers import HOST, RedisServer, free_port, program

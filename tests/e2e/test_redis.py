@@ -12,9 +12,9 @@ from random import Random
 import pytest
 import redis
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.workspace import Workspace
 from alert_threader.store.base import LEASE_TTL
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import CHANNEL, Background, at_once, wait_for
 from tests.e2e.redis_kit import MakeReplica, asked, assert_refused, replicas, start_all
 from tests.e2e.scripts import script, send_all, stories

@@ -15,8 +15,8 @@ from typing import Self
 import pytest
 import redis
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import CHANNEL, Background, Service, wait_for
 from tests.e2e.redis_kit import Replica, asked, replicas, start_all
 from tests.e2e.story import assert_told

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from alert_threader.sandbox import SandboxServer
-from alert_threader.sandbox.workspace import Workspace
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
 from tests.e2e.harness import CHANNEL, Service, at_once
 from tests.e2e.story import GREEN, assert_told, said, told
 from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook

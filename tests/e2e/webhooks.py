@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from alert_threader.webhook import fingerprint
+from alert_threader.alertmanager.webhook import fingerprint
 
 FIRED, RESOLVED = "fired", "resolved"
 _STATUS = {FIRED: "firing", RESOLVED: "resolved"}

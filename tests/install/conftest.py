@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from alert_threader.sandbox import SandboxServer
+from slack_sandbox import SandboxServer
 from tests.install.kit import Place
 from tests.install.story import free_port
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from alert_threader.sandbox import SandboxServer
+from slack_sandbox import SandboxServer
 from tests.install.box import Step
 
 CHANNEL = "C0ALERTS01"

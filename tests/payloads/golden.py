@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from alert_threader.preview import preview, story
+from alert_threader.cli.preview import preview, story
 from alert_threader.threads import Identity, Policy
 
 _FOLDER = Path(__file__).parent

@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alert_threader.alertmanager.webhook import Status
 from alert_threader.formatter import render
-from alert_threader.mrkdwn import MAX_MESSAGE, escape, link, literal, prose, truncate
-from alert_threader.sandbox.checks import MAX_UPDATE_TEXT, blocks_size, check_message
-from alert_threader.sandbox.mentions import mentions_of
-from alert_threader.sandbox.messages import Content
+from alert_threader.formatter.mrkdwn import MAX_MESSAGE, escape, link, literal, prose, truncate
 from alert_threader.threads import AlertState, AlertThread, Batch, Event, EventKind, Step
-from alert_threader.webhook import Status
+from slack_sandbox.checks import MAX_UPDATE_TEXT, blocks_size, check_message
+from slack_sandbox.mentions import mentions_of
+from slack_sandbox.messages import Content
 
 #: What could break out of its place, in every position.
 _EVIL = [

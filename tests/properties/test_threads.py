@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.store import FileStore, RedisStore, Store
 from alert_threader.threads import (
     AlertThread,
@@ -33,7 +34,6 @@ from alert_threader.threads import (
     Updated,
 )
 from alert_threader.threads.plan import root_digest
-from alert_threader.webhook import Alert, Status
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alert_threader.config import SETTINGS, Secret, Settings, channel_fault, parse_duration
 from alert_threader.errors import ConfigError
-from alert_threader.secret import redactor
+from alert_threader.settings.secret import redactor
+from alert_threader.settings.settings import SETTINGS, Secret, Settings, channel_fault, parse_duration
 
 TOKEN = "xoxb-1234-abcdEFGH"
 LEAST = {"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANNEL": "C0123456789"}

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from alert_threader import delivery
-from alert_threader.delivery import Deliverer
-from alert_threader.metrics import Metrics
-from alert_threader.retry import Verdict
+from alert_threader.alertmanager.webhook import Alert, Status
+from alert_threader.delivery import deliverer as delivery
+from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.delivery.retry import Verdict
 from alert_threader.store import FileStore
 from alert_threader.store.base import Lease
+from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import Action, AlertThread, Change, Failed, Policy, Step
-from alert_threader.webhook import Alert, Status
 from tests.e2e.harness import wait_for
 from tests.taker import Taker
 

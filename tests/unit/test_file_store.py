@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.errors import StoreError, StoreLockedError
 from alert_threader.store import FileStore
 from alert_threader.threads import Change, Policy, Reason
-from alert_threader.webhook import Alert, Status
 
 NOW = 1_800_000_000.0
 CHANGE = Change(

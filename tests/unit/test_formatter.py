@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.formatter import render
-from alert_threader.mrkdwn import MAX_MESSAGE
-from alert_threader.sandbox.checks import MAX_UPDATE_TEXT, blocks_size, check_message
-from alert_threader.sandbox.messages import Content
+from alert_threader.formatter.mrkdwn import MAX_MESSAGE
 from alert_threader.threads import AlertState, AlertThread, Batch, Change, Event, EventKind, Policy, Step, apply
-from alert_threader.webhook import Alert, Status
+from slack_sandbox.checks import MAX_UPDATE_TEXT, blocks_size, check_message
+from slack_sandbox.messages import Content
 
 T0 = 1705329025.0  # 2024-01-15 14:30:25 UTC
 LABELS = {

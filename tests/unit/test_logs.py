@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_threader import logs
-from alert_threader.calls import Caller
-from alert_threader.metrics import Metrics
-from alert_threader.secret import Secret
-from alert_threader.slack import Slack
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.delivery.slack_calls import Caller
+from alert_threader.settings.secret import Secret
+from alert_threader.slack.client import Slack
+from alert_threader.telemetry import logs
+from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import AlertState, AlertThread, Policy, plan
-from alert_threader.webhook import Status
 
 SECRET = Secret('s3"cret\\value')  # with signs that JSON escapes
 log = logging.getLogger("alert_threader.delivery")

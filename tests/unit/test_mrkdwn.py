@@ -1,6 +1,17 @@
 import pytest
 
-from alert_threader.mrkdwn import MAX_URL, bold, clean, escape, link, literal, one_line, plain, prose, truncate
+from alert_threader.formatter.mrkdwn import (
+    MAX_URL,
+    bold,
+    clean,
+    escape,
+    link,
+    literal,
+    one_line,
+    plain,
+    prose,
+    truncate,
+)
 
 
 class TestEscape:

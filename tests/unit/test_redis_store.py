@@ -14,19 +14,19 @@ import pytest
 import redis
 from flask import Flask
 
+from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.app import create_app
-from alert_threader.config import Settings
-from alert_threader.delivery import Deliverer
+from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.errors import LeaseLostError, StoreError
-from alert_threader.metrics import Metrics
-from alert_threader.pacing import Budget
 from alert_threader.service import service_of
-from alert_threader.store import redis_commit
+from alert_threader.settings.settings import Settings
 from alert_threader.store.base import Lease
-from alert_threader.store.redis import RedisStore
-from alert_threader.store.redis_client import connect
+from alert_threader.store.redis import commit
+from alert_threader.store.redis.client import connect
+from alert_threader.store.redis.store import RedisStore
+from alert_threader.store.tokens import Budget
+from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import AlertThread, Applied, Change, Failed, Policy, Posted, Reason, Step, Updated
-from alert_threader.webhook import Alert, Status
 from tests.e2e.harness import wait_for
 from tests.proxy import Proxy
 from tests.servers import HOST, RedisServer, free_port, program
@@ -297,7 +297,7 @@ class TestFailover:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """The first copy of all data can take minutes: nobody waits for that."""
-        monkeypatch.setattr(redis_commit, "_ALONE", 0.3)
+        monkeypatch.setattr(commit, "_ALONE", 0.3)
         client.config_set("repl-diskless-sync-delay", 60)
         with RedisServer(tmp_path / "replica", replicaof=f"{HOST} {server.port}"):
             until = time.monotonic() + 20
@@ -341,7 +341,7 @@ class TestFailover:
 
     def test_taken_where_there_is_no_replica(self, safe: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """An alert is worth more than a rule that nobody can keep; /health says what is missing."""
-        monkeypatch.setattr(redis_commit, "_ALONE", 0.3)
+        monkeypatch.setattr(commit, "_ALONE", 0.3)
         assert "lost a replica" in failure_of(lambda: safe.update([change("b", "1")], NOW))
         time.sleep(0.3)
         assert safe.update([change("a", "1")], NOW)[0].reason is Reason.OPENED
@@ -508,7 +508,7 @@ class TestDamage:
         self, store: RedisStore, repair: Callable[[], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The most pressing thread of a channel cannot be read: the channel's others are told without it."""
-        monkeypatch.setattr("alert_threader.delivery._EXPIRE_EVERY", 0.5)
+        monkeypatch.setattr("alert_threader.delivery.deliverer._EXPIRE_EVERY", 0.5)
         slack = Taker()
 
         def told() -> set[str]:
@@ -952,7 +952,7 @@ class TestLostAnswers:
 
     def test_claim(self, far: RedisStore, store: RedisStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nobody has the lease, and after its time to live somebody can take it."""
-        monkeypatch.setattr("alert_threader.store.redis.LEASE_TTL", 0.5)
+        monkeypatch.setattr("alert_threader.store.redis.store.LEASE_TTL", 0.5)
         proxy.cut_once(b"-lease:")
         failure_of(lambda: far.claim(CHANNEL))
         assert proxy.happened

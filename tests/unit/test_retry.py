@@ -2,9 +2,9 @@
 
 import pytest
 
-from alert_threader.pacing import Bucket, Budget
-from alert_threader.retry import Verdict, backoff, judge, judge_fault
-from alert_threader.slack import TOO_MANY, Kind, SlackError
+from alert_threader.delivery.retry import Verdict, backoff, judge, judge_fault
+from alert_threader.slack.client import TOO_MANY, Kind, SlackError
+from alert_threader.store.tokens import Bucket, Budget
 from alert_threader.threads import (
     MAX_SIMPLE,
     Action,

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from alert_threader.alertmanager.webhook import Alert, Notification, Status
 from alert_threader.threads import (
     Action,
     AlertThread,
@@ -33,10 +34,9 @@ from alert_threader.threads import (
     settle,
     thread_key,
 )
-from alert_threader.threads.apply import KEEP_CLOSED, REPEAT_AFTER
+from alert_threader.threads.notification import KEEP_CLOSED, REPEAT_AFTER
 from alert_threader.threads.plan import DEBOUNCE
 from alert_threader.threads.record import MAX_ALERTS, MAX_DETAILED
-from alert_threader.webhook import Alert, Notification, Status
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from alert_threader.alertmanager.webhook import Status, fingerprint, parse
 from alert_threader.errors import PayloadError
-from alert_threader.webhook import Status, fingerprint, parse
 
 PAYLOADS = sorted((Path(__file__).parents[1] / "payloads").glob("*[0-9a-z].json"))
 

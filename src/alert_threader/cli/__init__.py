@@ -1,1 +1,1 @@
-"""The commands of ``alert-threader``, one module each. They say what they found; ``cli`` prints it."""
+"""The command line, one module for each command. Imports every other room; only this one starts ``slack_sandbox``."""

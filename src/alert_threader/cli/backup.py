@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from alert_threader.commands.environment import settings_of
-from alert_threader.commands.faults import CommandError
-from alert_threader.commands.ownership import hand_over
+from alert_threader.cli.environment import settings_of
+from alert_threader.cli.faults import CommandError
+from alert_threader.cli.ownership import hand_over
 from alert_threader.errors import StoreError, StoreLockedError
 from alert_threader.store.disk import stamp, sync_folder
 from alert_threader.store.document import dump, encode

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alert_threader.app import make_service
-from alert_threader.config import SETTINGS, Settings
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
-from alert_threader.slack import Identity, Slack, SlackError
+from alert_threader.settings.settings import SETTINGS, Settings
+from alert_threader.slack.client import Identity, Slack, SlackError
 from alert_threader.store.lock import FileLock, advice
 from alert_threader.store.recovery import look
 

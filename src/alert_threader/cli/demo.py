@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from alert_threader.commands.ending import Ending
-from alert_threader.commands.incident import EXTERNAL_URL, GROUP_BY, INCIDENT, Problem, Scene
-from alert_threader.commands.local_service import LocalService
-from alert_threader.commands.notification import SentAlert, notification
-from alert_threader.commands.ports import usable_port
-from alert_threader.sandbox import SandboxServer
+from alert_threader.cli.ending import Ending
+from alert_threader.cli.incident import EXTERNAL_URL, GROUP_BY, INCIDENT, Problem, Scene
+from alert_threader.cli.local_service import LocalService
+from alert_threader.cli.notification import SentAlert, notification
+from alert_threader.cli.ports import usable_port
+from slack_sandbox import SandboxServer
 
 HOST = "127.0.0.1"
 CHANNEL = "C0ALERTS01"

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from alert_threader.config import Settings
+from alert_threader.settings.settings import Settings
 
 #: Stand in where the settings ask for a token and a channel that the command does not use.
 _UNUSED = {"SLACK_BOT_TOKEN": "xoxb-unused", "SLACK_CHANNEL": "C0123456789"}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from alert_threader.commands.notification import SentAlert
+from alert_threader.cli.notification import SentAlert
 
 EXTERNAL_URL = "https://alertmanager.example.com"
 GROUP_BY = ("alertname", "cluster", "service")

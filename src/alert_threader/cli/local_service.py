@@ -11,8 +11,8 @@ from typing import Self
 
 import requests
 
-from alert_threader.commands.faults import CommandError
-from alert_threader.config import SETTINGS
+from alert_threader.cli.faults import CommandError
+from alert_threader.settings.settings import SETTINGS
 
 #: How long the service may take to start, and to stop before it is killed, in seconds.
 _START = 20.0

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alert_threader import __version__
-from alert_threader.config import channel_fault
 from alert_threader.errors import AlertThreaderError
+from alert_threader.settings.settings import channel_fault
 
 _SANDBOX_PORT = 8065
 _STORES = ("file", "redis")
@@ -97,7 +97,7 @@ def _add_check(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _check(_arguments: argparse.Namespace) -> int:
-    from alert_threader.commands.check import check
+    from alert_threader.cli.check import check
 
     failed = False
     for finding in check(os.environ, time.time()):
@@ -122,8 +122,8 @@ def _add_send_test(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _send_test(arguments: argparse.Namespace) -> int:
-    from alert_threader.commands.environment import settings_of
-    from alert_threader.commands.send_test import send_test
+    from alert_threader.cli.environment import settings_of
+    from alert_threader.cli.send_test import send_test
 
     environ = dict(os.environ)
     if arguments.token_file is not None:
@@ -146,7 +146,7 @@ def _add_render(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _render(arguments: argparse.Namespace) -> int:
-    from alert_threader.commands.render import render
+    from alert_threader.cli.render import render
 
     _say(render(arguments.file, os.environ, time.time()))
     return 0
@@ -165,7 +165,7 @@ def _add_migrate(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
-    from alert_threader.commands.migrate import migrate
+    from alert_threader.cli.migrate import migrate
 
     if arguments.source == arguments.target:
         arguments.refuse("source and target are the same store: use file redis, or redis file")
@@ -185,7 +185,7 @@ def _add_backup(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _backup(arguments: argparse.Namespace) -> int:
-    from alert_threader.commands.backup import backup
+    from alert_threader.cli.backup import backup
 
     target: str = arguments.target
     is_folder = target.endswith("/")
@@ -204,7 +204,7 @@ def _add_restore(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    from alert_threader.commands.backup import restore
+    from alert_threader.cli.backup import restore
 
     for line in restore(arguments.file, os.environ, time.time()):
         _say(line)
@@ -224,7 +224,7 @@ def _add_demo(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from alert_threader.commands.demo import demo
+    from alert_threader.cli.demo import demo
 
     demo(
         _say,
@@ -244,7 +244,7 @@ def _add_sandbox(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:
-    from alert_threader.commands.sandbox import sandbox
+    from alert_threader.cli.sandbox import sandbox
 
     sandbox(_say, arguments.host, arguments.port)
     return 0

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from alert_threader.app import make_service
-from alert_threader.commands.environment import settings_of
-from alert_threader.commands.faults import CommandError
-from alert_threader.commands.ownership import hand_over
-from alert_threader.config import Settings
+from alert_threader.cli.environment import settings_of
+from alert_threader.cli.faults import CommandError
+from alert_threader.cli.ownership import hand_over
 from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.settings.settings import Settings
 from alert_threader.store import Lease, Store
 from alert_threader.store.lock import advice
 from alert_threader.store.recovery import journals_of, look

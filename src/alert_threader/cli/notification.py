@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from alert_threader.webhook import fingerprint
+from alert_threader.alertmanager.webhook import fingerprint
 
 #: Go's zero time: the alert has not ended.
 _NOT_ENDED = "0001-01-01T00:00:00Z"

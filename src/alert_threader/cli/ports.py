@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from alert_threader.commands.faults import CommandError
+from alert_threader.cli.faults import CommandError
 
 
 def usable_port(host: str, port: int, option: str) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from alert_threader.alertmanager.webhook import parse
 from alert_threader.formatter import render
 from alert_threader.threads import (
     AlertThread,
@@ -18,7 +19,6 @@ from alert_threader.threads import (
     plan,
     settle,
 )
-from alert_threader.webhook import parse
 
 
 def preview(body: bytes, identity: Identity, policy: Policy, now: float) -> list[dict[str, Any]]:

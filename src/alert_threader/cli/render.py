@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from alert_threader.app import make_service
-from alert_threader.commands.environment import settings_of
-from alert_threader.commands.faults import CommandError
-from alert_threader.preview import preview
+from alert_threader.cli.environment import settings_of
+from alert_threader.cli.faults import CommandError
+from alert_threader.cli.preview import preview
 
 _SETTINGS = ("ENVIRONMENT", "SLACK_CHANNEL", "THREAD_BY", "THREAD_KEY_LABELS")
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from alert_threader.commands.ending import Ending
-from alert_threader.commands.ports import usable_port
-from alert_threader.sandbox import SandboxServer
+from alert_threader.cli.ending import Ending
+from alert_threader.cli.ports import usable_port
+from slack_sandbox import SandboxServer
 
 
 def sandbox(say: Callable[[str], None], host: str, port: int) -> None:

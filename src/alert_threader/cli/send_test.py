@@ -8,9 +8,9 @@ from typing import Any
 
 import requests
 
-from alert_threader.commands.faults import CommandError
-from alert_threader.commands.notification import SentAlert, notification
-from alert_threader.secret import Secret
+from alert_threader.cli.faults import CommandError
+from alert_threader.cli.notification import SentAlert, notification
+from alert_threader.settings.secret import Secret
 
 #: How long to wait for Slack, in seconds: a channel takes one message per second, and others may wait before ours.
 _PATIENCE = 15.0

@@ -12,11 +12,11 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from alert_threader.calls import METHODS, Caller
+from alert_threader.delivery.slack_calls import METHODS, Caller
 from alert_threader.errors import LeaseLostError, StoreError
-from alert_threader.metrics import Metrics
-from alert_threader.pacing import TIER_3_BURST, TIER_3_RATE, Budget
 from alert_threader.store.base import LEASE_TTL, Due, Lease, Store
+from alert_threader.store.tokens import TIER_3_BURST, TIER_3_RATE, Budget
+from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import AlertThread, NotFound, Outcome, Posted, Step, pending, plan
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ Pure: the time and the chance are arguments. ``delivery`` does the waiting.
 
 import msgspec
 
-from alert_threader.slack import TOO_MANY, Kind, SlackError
+from alert_threader.slack.client import TOO_MANY, Kind, SlackError
 from alert_threader.threads import (
     MAX_SIMPLE,
     Action,

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from alert_threader.delivery.retry import Verdict, judge, judge_fault
 from alert_threader.formatter import render
-from alert_threader.metrics import Metrics
-from alert_threader.retry import Verdict, judge, judge_fault
-from alert_threader.slack import Kind, Sent, Slack, SlackError
+from alert_threader.slack.client import Kind, Sent, Slack, SlackError
+from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import (
     Action,
     AlertThread,

@@ -11,7 +11,7 @@ import msgspec
 from alert_threader.formatter import facts
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import Listed, lines, now, told
-from alert_threader.mrkdwn import MAX_FIELDS, MAX_HEADER, bold, escape, literal, one_line, prose, truncate
+from alert_threader.formatter.mrkdwn import MAX_FIELDS, MAX_HEADER, bold, escape, literal, one_line, prose, truncate
 from alert_threader.threads import LISTED, AlertState, AlertThread, Batch, EventKind
 
 #: How many alerts a reply lists: it is written once and scrolls away, unlike the root.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 
-from alert_threader.mrkdwn import one_line
+from alert_threader.formatter.mrkdwn import one_line
 from alert_threader.threads import AlertState, AlertThread
 
 _GREEN = "#2EB67D"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from alert_threader.formatter.content import Content
-from alert_threader.mrkdwn import MAX_TEXT, bold, escape, plain, truncate
+from alert_threader.formatter.mrkdwn import MAX_TEXT, bold, escape, plain, truncate
 
 
 def in_full(content: Content) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from urllib.parse import quote
 
 from alert_threader.formatter import facts
-from alert_threader.mrkdwn import bold, escape, link, one_line, truncate
+from alert_threader.formatter.mrkdwn import bold, escape, link, one_line, truncate
 from alert_threader.threads import AlertThread
 
 #: A longer value is matched by its beginning: it may have been cut when it was kept, and an address has its

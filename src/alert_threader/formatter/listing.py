@@ -6,7 +6,7 @@ import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.links import source_link
-from alert_threader.mrkdwn import bold, escape, literal, one_line, truncate
+from alert_threader.formatter.mrkdwn import bold, escape, literal, one_line, truncate
 from alert_threader.threads import AlertState, AlertThread, Batch, Event, EventKind
 
 _FIRING, _RESOLVED = "🔴", "🟢"

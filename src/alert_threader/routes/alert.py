@@ -9,13 +9,13 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
-from alert_threader import webhook
-from alert_threader.config import channel_fault
+from alert_threader.alertmanager import webhook
+from alert_threader.alertmanager.webhook import Notification, Status
 from alert_threader.errors import PayloadError
 from alert_threader.routes.token import require_token
 from alert_threader.service import Service, current_service
+from alert_threader.settings.settings import channel_fault
 from alert_threader.threads import AlertThread, Applied, Reason, changes
-from alert_threader.webhook import Notification, Status
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from flask import Blueprint, Response
 
 from alert_threader import __version__
 from alert_threader.errors import StoreError
-from alert_threader.metrics import CONTENT_TYPE
 from alert_threader.routes.token import require_token
 from alert_threader.service import Service, current_service
+from alert_threader.telemetry.metrics import CONTENT_TYPE
 
 blueprint = Blueprint("metrics", __name__)
 

@@ -2,8 +2,8 @@
 
 from flask import request
 
-from alert_threader.config import Secret
 from alert_threader.routes.errors import UnauthorisedError
+from alert_threader.settings.settings import Secret
 
 
 def require_token(expected: Secret | None) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
-from alert_threader import kinds
 from alert_threader.errors import ConfigError
-from alert_threader.kinds import Kind, channel_fault, is_loopback, parse_duration
-from alert_threader.secret import Secret, redactor
+from alert_threader.settings import values as kinds
+from alert_threader.settings.secret import Secret, redactor
+from alert_threader.settings.values import Kind, channel_fault, is_loopback, parse_duration
 
 __all__ = ["SETTINGS", "Secret", "Setting", "Settings", "channel_fault", "parse_duration"]
 

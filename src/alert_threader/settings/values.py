@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
-from alert_threader.secret import Secret
+from alert_threader.settings.secret import Secret
 
 T = TypeVar("T")
 Word = TypeVar("Word", bound=str)

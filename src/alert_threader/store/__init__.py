@@ -2,12 +2,12 @@
 
 import time
 
-from alert_threader.config import Settings
+from alert_threader.settings.settings import Settings
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease, Store
 from alert_threader.store.file import FileStore
 from alert_threader.store.lock import FileLock
-from alert_threader.store.redis import RedisStore
-from alert_threader.store.redis_client import connect
+from alert_threader.store.redis.client import connect
+from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Policy
 
 __all__ = ["LEASE_TTL", "Counts", "Due", "FileStore", "Lease", "RedisStore", "Store", "check_free", "open_store"]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from alert_threader.pacing import Budget
+from alert_threader.store.tokens import Budget
 from alert_threader.threads import Action, AlertThread, Applied, Change, Outcome
 
 #: A lease that is not renewed for this long, in seconds, passes to the next who asks. So long a channel is silent after

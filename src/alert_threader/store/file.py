@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from alert_threader.errors import LeaseLostError, StoreDamagedError, StoreError
-from alert_threader.pacing import Bucket, Budget
 from alert_threader.store import document
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
 from alert_threader.store.commits import Commits, View, Written
@@ -25,6 +24,7 @@ from alert_threader.store.document import Document
 from alert_threader.store.durable import Durable
 from alert_threader.store.lock import FileLock, advice
 from alert_threader.store.recovery import Recovered, merge, recover
+from alert_threader.store.tokens import Bucket, Budget
 from alert_threader.threads import (
     Action,
     AlertThread,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
-from alert_threader.secret import Secret, redactor
+from alert_threader.settings.secret import Secret, redactor
 
 _HANDLER = "alert_threader"
 #: The same failure is written again after so many seconds.

@@ -25,8 +25,19 @@ looked up in Slack before anything else is posted for the thread. An edit may be
 earlier one could still land on top of it.
 """
 
-from alert_threader.threads.apply import Applied, Reason, apply, drop_at, expire, forget
 from alert_threader.threads.keys import Change, Identity, ThreadBy, changes, thread_key
+from alert_threader.threads.notification import Applied, Reason, apply, drop_at, expire, forget
+from alert_threader.threads.outcome import (
+    MAX_SIMPLE,
+    Failed,
+    NotFound,
+    Outcome,
+    Posted,
+    RootGone,
+    Unknown,
+    Updated,
+    settle,
+)
 from alert_threader.threads.plan import LISTED, Action, Policy, RepeatPolicy, begin, pending, plan
 from alert_threader.threads.record import (
     AlertState,
@@ -38,17 +49,6 @@ from alert_threader.threads.record import (
     Shown,
     Step,
     severity_rank,
-)
-from alert_threader.threads.settle import (
-    MAX_SIMPLE,
-    Failed,
-    NotFound,
-    Outcome,
-    Posted,
-    RootGone,
-    Unknown,
-    Updated,
-    settle,
 )
 
 __all__ = [

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from alert_threader.webhook import Alert, Notification
+from alert_threader.alertmanager.webhook import Alert, Notification
 
 #: What a missing label reads as in a key.
 LABEL_DEFAULTS = {"severity": "info", "cluster": "default"}

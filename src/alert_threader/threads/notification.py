@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.threads.keys import Change, alert_name, spaced
 from alert_threader.threads.plan import Policy, RepeatPolicy, pending
 from alert_threader.threads.record import (
@@ -19,7 +20,6 @@ from alert_threader.threads.record import (
     fold,
     severity_rank,
 )
-from alert_threader.webhook import Alert, Status
 
 #: An unchanged notification is a repeat, not a duplicate, once this long has passed (seconds): a duplicate comes from
 #: a retry (10 s later) or from an HA peer (15 s later for each peer before it).

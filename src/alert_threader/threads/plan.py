@@ -5,8 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, severity_rank
-from alert_threader.webhook import Status
 
 #: A root is edited at most this often, in seconds, unless it turns green or red: edits are scarce (about 50 a
 #: minute for a workspace, https://docs.slack.dev/apis/web-api/rate-limits, Tier 3).

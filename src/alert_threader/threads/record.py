@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from alert_threader.webhook import Status
+from alert_threader.alertmanager.webhook import Status
 
 #: Raised whenever a stored record of an earlier version would be read wrongly.
 SCHEMA = 2

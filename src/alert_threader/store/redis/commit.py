@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from redis.sentinel import SentinelConnectionPool
 
 from alert_threader.errors import StoreError
-from alert_threader.store import scripts
+from alert_threader.store.redis import scripts
 
 #: How long a change may take to reach the replicas, in seconds: less than the client waits for an answer.
 _REPLICA_WAIT = 0.5

@@ -31,12 +31,12 @@ import redis
 from redis.exceptions import RedisError
 
 from alert_threader.errors import LeaseLostError, RecordDamagedError, StoreError
-from alert_threader.pacing import Budget
-from alert_threader.store import scripts
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease
-from alert_threader.store.redis_client import translated
-from alert_threader.store.redis_commit import Committer
-from alert_threader.store.redis_records import Records
+from alert_threader.store.redis import scripts
+from alert_threader.store.redis.client import translated
+from alert_threader.store.redis.commit import Committer
+from alert_threader.store.redis.records import Records
+from alert_threader.store.tokens import Budget
 from alert_threader.threads import (
     Action,
     AlertThread,

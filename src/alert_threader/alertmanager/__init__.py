@@ -1,0 +1,1 @@
+"""Alertmanager's side: its webhook, from bytes to typed values. Imports only ``errors``."""
