@@ -12,9 +12,11 @@ from alert_threader.formatter import facts
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import Listed, lines, now, told
 from alert_threader.formatter.mrkdwn import MAX_FIELDS, MAX_HEADER, bold, escape, literal, one_line, prose, truncate
-from alert_threader.threads import LISTED, AlertState, AlertThread, Batch, EventKind
+from alert_threader.threads import AlertState, AlertThread, Batch, EventKind
 
-#: How many alerts a reply lists: it is written once and scrolls away, unlike the root.
+#: How many alerts a root lists.
+LISTED = 10
+#: How many a reply lists: it is written once and scrolls away, unlike the root.
 REPLY_LISTED = 20
 #: How many alerts are named in the one line that a phone shows.
 _NAMED = 3

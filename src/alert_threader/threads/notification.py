@@ -1,4 +1,4 @@
-"""What a notification, or the passing of time, makes of a thread. Rules 1 to 9 of ``threads/__init__.py``."""
+"""What a notification makes of a thread: rules 1 to 8 and 10 of ``threads/__init__.py``."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -7,7 +7,7 @@ import msgspec
 
 from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.threads.keys import Change, alert_name, spaced
-from alert_threader.threads.plan import Policy, RepeatPolicy, pending
+from alert_threader.threads.plan import Policy, RepeatPolicy, is_pending
 from alert_threader.threads.record import (
     MAX_ALERTS,
     MAX_DETAILED,
@@ -29,11 +29,8 @@ _REPEAT_GAP = 60
 #: Alertmanager 0.30 and later: notify/dedup_stage.go, ReasonRepeatIntervalElapsed.
 _REPEAT_REASON = "repeat"
 
-#: That a thread was heard of is written down this often, in seconds: a duplicate costs the store nothing.
+#: When a thread was last heard of is stored this often, in seconds, so that most duplicates cost no write.
 _SEEN_STEP = 60
-
-#: How long a closed thread is kept at least, so that a late duplicate of its resolution finds it.
-KEEP_CLOSED = 60 * 60
 
 #: Longer values are cut when they are kept, in characters; Slack shows less than this of each.
 _MAX_SEVERITY = 40
@@ -97,50 +94,28 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         thread.repeats += 1
         thread.truncated = change.truncated
         if policy.repeat is RepeatPolicy.REPLY:
-            thread.untold = thread.untold.then(Batch(repeated=True, webhooks=_traced(change)))
+            thread.pending = thread.pending.then(Batch(repeated=True, webhooks=_traced(change)))
         reason = Reason.REPEATED
     else:
         reason = Reason.DUPLICATE
         if before is not None and 0 <= now - before.seen_at < _SEEN_STEP:
             thread = before
+    # Whatever has changed, but for when it was last heard of: what a root shows of it is not listed a second time.
+    if reason is not Reason.DUPLICATE or _differs(thread, before):
+        thread.revision += 1
     alertname = change.alerts[0].labels.get("alertname") or "unknown"
     return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=resolved)
 
 
-def expire(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
-    """Let time pass for a thread: the thread itself where nothing changes, another where it closes, None to drop it."""
-    if thread.closed_at is None and thread.firing and now >= thread.seen_at + policy.stale_after:
-        return msgspec.structs.replace(thread, stale=True, closed_at=now)
-    at = drop_at(thread, policy)
-    return None if at is not None and now >= at else thread
-
-
-def drop_at(thread: AlertThread, policy: Policy) -> float | None:
-    """When a thread can be dropped if nothing more is heard of it (seconds since the epoch); None while it is open.
-
-    A thread that still has something to tell is never dropped.
-    """
-    if pending(thread) or (thread.firing and thread.closed_at is None):
-        return None
-    if thread.closed_at is not None:
-        over_at = thread.closed_at
-    elif not thread.alerts:
-        over_at = thread.seen_at + policy.stale_after  # of an older installation: nobody knows whether it still fires
-    else:
-        over_at = (thread.resolved_at or thread.seen_at) + policy.reopen_window
-    return max(over_at, thread.seen_at + KEEP_CLOSED)
-
-
-def forget(thread: AlertThread, now: float) -> AlertThread | None:
-    """Make the next notification open a new thread: None to drop this one, or the thread until all of it is told."""
-    if not pending(thread):
-        return None
-    return msgspec.structs.replace(thread, closed_at=now)
+def _differs(thread: AlertThread, before: AlertThread | None) -> bool:
+    return before is None or (
+        thread is not before and msgspec.structs.replace(before, seen_at=thread.seen_at) != thread
+    )
 
 
 def _is_over(thread: AlertThread, change: Change, now: float, policy: Policy) -> bool:
-    """Whether a firing would have to open a new thread (rules 4 and 9). What is untold keeps the old one going."""
-    if pending(thread) or all(alert.status is Status.RESOLVED for alert in change.alerts):
+    """Whether a firing would have to open a new thread (rules 4 and 9). A pending one goes on."""
+    if is_pending(thread) or all(alert.status is Status.RESOLVED for alert in change.alerts):
         return False
     if thread.closed_at is not None:
         return True
@@ -148,13 +123,22 @@ def _is_over(thread: AlertThread, change: Change, now: float, policy: Policy) ->
 
 
 def _moved(thread: AlertThread, channel: str) -> AlertThread:
-    """The thread in another channel: SLACK_CHANNEL has changed, perhaps because the old one takes no messages any more.
+    """The thread in another channel: SLACK_CHANNEL has changed, perhaps because the old one takes no more messages.
 
-    It gets a root there, and whatever was under way in the old channel is told there too.
+    It gets a root there, and what was under way in the old channel is delivered there.
     """
-    untold = thread.attempt.batch.then(thread.untold) if thread.attempt else thread.untold
+    pending = thread.attempt.batch.then(thread.pending) if thread.attempt else thread.pending
     return msgspec.structs.replace(
-        thread, channel=channel, ts=None, shown=Shown(), attempt=None, untold=untold, failures=0, next_try=0.0, error=""
+        thread,
+        channel=channel,
+        ts=None,
+        shown=Shown(),
+        attempt=None,
+        pending=pending,
+        failures=0,
+        retry_at=0.0,
+        retry_wait=0.0,
+        error="",
     )
 
 
@@ -244,11 +228,11 @@ def _strip_a_resolved(thread: AlertThread) -> bool:
 
 
 def _forget_oldest(thread: AlertThread, keep: dict[str, Event]) -> None:
-    """Keep only the number of the oldest resolved alerts past MAX_ALERTS, never of firing or untold ones."""
+    """Keep only the number of the oldest resolved alerts past MAX_ALERTS, never of firing or pending ones."""
     excess = len(thread.alerts) - MAX_ALERTS
     if excess <= 0:
         return
-    kept = {**keep, **thread.untold.events, **(thread.attempt.batch.events if thread.attempt else {})}
+    kept = {**keep, **thread.pending.events, **(thread.attempt.batch.events if thread.attempt else {})}
     old = [f for f, s in thread.alerts.items() if s.status is Status.RESOLVED and f not in kept][:excess]
     for fingerprint in old:
         del thread.alerts[fingerprint]
@@ -256,7 +240,7 @@ def _forget_oldest(thread: AlertThread, keep: dict[str, Event]) -> None:
 
 
 def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, now: float, *, reopened: bool) -> None:
-    thread.untold = thread.untold.then(Batch(events=events, reopened=reopened, webhooks=_traced(change)))
+    thread.pending = thread.pending.then(Batch(events=events, reopened=reopened, webhooks=_traced(change)))
     thread.truncated = change.truncated
     thread.changed_at = thread.notified_at = now
     thread.stale = False

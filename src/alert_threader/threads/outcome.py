@@ -1,22 +1,28 @@
 """What the outcome of a call to Slack makes of a thread.
 
-The call may have taken long: the record that its outcome is written onto is the current one, not the one that the call
-was planned from.
+The call may have taken long: its outcome is written onto the current record, not onto the one it was planned from.
 """
+
+from typing import assert_never
 
 import msgspec
 
-from alert_threader.threads.record import AlertThread, Shown, Step
+from alert_threader.threads.plan import next_step, shown_now
+from alert_threader.threads.record import AlertThread, Shown, Step, Wait
 
 #: How simple a message may become: 0 in full, 1 without its attachment, 2 plain text, 3 plain text without metadata.
 MAX_SIMPLE = 3
 
 
 class Posted(msgspec.Struct, frozen=True, tag=True):
-    """Slack has the message. ``threaded`` is false where a reply stands at channel level, its root being deleted."""
+    """Slack has the message. ``threaded`` is false where a reply stands at channel level, its root being deleted.
+
+    ``hash`` is of a root as it was rendered, empty where that is not known.
+    """
 
     ts: str
     threaded: bool
+    hash: str = ""
 
 
 class Updated(msgspec.Struct, frozen=True, tag=True):
@@ -27,25 +33,25 @@ class Updated(msgspec.Struct, frozen=True, tag=True):
 
 
 class NotFound(msgspec.Struct, frozen=True, tag=True):
-    """The attempt was looked for, and Slack has no such message: it may be told again."""
+    """The attempt was looked up, and Slack has no such message: it may be posted again."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """Slack refused, or was never reached: the message is not there. Try again at ``retry_at``."""
+    """Slack refused, or was never reached: the message is not there. Try again after ``retry``."""
 
     error: str
-    retry_at: float
+    retry: Wait
     simpler: bool = False
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
-    """Nobody knows whether Slack took it (timeout, 5xx, lost connection).
+    """Slack may or may not have done it (timeout, 5xx, lost connection).
 
-    At ``retry_at`` it is to be looked for; an edit is made again.
+    After ``retry`` a post is to be looked up, and an edit made again.
     """
 
     error: str
-    retry_at: float
+    retry: Wait
 
 
 class RootGone(msgspec.Struct, frozen=True, tag=True):
@@ -57,11 +63,11 @@ class RootGone(msgspec.Struct, frozen=True, tag=True):
 Outcome = Posted | Updated | NotFound | Failed | Unknown | RootGone
 
 
-def settle(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -> AlertThread:
+def record_outcome(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -> AlertThread:
     """Write the outcome of a call onto the thread.
 
-    ``attempt_id`` names what was posted, looked for or edited. An outcome of anything but what stands now changes
-    nothing: neither a late answer nor one that is written twice undoes what was settled since.
+    ``attempt_id`` names what was posted, looked up or edited. An outcome of anything but what is under way changes
+    nothing: neither a late answer nor one that is written twice undoes what was recorded since.
     """
     if not attempt_id or attempt_id != thread.under_way:
         return thread
@@ -69,57 +75,77 @@ def settle(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -
         return thread
     match outcome:
         case Posted():
-            return _told(thread, outcome, now)
+            return _posted(thread, outcome, now)
         case NotFound():
-            return _given_back(thread, next_try=0)
-        case Unknown(error, retry_at):
-            return _doubtful(thread, error, retry_at)
+            return _pending_again(thread, Wait())
+        case Unknown():
+            return _unknown(thread, outcome)
         case Failed():
             return _failed(thread, outcome)
-        case Updated(_, shown):
-            return _succeeded(thread, thread.ts, shown, now)
+        case Updated():
+            return _succeeded(thread, thread.ts, outcome.shown, now)
         case RootGone():
-            rootless = _given_back(thread, next_try=0)
-            rootless.ts, rootless.shown, rootless.changed_at = None, Shown(), now
-            return rootless
+            rootless = _pending_again(thread, Wait())
+            return msgspec.structs.replace(
+                rootless, ts=None, shown=Shown(), changed_at=now, revision=thread.revision + 1
+            )
+        case _:
+            assert_never(outcome)
 
 
-def _told(thread: AlertThread, posted: Posted, now: float) -> AlertThread:
+def record_unchanged(thread: AlertThread, revision: int) -> AlertThread:
+    """Note that the root shows this revision as it is: rendered, it is the message that was sent last.
+
+    The record itself where it has changed since, or no edit of the root is next.
+    """
+    if thread.revision != revision or next_step(thread) is not Step.UPDATE_ROOT:
+        return thread
+    shown = msgspec.structs.replace(shown_now(thread, thread.shown.hash), at=thread.shown.at)
+    return msgspec.structs.replace(thread, shown=shown)
+
+
+def _posted(thread: AlertThread, posted: Posted, now: float) -> AlertThread:
     if thread.attempt is None:
         return thread
     if thread.attempt.step is Step.POST_ROOT:
-        return _succeeded(thread, posted.ts, thread.attempt.shown, now)
+        shown = msgspec.structs.replace(thread.attempt.shown, hash=posted.hash)
+        return _succeeded(thread, posted.ts, shown, now)
     if posted.threaded:
         return _succeeded(thread, thread.ts, thread.shown, thread.shown.at)
+    # The root was deleted: the reply that stands in the channel becomes the root, and is edited to look like one.
     return _succeeded(thread, posted.ts, Shown(), now)
 
 
 def _succeeded(thread: AlertThread, ts: str | None, shown: Shown, at: float) -> AlertThread:
     shown = msgspec.structs.replace(shown, at=at)
     return msgspec.structs.replace(
-        thread, ts=ts, shown=shown, attempt=None, failures=0, next_try=0.0, error="", simple=0
+        thread, ts=ts, shown=shown, attempt=None, failures=0, retry_at=0.0, retry_wait=0.0, error="", simple=0
     )
 
 
-def _doubtful(thread: AlertThread, error: str, retry_at: float) -> AlertThread:
-    doubtful = msgspec.structs.replace(thread, failures=thread.failures + 1, error=error)
+def _unknown(thread: AlertThread, outcome: Unknown) -> AlertThread:
+    unknown = msgspec.structs.replace(thread, failures=thread.failures + 1, error=outcome.error)
     if thread.attempt is None:
-        doubtful.shown = thread.shown.in_doubt(retry_at)
+        unknown.shown = thread.shown.as_uncertain(outcome.retry)
     else:
-        doubtful.attempt = msgspec.structs.replace(thread.attempt, find_at=retry_at)
-    return doubtful
+        unknown.attempt = msgspec.structs.replace(
+            thread.attempt, look_up_at=outcome.retry.until, look_up_wait=outcome.retry.length
+        )
+    return unknown
 
 
 def _failed(thread: AlertThread, failed: Failed) -> AlertThread:
-    given_back = _given_back(thread, next_try=failed.retry_at)
-    given_back.failures, given_back.error = thread.failures + 1, failed.error
-    given_back.simple = min(thread.simple + failed.simpler, MAX_SIMPLE)
-    return given_back
+    again = _pending_again(thread, failed.retry)
+    again.failures, again.error = thread.failures + 1, failed.error
+    again.simple = min(thread.simple + failed.simpler, MAX_SIMPLE)
+    return again
 
 
-def _given_back(thread: AlertThread, *, next_try: float) -> AlertThread:
-    """The thread as if its call had not been made: what it would have told is untold again, before what came since."""
+def _pending_again(thread: AlertThread, retry: Wait) -> AlertThread:
+    """The thread as if its call had not been made: what it carried is pending again, before what came since."""
+    waiting = msgspec.structs.replace(thread, retry_at=retry.until, retry_wait=retry.length)
     if thread.attempt is None:
-        return msgspec.structs.replace(thread, shown=thread.shown.in_doubt(), next_try=next_try)
-    untold = thread.attempt.batch.then(thread.untold)
-    return msgspec.structs.replace(thread, attempt=None, untold=untold, next_try=next_try)
+        waiting.shown = thread.shown.as_uncertain()
+    else:
+        waiting.attempt, waiting.pending = None, thread.attempt.batch.then(thread.pending)
+    return waiting

@@ -1,24 +1,24 @@
-"""What a thread needs next, and when: the difference between what is wanted and what is told."""
+"""What a thread needs next, and when: the difference between what is wanted and what is delivered."""
 
-import hashlib
 from enum import StrEnum
 
 import msgspec
 
-from alert_threader.alertmanager.webhook import Status
-from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, severity_rank
+from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, Wait, severity_rank
+from alert_threader.threads.schema import root_digest
 
-#: A root is edited at most this often, in seconds, unless it turns green or red: edits are scarce (about 50 a
-#: minute for a workspace, https://docs.slack.dev/apis/web-api/rate-limits, Tier 3).
+#: A root is edited at most this often, in seconds, unless its state changes: edits are scarce (about 50 a minute for
+#: a workspace, https://docs.slack.dev/apis/web-api/rate-limits, Tier 3).
 DEBOUNCE = 4.0
 
-#: How many alerts a root may list; what it shows, and so its digest, depends on no more of them.
-LISTED = 10
+#: How long a closed thread is kept at least, in seconds, so that a late duplicate of its resolution finds it.
+KEEP_CLOSED = 60 * 60
 
-#: A time to try again lies at most this far ahead, in seconds. Further ahead means that the clock was set back.
-MAX_WAIT = 10 * 60
+#: A wait that began this far ahead of now, in seconds, began before the clock was set back. Less is the difference
+#: between the clocks of two machines.
+CLOCK_TOLERANCE = 1.0
 
-_STEP_RANK = {Step.FIND_ATTEMPT: 0, Step.POST_ROOT: 1, Step.POST_REPLY: 2, Step.UPDATE_ROOT: 3}
+_STEP_RANK = {Step.LOOK_UP: 0, Step.POST_ROOT: 1, Step.POST_REPLY: 2, Step.UPDATE_ROOT: 3}
 
 
 class RepeatPolicy(StrEnum):
@@ -35,103 +35,168 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     reopen_window: float = 60 * 60
     stale_after: float = 7 * 24 * 60 * 60
     repeat: RepeatPolicy = RepeatPolicy.UPDATE
-    #: How long Slack may still be at work on a call that nobody waits for any more: the client's own timeout.
-    find_after: float = 10
+    #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
+    call_timeout: float = 10
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """The next thing to do for a thread, not before ``at``. ``rank`` sorts the actions of a channel, lowest first."""
+    """The next call for a thread, not before ``at``; the wait for it began ``since``.
+
+    ``rank`` sorts the actions of a lane, lowest first; its last part is since when something is pending.
+    """
 
     step: Step
     at: float
+    since: float
     rank: tuple[int, int, float]
-    shown: Shown
 
     def is_due(self, now: float) -> bool:
-        """Whether the time has come, also on a clock that was set back."""
-        return not now < self.at <= now + MAX_WAIT
+        """Whether it is time, or the clock was set back and the wait must be anchored anew (``start_attempt``)."""
+        return now >= self.at or self.since > now + CLOCK_TOLERANCE
 
 
-def plan(thread: AlertThread) -> Action | None:
-    """The one next action of a thread, or None where all is told.
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store must know of a record to find it again.
 
-    An attempt that stands is looked for first: posting again before its outcome is known could tell twice.
+    ``actions`` are what is pending, at most one for each lane, by the lane's name. ``ages_at`` is when time alone will
+    change the record (seconds since the epoch), None for never. ``is_open`` is whether an alert fires in a thread that
+    is not closed.
     """
-    step = _next_step(thread)
-    if step is None:
-        return None
-    at = thread.next_try
-    shown = Shown(digest=root_digest(thread), status=thread.state)
-    if step is Step.FIND_ATTEMPT and thread.attempt is not None:
-        at = max(at, thread.attempt.find_at)
-    elif step is Step.UPDATE_ROOT:
-        at = max(at, thread.shown.unsure_until, 0 if is_urgent(thread) else thread.shown.at + DEBOUNCE)
-    rank = (severity_rank(thread.severity), _STEP_RANK[step], thread.untold_since)
-    return Action(step=step, at=at, rank=rank, shown=shown)
+
+    actions: dict[str, Action]
+    ages_at: float | None
+    is_open: bool
 
 
-def pending(thread: AlertThread) -> bool:
-    """Whether anything of the thread is still to be told."""
-    return _next_step(thread) is not None
-
-
-def is_urgent(thread: AlertThread) -> bool:
-    """Whether the root's colour is wrong: a thread that resolves or re-opens must show it at once."""
-    return thread.shown.status != thread.state
-
-
-def begin(thread: AlertThread, attempt_id: str, now: float, policy: Policy) -> tuple[AlertThread, Action] | None:
-    """Start the thread's next action, or None where none is due.
-
-    What is returned must be stored before the call. A post takes what is untold with it, as an attempt; what happens to
-    the thread during the call becomes untold anew. To edit twice changes nothing, so an edit only leaves a mark.
-    ``attempt_id`` names either (``AlertThread.under_way``).
-    """
-    action = plan(thread)
-    if action is None or not action.is_due(now):
-        return None
-    # Whenever this process ends: the call may take as long, and Slack as long again.
-    ends_at = now + 2 * policy.find_after
-    if action.step.is_post:
-        attempt = Attempt(
-            id=attempt_id,
-            step=action.step,
-            at=now,
-            find_at=ends_at,
-            batch=thread.untold,
-            shown=action.shown,
-        )
-        thread = msgspec.structs.replace(thread, attempt=attempt, untold=Batch())
-    elif action.step is Step.UPDATE_ROOT:
-        thread = msgspec.structs.replace(thread, shown=thread.shown.in_doubt(ends_at, attempt_id))
-    return thread, action
-
-
-def root_digest(thread: AlertThread) -> str:
-    """A digest of everything the root message says of a thread."""
-    listed = [(f, a.status, a.starts_at, a.ends_at) for f, a in thread.alerts.items()]
-    listed.sort(key=lambda item: item[1] is Status.RESOLVED)  # as the formatter lists them: firing first
-    says = (
-        thread.state,
-        thread.severity,
-        thread.title,
-        thread.firing,
-        thread.resolved,
-        thread.truncated,
-        thread.repeats,
-        thread.flaps,
-        listed[:LISTED],
+def plan(thread: AlertThread, policy: Policy) -> Plan:
+    """The next action of a thread in each lane, and when it ages."""
+    step = next_step(thread)
+    actions = {} if step is None else {slack_lane(thread.channel): _action(thread, step)}
+    return Plan(
+        actions=actions,
+        ages_at=ages_at(thread, policy),
+        is_open=thread.closed_at is None and thread.firing > 0,
     )
-    return hashlib.blake2b(msgspec.json.encode(says), digest_size=8).hexdigest()
 
 
-def _next_step(thread: AlertThread) -> Step | None:
+def slack_lane(channel: str) -> str:
+    """The name of the lane in which a channel's messages go out."""
+    return f"slack:{channel}"
+
+
+def next_step(thread: AlertThread) -> Step | None:
+    """The one next call to Slack, or None where all is delivered.
+
+    A post whose outcome is unknown is looked up first: to post again before that could deliver twice.
+    """
     if thread.attempt is not None:
-        return Step.FIND_ATTEMPT
+        return Step.LOOK_UP
     if not thread.alerts:
         return None
     if thread.ts is None:
         return Step.POST_ROOT
-    if thread.untold:
+    if thread.pending:
         return Step.POST_REPLY
-    return Step.UPDATE_ROOT if thread.shown.digest != root_digest(thread) else None
+    return Step.UPDATE_ROOT if thread.shown.revision != thread.revision else None
+
+
+def is_pending(thread: AlertThread) -> bool:
+    """Whether anything of the thread is still to be delivered."""
+    return next_step(thread) is not None
+
+
+def is_delivered(thread: AlertThread, now: float) -> bool:
+    """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""
+    match next_step(thread):
+        case None:
+            return True
+        case Step.UPDATE_ROOT if not thread.failures and not thread.shown.uncertain_until:
+            return _action(thread, Step.UPDATE_ROOT).at > now
+        case _:
+            return False
+
+
+def start_attempt(thread: AlertThread, attempt_id: str, now: float, policy: Policy) -> tuple[AlertThread, Step | None]:
+    """Start the thread's next call; no step where none is due.
+
+    The record that is returned must be stored before the call. A post takes what is pending with it, as an attempt;
+    what happens to the thread during the call becomes pending anew. An edit can be repeated, so it only leaves a mark.
+    ``attempt_id`` names either (``AlertThread.under_way``).
+    """
+    thread = anchored(thread, now)
+    step = next_step(thread)
+    if step is None or not _action(thread, step).is_due(now):
+        return thread, None
+    # However this process ends: the call may take as long, and Slack as long again.
+    wait = Wait(now + 2 * policy.call_timeout, 2 * policy.call_timeout)
+    if step.is_post:
+        attempt = Attempt(
+            id=attempt_id,
+            step=step,
+            at=now,
+            look_up_at=wait.until,
+            look_up_wait=wait.length,
+            batch=thread.pending,
+            shown=shown_now(thread),
+        )
+        thread = msgspec.structs.replace(thread, attempt=attempt, pending=Batch())
+    elif step is Step.UPDATE_ROOT:
+        thread = msgspec.structs.replace(thread, shown=thread.shown.as_uncertain(wait, attempt_id))
+    return thread, step
+
+
+def shown_now(thread: AlertThread, rendered_hash: str = "") -> Shown:
+    """What a root shows that is rendered from this record; the hash of the message, if it is known."""
+    return Shown(revision=thread.revision, hash=rendered_hash, status=thread.state, digest=root_digest(thread))
+
+
+def anchored(thread: AlertThread, now: float) -> AlertThread:
+    """The thread on a clock that was set back: a wait that would have begun in the future begins now.
+
+    The record itself where there is none.
+    """
+
+    def again(wait: Wait) -> Wait:
+        return Wait(now + wait.length, wait.length) if wait.since > now + CLOCK_TOLERANCE else wait
+
+    retry, uncertain = again(thread.retry), again(thread.shown.uncertain)
+    shown_at = now if thread.shown.at > now + CLOCK_TOLERANCE else thread.shown.at
+    attempt = thread.attempt
+    if attempt is not None and (look_up := again(attempt.look_up)) != attempt.look_up:
+        attempt = msgspec.structs.replace(attempt, look_up_at=look_up.until)
+    before = (thread.retry, thread.shown.uncertain, thread.shown.at, thread.attempt)
+    if before == (retry, uncertain, shown_at, attempt):
+        return thread
+    shown = msgspec.structs.replace(thread.shown, uncertain_until=uncertain.until, at=shown_at)
+    return msgspec.structs.replace(thread, retry_at=retry.until, shown=shown, attempt=attempt)
+
+
+def ages_at(thread: AlertThread, policy: Policy) -> float | None:
+    """When time alone changes a thread of which nothing more is heard (rule 9), in seconds since the epoch.
+
+    A firing one becomes stale; one that is over, and has nothing pending, is dropped.
+    """
+    if thread.closed_at is None and thread.firing:
+        return thread.seen_at + policy.stale_after
+    if is_pending(thread):
+        return None
+    if thread.closed_at is not None:
+        over_at = thread.closed_at
+    elif not thread.alerts:
+        over_at = thread.seen_at + policy.stale_after  # of an older installation: nobody knows whether it still fires
+    else:
+        over_at = (thread.resolved_at or thread.seen_at) + policy.reopen_window
+    return max(over_at, thread.seen_at + KEEP_CLOSED)
+
+
+def _action(thread: AlertThread, step: Step) -> Action:
+    waits = [thread.retry]
+    if step is Step.LOOK_UP and thread.attempt is not None:
+        waits.append(thread.attempt.look_up)
+    elif step is Step.UPDATE_ROOT:
+        waits.append(thread.shown.uncertain)
+        if thread.shown.status == thread.state:
+            waits.append(Wait(thread.shown.at + DEBOUNCE, DEBOUNCE))
+    last = max(waits)
+    rank = (severity_rank(thread.severity), _STEP_RANK[step], thread.pending_since)
+    return Action(step=step, at=last.until, since=last.since, rank=rank)

@@ -1,22 +1,48 @@
-"""The thread record: what is wanted, what is told, and what is under way. It is also the outbox."""
+"""The thread record: what is wanted, what is delivered, and the attempt under way. It is also the outbox.
+
+Names on disk are those of schema 2, which the first release reads and writes; what schema 3 adds is optional. A wait is
+kept as the time it ends and its length, so that a clock that is set back does not make it longer.
+"""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads.answers import (
+    Acknowledgement,
+    Command,
+    Future,
+    Mute,
+    Note,
+    Silence,
+    UncertainPost,
+)
 
-#: Raised whenever a stored record of an earlier version would be read wrongly.
-SCHEMA = 2
+#: The version of the record's form. A record with ``revision`` 0 was written by schema 2.
+SCHEMA = 3
 
 #: Alerts of a thread that keep labels, annotations and links. A message never lists more of them than this.
 MAX_DETAILED = 50
-#: Ids of webhooks that a message is traced back to; of more, the newest.
+#: Webhook ids kept with a message, so that it can be traced back to them; the newest.
 MAX_TRACED = 20
 #: Alerts of a thread that are told apart at all. Past it the longest resolved ones are only counted.
 MAX_ALERTS = 5000
 
 SEVERITIES = ("critical", "error", "warning")
+
+
+class Wait(NamedTuple):
+    """A wait that ends ``until`` (seconds since the epoch) after ``length`` seconds. 0 and 0 for none."""
+
+    until: float = 0
+    length: float = 0
+
+    @property
+    def since(self) -> float:
+        """When it began."""
+        return self.until - self.length
 
 
 class EventKind(StrEnum):
@@ -27,9 +53,9 @@ class EventKind(StrEnum):
 
 
 class Step(StrEnum):
-    """The kinds of action that a thread can need, most pressing first."""
+    """The kinds of call that a thread can need, most pressing first."""
 
-    FIND_ATTEMPT = "find"
+    LOOK_UP = "find"
     POST_ROOT = "root"
     POST_REPLY = "reply"
     UPDATE_ROOT = "update"
@@ -43,8 +69,8 @@ class Step(StrEnum):
 class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One alert as it was last heard of. Without labels it is one of too many to be kept whole.
 
-    Labels, annotations and links are those of the firing: what Alertmanager sends with the resolution may differ
-    (a description with the current value), and a thread keeps what it said.
+    Labels, annotations and links are those of the firing: Alertmanager's resolution can carry others (a description
+    with the current value), and a thread keeps what it said.
     """
 
     status: Status
@@ -55,10 +81,21 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     annotations: dict[str, str] = {}
     links: dict[str, str] = {}
     values: str = ""
+    #: The labels that tell it from the thread's other alerts, kept longer than the rest.
+    distinct: dict[str, str] = {}
+    #: The annotations of its resolution, which say why it ended.
+    ended_with: dict[str, str] = {}
+    mute: Mute | None = None
+    #: When Alertmanager was last seen to hold it, in how many polls since it was missed, and in which cluster.
+    confirmed_at: float = 0
+    missed: int = 0
+    cluster: str = ""
+    #: Why it ended without a notification.
+    gone: str = ""
 
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What is to be told of one alert: its newest change, how many were folded into it, and when the first came."""
+    """What is pending for one alert: its newest change, how many were folded into it, and when the first came."""
 
     kind: EventKind
     at: float
@@ -74,17 +111,18 @@ def fold(events: dict[str, Event], fingerprint: str, later: Event) -> None:
 
 
 class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What one message tells: events by fingerprint, oldest first, and what happened to the thread as a whole."""
+    """What one message delivers: events by fingerprint, oldest first, and what happened to the thread as a whole."""
 
     events: dict[str, Event] = {}
     reopened: bool = False
     repeated: bool = False
     #: The ids of the webhooks that brought it, oldest first.
     webhooks: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool(self.events) or self.reopened or self.repeated
+        """Whether there is anything to deliver."""
+        return bool(self.events) or self.reopened or self.repeated or bool(self.notes)
 
     def then(self, later: "Batch") -> "Batch":
         """Both batches as one message: the newest change of each alert wins, all are counted."""
@@ -96,39 +134,57 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
             reopened=self.reopened or later.reopened,
             repeated=self.repeated or later.repeated,
             webhooks=tuple(dict.fromkeys(self.webhooks + later.webhooks))[-MAX_TRACED:],
+            notes=self.notes + later.notes,
         )
 
 
 class Shown(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What the root message shows: a digest of all it says, and the state that its colour says.
+    """What the root message shows.
 
-    From an edit's begin on it is not known. ``edit`` is the id of one that is not settled; ``unsure_until`` is when
-    Slack has surely ended its work on the last one, if that was not heard: another one before could be overwritten.
+    ``revision`` is the record's that it shows, 0 where that is not known: so it is from the start of an edit until its
+    outcome is recorded. ``hash`` is of the message as it was rendered, empty where that is not known. ``edit`` is the
+    id of an edit whose outcome is not recorded; Slack may be at work on the last one until ``uncertain_until``.
     """
 
-    digest: str = ""
+    revision: int = 0
+    hash: str = ""
+    #: The state that its colour shows.
     status: str = ""
     at: float = 0
     edit: str = ""
-    unsure_until: float = 0
+    uncertain_until: float = msgspec.field(default=0, name="unsure_until")
+    uncertain_wait: float = 0
+    #: Schema 2's word on the same: see ``threads.schema``.
+    digest: str = ""
 
-    def in_doubt(self, until: float = 0, edit: str = "") -> "Shown":
+    @property
+    def uncertain(self) -> Wait:
+        """For how long another edit could be overwritten by the last one."""
+        return Wait(self.uncertain_until, self.uncertain_wait)
+
+    def as_uncertain(self, wait: Wait = Wait(), edit: str = "") -> "Shown":  # noqa: B008 - an immutable value
         """The same root, of which nobody knows what it shows."""
-        return Shown(at=self.at, edit=edit, unsure_until=until)
+        return Shown(at=self.at, edit=edit, uncertain_until=wait.until, uncertain_wait=wait.length)
 
 
 class Attempt(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A post that was begun and is not settled. While it stands, nobody knows whether Slack has the message.
+    """A post that was started and whose outcome is not recorded. While it stands, nobody knows whether Slack has it.
 
-    Slack is asked for it at ``find_at``, when it has surely ended its work on the call.
+    It is looked up when ``look_up`` is over: then Slack has surely ended its work on the call.
     """
 
     id: str
     step: Step
     at: float
-    find_at: float
+    look_up_at: float = msgspec.field(name="find_at")
+    look_up_wait: float = 0
     batch: Batch
     shown: Shown
+
+    @property
+    def look_up(self) -> Wait:
+        """How long to wait before it is looked up."""
+        return Wait(self.look_up_at, self.look_up_wait)
 
 
 class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -136,8 +192,12 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     #: A factory, so that the version is written although it is the default.
     version: int = msgspec.field(default_factory=lambda: SCHEMA)
+    #: Raised by every change but delivery's own bookkeeping; compared with what the root shows.
+    revision: int = 0
     key: str
     channel: str
+    #: The channel it belongs to, where it had to move to another.
+    home: str = ""
     ts: str | None = None
     severity: str = ""
     title: str = ""
@@ -149,7 +209,7 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: How many alerts Alertmanager left out of its last notification (its ``max_alerts``).
     truncated: int = 0
 
-    untold: Batch = msgspec.field(default_factory=Batch)
+    pending: Batch = msgspec.field(default_factory=Batch, name="untold")
     attempt: Attempt | None = None
     shown: Shown = msgspec.field(default_factory=Shown)
 
@@ -167,12 +227,38 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     flaps: int = 0
     reopened_at: float = 0
 
-    #: Failed attempts in a row, when the next one may begin, and what the last one said.
+    #: Failed attempts in a row, the wait before the next one, and what the last one said.
     failures: int = 0
-    next_try: float = 0
+    retry_at: float = msgspec.field(default=0, name="next_try")
+    retry_wait: float = msgspec.field(default=0, name="next_try_wait")
     error: str = ""
     #: 0 the message in full; each refusal of its form by Slack makes the next one simpler, up to MAX_SIMPLE.
     simple: int = 0
+
+    acknowledgement: Acknowledgement | None = msgspec.field(default=None, name="ack")
+    silences: tuple[Silence, ...] = ()
+    commands: tuple[Command, ...] = ()
+    #: The presses that were taken last, by their ``op``: one that arrives again is ignored.
+    presses: tuple[str, ...] = ()
+    future: tuple[Future, ...] = ()
+    uncertain_posts: tuple[UncertainPost, ...] = ()
+    #: The labels its key was made from, raw: a silence may match no less.
+    identity: dict[str, str] = {}
+    receiver: str = ""
+    route: str = ""
+    route_labels: dict[str, str] = {}
+    #: When it last mentioned somebody, and when it was re-opened lately, oldest first.
+    mentioned_at: float = 0
+    reopenings: tuple[float, ...] = ()
+    #: Since when only its root is edited, because it flaps.
+    damped_since: float | None = None
+    #: When only its texts last changed.
+    texts_changed_at: float = 0
+    #: The time between the repeats it got, and whether one was missed.
+    repeat_interval: float = 0
+    unconfirmed_since: float | None = None
+    #: Whether its root may have been posted after the copy that this record was restored from.
+    restored: bool = False
 
     @property
     def status(self) -> Status:
@@ -181,8 +267,13 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     @property
     def under_way(self) -> str:
-        """The id of the call that was begun and is not settled, empty where there is none."""
+        """The id of the call whose outcome is not recorded, empty where there is none."""
         return self.attempt.id if self.attempt is not None else self.shown.edit
+
+    @property
+    def retry(self) -> Wait:
+        """How long to wait before the next attempt."""
+        return Wait(self.retry_at, self.retry_wait)
 
     @property
     def firing(self) -> int:
@@ -195,10 +286,10 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
         return len(self.alerts) - self.firing + self.forgotten
 
     @property
-    def untold_since(self) -> float:
+    def pending_since(self) -> float:
         """When the oldest event that Slack does not show yet came; without any, when the root last fell behind."""
         behind = max(self.changed_at, self.notified_at, self.closed_at or 0)
-        batches = (self.untold, self.attempt.batch) if self.attempt else (self.untold,)
+        batches = (self.pending, self.attempt.batch) if self.attempt else (self.pending,)
         return min((e.at for batch in batches for e in batch.events.values()), default=behind)
 
     @property
@@ -208,5 +299,5 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 def severity_rank(severity: str) -> int:
-    """The order in which severities are told: 0 for critical, then error, warning, and any other."""
+    """The order in which severities are delivered: 0 for critical, then error, warning, and any other."""
     return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)

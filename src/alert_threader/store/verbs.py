@@ -1,0 +1,136 @@
+"""The domain's verbs, written once on top of a store's primitives: each applies one input to the threads it is about.
+
+Everything that changes a thread passes here: a notification, the start of an attempt, its outcome, the passing of time,
+an operator. Each is one pure function of ``threads``, applied atomically by ``Store.transact``.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from alert_threader.errors import RecordDamagedError
+from alert_threader.store.base import Decide, Lease, Store
+from alert_threader.threads import (
+    AlertThread,
+    Applied,
+    Change,
+    Outcome,
+    Policy,
+    Step,
+    age,
+    apply,
+    forget,
+    record_outcome,
+    record_unchanged,
+    start_attempt,
+)
+
+#: Threads that are changed in one transaction, where all are to be: an alert that arrives meanwhile is not held up.
+_BATCH = 200
+
+
+class Attempted(msgspec.Struct, frozen=True):
+    """A call that was started: the record as it was stored for it, and the step."""
+
+    thread: AlertThread
+    step: Step
+
+
+class Threads:
+    """The threads in a store. Safe to use from several threads; errors are those of ``Store``."""
+
+    def __init__(self, store: Store, policy: Policy) -> None:
+        """Take the store and the settings of the rules."""
+        self.store = store
+        self.policy = policy
+
+    def notify(self, changes: Sequence[Change], now: float) -> list[Applied]:
+        """Apply what a notification says of each of its threads; on return all of it is durable."""
+
+        def decide(change: Change) -> Decide[Applied]:
+            def applied(thread: AlertThread | None) -> tuple[AlertThread | None, Applied]:
+                result = apply(thread, change, now, self.policy)
+                return result.thread, result
+
+            return applied
+
+        return self.store.transact_all([(change.key, decide(change)) for change in changes])
+
+    def start_attempt(self, lease: Lease, key: str, attempt_id: str, now: float) -> Attempted | None:
+        """Start the thread's next call; on return its attempt, or the mark of its edit, is durable.
+
+        None where none is due any more, or the record is damaged: then the thread is not due before it can be read.
+        """
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, Attempted | None]:
+            if thread is None:
+                return None, None
+            started, step = start_attempt(thread, attempt_id, now, self.policy)
+            return started, None if step is None else Attempted(started, step)
+
+        with suppress(RecordDamagedError):
+            return self.store.transact(key, decide, lease)
+        return None
+
+    def record_outcome(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> None:
+        """Write a call's outcome onto the thread as it is now, durably. Nothing happens if it is gone, or damaged."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
+            return None if thread is None else record_outcome(thread, attempt_id, outcome, now), None
+
+        with suppress(RecordDamagedError):
+            self.store.transact(key, decide, lease)
+
+    def record_unchanged(self, lease: Lease, key: str, revision: int) -> None:
+        """Note that the thread's root shows this revision without an edit."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
+            return None if thread is None else record_unchanged(thread, revision), None
+
+        with suppress(RecordDamagedError):
+            self.store.transact(key, decide, lease)
+
+    def age(self, now: float) -> None:
+        """Close the threads that have become stale, and drop those that closed long ago."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            aged = None if thread is None else age(thread, now, self.policy)
+            return aged, thread is not None and aged is None
+
+        self._each(self.store.aged(now), decide)
+
+    def forget(self, now: float) -> int:
+        """Drop every thread that has nothing pending, close the others; return how many it dropped."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            kept = None if thread is None else forget(thread, now)
+            return kept, thread is not None and kept is None
+
+        return self._each((thread.key for thread in self.store.threads()), decide)
+
+    def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
+        """Store threads as another store had them, attempts and all. On return they are durable; on an error some are.
+
+        A thread whose key is taken is left out; with ``replace`` it wins. Return the keys of those left out. Meanwhile
+        nobody may send from their lanes.
+        """
+
+        def decide(thread: AlertThread) -> Decide[bool]:
+            return lambda before: (thread, True) if before is None or replace else (before, False)
+
+        inserted: list[bool] = []
+        for start in range(0, len(threads), _BATCH):
+            batch = threads[start : start + _BATCH]
+            inserted += self.store.transact_all([(thread.key, decide(thread)) for thread in batch])
+        return [thread.key for thread, was_free in zip(threads, inserted, strict=True) if not was_free]
+
+    def _each(self, keys: Iterable[str], decide: Decide[bool]) -> int:
+        """Pass threads through ``decide``, a batch in each transaction; return how often it said yes."""
+        every = list(keys)
+        count = 0
+        for start in range(0, len(every), _BATCH):
+            with suppress(RecordDamagedError):
+                batch = every[start : start + _BATCH]
+                count += sum(self.store.transact_all([(key, decide) for key in batch]))
+        return count
