@@ -22,6 +22,15 @@ def write_synced(path: Path, pieces: Iterable[bytes]) -> os.stat_result:
         raise
 
 
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in a folder durable: without this it can be lost in a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -54,3 +63,26 @@ def move_aside(path: Path, why: str, now: float) -> Path:
 
 def _aside(path: Path, why: str, now: float) -> Path:
     return path.with_name(f"{path.name}.{why}-{stamp(now)}")
+
+
+#: Types of file systems, as /proc/self/mountinfo names them, whose files other machines may have open too.
+_NETWORK = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ocfs2", "gfs2", "fuse.sshfs")
+)
+
+
+def network_file_system(folder: Path) -> str:
+    """The type of the network file system that a folder is on; empty where it is local, or nobody can tell."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    # https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html: the fifth field is where it is mounted, the
+    # first behind the dash its type. Of those that a folder lies under, the longest counts, and of equals the last.
+    found, longest = "", -1
+    for mount in mounts:
+        fields, _, rest = mount.partition(" - ")
+        point = fields.split(" ")[4].replace("\\040", " ")
+        if folder.resolve().is_relative_to(point) and len(point) >= longest:
+            found, longest = rest.split(" ")[0], len(point)
+    return found if found in _NETWORK else ""

@@ -1,0 +1,188 @@
+"""What a file store starts from: its database, or a document that somebody put in the place of its export.
+
+========================  ==================  ==============================================================
+the database              THREAD_STORE_FILE   starts from
+========================  ==================  ==============================================================
+whole                     the last export     the database
+whole                     missing             the database
+whole                     another, readable   the document: a backup, or what the first release wrote. The database is
+                                              kept aside; threads in it with something pending are carried over
+whole                     cannot be read      the database; the document is kept aside
+missing or damaged        readable            the document, with the first release's journal if it names one
+missing or damaged        missing, damaged    nothing, or what a journal of the first release says
+========================  ==================  ==============================================================
+"""
+
+import logging
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from alert_threader.errors import StoreDamagedError, StoreError
+from alert_threader.store import database, document
+from alert_threader.store.database import Row, read_only, rows
+from alert_threader.store.disk import copy_aside, move_aside, stamp, sync_folder
+from alert_threader.store.document import Document
+from alert_threader.store.export import EXPORTED, EXPORTING, digest_of
+from alert_threader.store.former import Recovered, journals_of, merge
+from alert_threader.threads import AlertThread, Policy, is_pending, plan
+from alert_threader.threads.schema import encode
+
+log = logging.getLogger(__name__)
+
+#: The note in the database that says for what policy the plans in it were made.
+PLANNED = "planned"
+
+_encode_plan = msgspec.json.Encoder().encode
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What a start found: the digest of the document that it started beside, and what a person should know."""
+
+    exported: str
+    warnings: list[str]
+
+
+def database_of(path: Path) -> Path:
+    """The database beside a store's readable copy: ``threads.db`` beside ``threads.json``."""
+    return path.with_name(f"{path.name.removesuffix('.json')}.db")
+
+
+def row_of(thread: AlertThread, policy: Policy) -> Row:
+    """A thread as the database keeps it."""
+    return Row(thread.key, thread.ts, encode(thread), _encode_plan(plan(thread, policy)))
+
+
+class Opening:
+    """One start of a store that this process owns."""
+
+    def __init__(self, path: Path, policy: Policy, channel: str, now: float) -> None:
+        """Take the export's name, the rules' settings, the default channel and the time (see ``document.load``)."""
+        self._path = path
+        self._database = database_of(path)
+        self._policy = policy
+        self._channel = channel
+        self._now = now
+        self._warnings: list[str] = []
+
+    def prepare(self) -> Opened:
+        """Leave a whole database under its name. Raises StoreError, sqlite3.Error and OSError."""
+        text = self._path.read_bytes() if self._path.exists() else None
+        digest = "" if text is None else digest_of(text)
+        is_whole = self._is_whole()
+        if is_whole and (text is None or digest in self._own_digests()):
+            return Opened(digest, self._warnings)
+        found = None if text is None else self._load(text, is_needed=not is_whole)
+        if is_whole and found is None:
+            return Opened("", self._warnings)
+        self._start_from(merge(self._path, found), digest if found is not None else "", is_whole=is_whole)
+        return Opened(digest if found is not None else "", self._warnings)
+
+    def _is_whole(self) -> bool:
+        """Whether there is a whole database; a damaged one is set aside."""
+        if not self._database.exists():
+            return False
+        try:
+            database.check(self._database)
+        except StoreDamagedError as error:
+            aside = self._set_database_aside("damaged")
+            self._say(
+                f"{self._database} is damaged ({error}) and kept as {aside}: the threads are those of {self._path}, "
+                "the changes of its last seconds may be missing"
+            )
+            return False
+        return True
+
+    def _own_digests(self) -> set[str]:
+        """The digests of the last export, and of the one that was about to take its place."""
+        with closing(read_only(self._database)) as connection:
+            found = connection.execute("SELECT value FROM note WHERE name IN (?, ?)", (EXPORTED, EXPORTING))
+            return {str(value) for (value,) in found if value}
+
+    def _load(self, text: bytes, *, is_needed: bool) -> Document | None:
+        """Read the document; one that cannot be read is kept aside, and never started from."""
+        try:
+            return document.load(text, self._channel, self._now)
+        except StoreDamagedError as error:
+            what = f"{self._path} {error}"
+            if is_needed:
+                self._say_lost(f"{what}: its threads are lost")
+            else:
+                aside = move_aside(self._path, "damaged", self._now)
+                self._say(f"{what}: it is kept as {aside}, and the threads are those of {self._database}")
+            return None
+        except StoreError as error:
+            raise StoreError(f"{self._path} {error}") from error
+
+    def _start_from(self, recovered: Recovered, digest: str, *, is_whole: bool) -> None:
+        """Make the database anew, of a document and what the first release's journal adds to it."""
+        read = {key: document.thread_of(record) for key, record in recovered.records()}
+        threads = {key: thread for key, thread in read.items() if thread is not None}
+        if damaged := len(read) - len(threads):
+            self._say_lost(f"{self._path}: {damaged} threads cannot be read and are lost")
+        carried = self._carried(threads) if is_whole else []
+        threads.update((thread.key, thread) for thread in carried)
+        new = self._database.with_name(f"{self._database.name}.new")
+        database.build(
+            new,
+            (row_of(thread, self._policy) for thread in threads.values()),
+            {EXPORTED: digest, PLANNED: repr(self._policy)},
+        )
+        if is_whole:
+            aside = self._set_database_aside("replaced")
+            self._say(
+                f"{self._path} is not the service's own copy: it starts from that file; the former database is kept as "
+                f"{aside}, and {len(carried)} of its threads are carried over because something in them is pending"
+            )
+        new.rename(self._database)
+        sync_folder(self._database.parent)
+        self._put_journals_away(recovered)
+
+    def _carried(self, threads: dict[str, AlertThread]) -> list[AlertThread]:
+        """The threads of the former database with something pending that the document does not know, or not yet."""
+        with closing(read_only(self._database)) as connection:
+            former = [document.thread_of(msgspec.Raw(record)) for _, record in rows(connection)]
+        return [
+            thread
+            for thread in former
+            if thread is not None
+            and is_pending(thread)
+            and (thread.key not in threads or last_change(thread) > last_change(threads[thread.key]))
+        ]
+
+    def _put_journals_away(self, recovered: Recovered) -> None:
+        """Remove the first release's journals, which the database holds now, and keep what is not used aside."""
+        for each in recovered.strange:
+            aside = move_aside(each, "unused", self._now)
+            self._say(f"{each} belongs to another {self._path.name}: it is not used, and kept as {aside}")
+        if recovered.lost:
+            kept = ", ".join(str(copy_aside(each, "damaged", self._now)) for each in recovered.used)
+            self._say(f"{recovered.lost} changes in {recovered.used[0]} cannot be read and are lost; kept as {kept}")
+        for each in journals_of(self._path):
+            each.unlink(missing_ok=True)
+
+    def _set_database_aside(self, why: str) -> Path:
+        aside = self._database.with_name(f"{self._database.name}.{why}-{stamp(self._now)}")
+        database.move(self._database, aside)
+        return aside
+
+    def _say_lost(self, what: str) -> None:
+        aside = copy_aside(self._path, "damaged", self._now)
+        self._say(
+            f"{what}; the damaged file is kept as {aside}: to use a backup, stop the service, copy it over "
+            f"{self._path}, start the service"
+        )
+
+    def _say(self, warning: str) -> None:
+        """Tell a person: in the log, and for as long as the process lives."""
+        self._warnings.append(warning)
+        log.error("%s", warning)
+
+
+def last_change(thread: AlertThread) -> float:
+    """When a record was last written, as far as it says so, in seconds since the epoch."""
+    attempted_at = thread.attempt.at if thread.attempt is not None else 0.0
+    return max(
+        thread.seen_at, thread.changed_at, thread.notified_at, thread.shown.at, thread.closed_at or 0.0, attempted_at
+    )
