@@ -7,6 +7,7 @@ other means than SQLite: closing any descriptor of it would give up SQLite's loc
 """
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,14 +20,15 @@ from alert_threader.store.disk import sync_file, sync_folder
 #: Beside the database: its write-ahead log, and the log's index, which is made anew where it is missing.
 _COMPANIONS = ("-wal", "-shm")
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS thread (key TEXT PRIMARY KEY, ts TEXT, record BLOB NOT NULL, plan BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS thread
+    (key TEXT PRIMARY KEY, ts TEXT, record BLOB NOT NULL, plan BLOB NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 #: Raised when an older release could not read the tables.
 _VERSION = 3
 _WRITE = (
-    "INSERT INTO thread VALUES (?, ?, ?, ?) "
-    "ON CONFLICT (key) DO UPDATE SET ts = excluded.ts, record = excluded.record, plan = excluded.plan"
+    "INSERT INTO thread VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+    "SET ts = excluded.ts, record = excluded.record, plan = excluded.plan, crc = excluded.crc"
 )
 
 #: How long a connection waits for a lock that another holds, in seconds.
@@ -37,12 +39,18 @@ _Identity = tuple[int, int]
 
 
 class Row(NamedTuple):
-    """A thread as it is kept: its record and its plan, both encoded."""
+    """A thread as it is kept: its record and its plan, both encoded, and a checksum, for SQLite has none of content."""
 
     key: str
     ts: str | None
     record: bytes
     plan: bytes
+    crc: int
+
+
+def row(key: str, ts: str | None, record: bytes, plan: bytes) -> Row:
+    """A thread's row with its checksum."""
+    return Row(key, ts, record, plan, _crc(key, ts, record, plan))
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -189,6 +197,8 @@ class Database:
         self.writer.close()
         for each in files_of(self._path)[1:]:
             each.unlink(missing_ok=True)  # beside another database, a log would be taken for its own
+        if _identity(self._path) not in (None, self._opened[0]):
+            self._path.rename(self._path.with_name(f"{self._path.name}.replaced"))
         copy.rename(self._path)
         sync_folder(self._path.parent)
         self._open()
@@ -196,6 +206,12 @@ class Database:
 
     def _identities(self) -> list[_Identity | None]:
         return [_identity(each) for each in files_of(self._path)]
+
+
+def damaged_keys(connection: sqlite3.Connection) -> list[str]:
+    """The keys of rows whose content is not what was written: a bad disk, or somebody's hand."""
+    found = connection.execute("SELECT key, ts, record, plan, crc FROM thread")
+    return [str(key) for key, ts, record, plan, crc in found if _crc(str(key), ts, record, plan) != crc]
 
 
 def rows(connection: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
@@ -207,6 +223,10 @@ def is_damage(error: sqlite3.Error) -> bool:
     """Whether an error says that the file is damaged, and not that it cannot be used now."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _crc(key: str, ts: str | None, record: bytes, plan: bytes) -> int:
+    return zlib.crc32(plan, zlib.crc32(record, zlib.crc32(f"{key}\0{ts}".encode(errors="surrogateescape"))))
 
 
 def _identity(path: Path) -> _Identity | None:

@@ -14,14 +14,15 @@ missing or damaged        missing, damaged    nothing, or what a journal of the 
 """
 
 import logging
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 
 from alert_threader.errors import StoreDamagedError, StoreError
 from alert_threader.store import database, document
-from alert_threader.store.database import Row, read_only, rows
+from alert_threader.store.database import Row, damaged_keys, read_only, row, rows
 from alert_threader.store.disk import copy_aside, move_aside, stamp, sync_folder
 from alert_threader.store.document import Document
 from alert_threader.store.export import EXPORTED, EXPORTING, digest_of
@@ -51,7 +52,7 @@ def database_of(path: Path) -> Path:
 
 def row_of(thread: AlertThread, policy: Policy) -> Row:
     """A thread as the database keeps it."""
-    return Row(thread.key, thread.ts, encode(thread), _encode_plan(plan(thread, policy)))
+    return row(thread.key, thread.ts, encode(thread), _encode_plan(plan(thread, policy)))
 
 
 class Opening:
@@ -65,12 +66,15 @@ class Opening:
         self._channel = channel
         self._now = now
         self._warnings: list[str] = []
+        self._planned = {PLANNED: repr(policy)}
 
     def prepare(self) -> Opened:
         """Leave a whole database under its name. Raises StoreError, sqlite3.Error and OSError."""
         text = self._path.read_bytes() if self._path.exists() else None
         digest = "" if text is None else digest_of(text)
         is_whole = self._is_whole()
+        if is_whole:
+            self._mend_records(text)
         if is_whole and (text is None or digest in self._own_digests()):
             return Opened(digest, self._warnings)
         found = None if text is None else self._load(text, is_needed=not is_whole)
@@ -86,13 +90,50 @@ class Opening:
         try:
             database.check(self._database)
         except StoreDamagedError as error:
-            aside = self._set_database_aside("damaged")
+            aside = self._aside("damaged")
+            database.move(self._database, aside)
             self._say(
                 f"{self._database} is damaged ({error}) and kept as {aside}: the threads are those of {self._path}, "
                 "the changes of its last seconds may be missing"
             )
             return False
         return True
+
+    def _mend_records(self, text: bytes | None) -> None:
+        """Take records that are damaged from the document, which has them as they were some seconds before."""
+        with closing(read_only(self._database)) as connection:
+            damaged = damaged_keys(connection)
+            if not damaged:
+                return
+            kept = {key: document.thread_of(msgspec.Raw(record)) for key, record in rows(connection)}
+        copies = {}
+        with suppress(StoreError):
+            copies = {} if text is None else document.load(text, self._channel, self._now).records
+        mended = {key: document.thread_of(copies[key]) if key in copies else None for key in damaged}
+        lost = sum(thread is None for thread in mended.values())
+        threads = [thread for thread in {**kept, **mended}.values() if thread is not None]
+        aside = self._keep_former("damaged")
+        self._build(threads, self._own_digests())
+        self._say(
+            f"{self._database}: {len(damaged)} records are damaged: {len(damaged) - lost} of them are taken from "
+            f"{self._path}, {lost} are lost; the damaged database is kept as {aside}"
+        )
+
+    def _build(self, threads: Iterable[AlertThread], digests: Iterable[str]) -> None:
+        """Put a database of these threads under the name, in one step with taking the former one away."""
+        new = self._database.with_name(f"{self._database.name}.new")
+        exported = dict(zip((EXPORTED, EXPORTING), digests, strict=False))
+        database.build(new, (row_of(thread, self._policy) for thread in threads), exported | self._planned)
+        for each in database.files_of(self._database)[1:]:
+            each.unlink(missing_ok=True)  # beside another database, a log would be taken for its own
+        new.rename(self._database)
+        sync_folder(self._database.parent)
+
+    def _keep_former(self, why: str) -> Path:
+        """Give the database, whose log is empty since it was checked, a second name, which is returned."""
+        aside = self._aside(why)
+        aside.hardlink_to(self._database)
+        return aside
 
     def _own_digests(self) -> set[str]:
         """The digests of the last export, and of the one that was about to take its place."""
@@ -123,20 +164,13 @@ class Opening:
             self._say_lost(f"{self._path}: {damaged} threads cannot be read and are lost")
         carried = self._carried(threads) if is_whole else []
         threads.update((thread.key, thread) for thread in carried)
-        new = self._database.with_name(f"{self._database.name}.new")
-        database.build(
-            new,
-            (row_of(thread, self._policy) for thread in threads.values()),
-            {EXPORTED: digest, PLANNED: repr(self._policy)},
-        )
         if is_whole:
-            aside = self._set_database_aside("replaced")
+            aside = self._keep_former("replaced")
             self._say(
                 f"{self._path} is not the service's own copy: it starts from that file; the former database is kept as "
                 f"{aside}, and {len(carried)} of its threads are carried over because something in them is pending"
             )
-        new.rename(self._database)
-        sync_folder(self._database.parent)
+        self._build(threads.values(), [digest])
         self._put_journals_away(recovered)
 
     def _carried(self, threads: dict[str, AlertThread]) -> list[AlertThread]:
@@ -162,10 +196,8 @@ class Opening:
         for each in journals_of(self._path):
             each.unlink(missing_ok=True)
 
-    def _set_database_aside(self, why: str) -> Path:
-        aside = self._database.with_name(f"{self._database.name}.{why}-{stamp(self._now)}")
-        database.move(self._database, aside)
-        return aside
+    def _aside(self, why: str) -> Path:
+        return self._database.with_name(f"{self._database.name}.{why}-{stamp(self._now)}")
 
     def _say_lost(self, what: str) -> None:
         aside = copy_aside(self._path, "damaged", self._now)

@@ -18,7 +18,7 @@ import msgspec
 from alert_threader.errors import RecordDamagedError, StoreError
 from alert_threader.store.base import Counts, Decide, Due, Lease
 from alert_threader.store.commits import Commits
-from alert_threader.store.database import Database, Row, complaint, read_only, rows
+from alert_threader.store.database import Database, Row, complaint, read_only, row, rows
 from alert_threader.store.disk import network_file_system
 from alert_threader.store.export import Exporter
 from alert_threader.store.index import Index
@@ -65,8 +65,8 @@ class _Staged:
             self.changed[key] = _Written(None, None, None)
             return
         planned = plan(thread, self._policy)
-        row = Row(key, thread.ts, encode(thread), _encode_plan(planned))
-        self.changed[key] = _Written(thread, planned, row)
+        written = row(key, thread.ts, encode(thread), _encode_plan(planned))
+        self.changed[key] = _Written(thread, planned, written)
 
 
 class SqliteStore:
