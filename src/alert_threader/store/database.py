@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from alert_threader.errors import StoreDamagedError, StoreError
 from alert_threader.store.disk import sync_file, sync_folder
 
@@ -74,6 +76,8 @@ def check(path: Path) -> None:
         if not is_damage(error):
             raise
         raise StoreDamagedError(str(error)) from error
+    if not version:
+        raise StoreDamagedError("it is empty")
     if version > _VERSION:
         raise StoreError(f"{path} was written by a newer version (format {version}): start that one")
     if verdict != "ok":
@@ -161,7 +165,7 @@ class Database:
     def read(self, key: str) -> bytes | None:
         """A thread's record as it was last committed; for the one who writes."""
         found = self.writer.execute("SELECT record FROM thread WHERE key = ?", (key,)).fetchone()
-        return None if found is None else bytes(found[0])
+        return None if found is None else found[0]
 
     def note(self, name: str) -> str:
         """A note, empty where there is none."""
@@ -225,8 +229,10 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _crc(key: str, ts: str | None, record: bytes, plan: bytes) -> int:
-    return zlib.crc32(plan, zlib.crc32(record, zlib.crc32(f"{key}\0{ts}".encode(errors="surrogateescape"))))
+def _crc(key: str, ts: str | None, record: bytes | str, plan: bytes | str) -> int:
+    parts = [msgspec.json.encode((key, ts)), record, plan]
+    # What somebody wrote by hand can be text where we write bytes.
+    return zlib.crc32(b"\0".join(part.encode() if isinstance(part, str) else part for part in parts))
 
 
 def _identity(path: Path) -> _Identity | None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 
 
@@ -47,7 +48,7 @@ def stamp(now: float) -> str:
 
 def copy_aside(path: Path, why: str, now: float) -> Path:
     """Keep a copy of a file under another name, which is returned; ``now`` is in seconds since the epoch."""
-    aside = _aside(path, why, now)
+    aside = aside_name(path, why, now)
     write_synced(aside, [path.read_bytes()])
     sync_folder(aside.parent)
     return aside
@@ -55,14 +56,17 @@ def copy_aside(path: Path, why: str, now: float) -> Path:
 
 def move_aside(path: Path, why: str, now: float) -> Path:
     """Give a file another name, which is returned."""
-    aside = _aside(path, why, now)
+    aside = aside_name(path, why, now)
     path.rename(aside)
     sync_folder(aside.parent)
     return aside
 
 
-def _aside(path: Path, why: str, now: float) -> Path:
-    return path.with_name(f"{path.name}.{why}-{stamp(now)}")
+def aside_name(path: Path, why: str, now: float) -> Path:
+    """A free name beside a file under which it can be kept; ``now`` is in seconds since the epoch."""
+    name = f"{path.name}.{why}-{stamp(now)}"
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(free for free in map(path.with_name, names) if not free.exists())
 
 
 #: Types of file systems, as /proc/self/mountinfo names them, whose files other machines may have open too.

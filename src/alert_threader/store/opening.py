@@ -23,7 +23,7 @@ import msgspec
 from alert_threader.errors import StoreDamagedError, StoreError
 from alert_threader.store import database, document
 from alert_threader.store.database import Row, damaged_keys, read_only, row, rows
-from alert_threader.store.disk import copy_aside, move_aside, stamp, sync_folder
+from alert_threader.store.disk import aside_name, copy_aside, move_aside, sync_folder
 from alert_threader.store.document import Document
 from alert_threader.store.export import EXPORTED, EXPORTING, digest_of
 from alert_threader.store.former import Recovered, journals_of, merge
@@ -90,7 +90,7 @@ class Opening:
         try:
             database.check(self._database)
         except StoreDamagedError as error:
-            aside = self._aside("damaged")
+            aside = aside_name(self._database, "damaged", self._now)
             database.move(self._database, aside)
             self._say(
                 f"{self._database} is damaged ({error}) and kept as {aside}: the threads are those of {self._path}, "
@@ -131,7 +131,7 @@ class Opening:
 
     def _keep_former(self, why: str) -> Path:
         """Give the database, whose log is empty since it was checked, a second name, which is returned."""
-        aside = self._aside(why)
+        aside = aside_name(self._database, why, self._now)
         aside.hardlink_to(self._database)
         return aside
 
@@ -195,9 +195,6 @@ class Opening:
             self._say(f"{recovered.lost} changes in {recovered.used[0]} cannot be read and are lost; kept as {kept}")
         for each in journals_of(self._path):
             each.unlink(missing_ok=True)
-
-    def _aside(self, why: str) -> Path:
-        return self._database.with_name(f"{self._database.name}.{why}-{stamp(self._now)}")
 
     def _say_lost(self, what: str) -> None:
         aside = copy_aside(self._path, "damaged", self._now)
