@@ -10,12 +10,15 @@ from flask import Flask
 from flask.json.provider import JSONProvider
 
 from alert_threader.delivery.deliverer import Deliverer
-from alert_threader.delivery.slack_calls import METHODS, OUTCOMES, Caller
-from alert_threader.routes import alert, cache, errors, health, metrics, stats
-from alert_threader.service import Service, install
+from alert_threader.delivery.pacing import Pacing
+from alert_threader.delivery.slack_calls import KIND, METHODS, OUTCOMES, SlackCalls
+from alert_threader.intake import Intake
+from alert_threader.routes import alert, cache, errors, health, stats
+from alert_threader.routes import metrics as metrics_route
+from alert_threader.service import Running, Service, install
 from alert_threader.settings.settings import Settings
 from alert_threader.slack.client import Slack
-from alert_threader.store import Store, open_store
+from alert_threader.store import Threads, open_store
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import Identity, Policy, Reason, RepeatPolicy, ThreadBy
 
@@ -32,7 +35,7 @@ def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Fl
     # A doubled slash is a wrong address like any other: a redirection would be followed without the body.
     app.url_map.merge_slashes = False
     app.json = _Json(app)
-    for route in (alert, health, stats, cache, metrics):
+    for route in (alert, health, stats, cache, metrics_route):
         app.register_blueprint(route.blueprint)
     errors.register(app)
     service = make_service(settings)
@@ -64,7 +67,7 @@ def make_service(settings: Settings) -> Service:
         reopen_window=settings.reopen_window,
         stale_after=settings.stale_after,
         repeat=RepeatPolicy(settings.repeat_policy),
-        find_after=settings.slack_timeout,
+        call_timeout=settings.slack_timeout,
     )
     identity = Identity(
         environment=settings.environment,
@@ -72,21 +75,24 @@ def make_service(settings: Settings) -> Service:
         by=ThreadBy(settings.thread_by),
         labels=settings.thread_key_labels,
     )
-    numbers = Metrics(list(Reason), dict.fromkeys(METHODS.values(), OUTCOMES))
-    numbers.started(time.time())
+    metrics = Metrics(Reason, set(METHODS.values()), OUTCOMES)
+    metrics.started(time.time())
 
-    def deliverer(store: Store) -> Deliverer:
+    def wire(threads: Threads) -> Running:
         slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
-        caller = Caller(slack, policy, settings.environment, numbers, time.time)
-        return Deliverer(store, caller, numbers, rate=settings.slack_rate, burst=settings.slack_burst)
+        pacing = Pacing(settings.slack_rate, settings.slack_burst)
+        calls = SlackCalls(slack, policy, pacing, metrics, environment=settings.environment)
+        deliverer = Deliverer(threads, {KIND: calls}, metrics, burst=settings.slack_burst)
+        intake = Intake(threads, deliverer, metrics, identity=identity, response_wait=settings.response_wait)
+        return Running(threads, deliverer, calls.troubles, intake)
 
     return Service(
         settings=settings,
         identity=identity,
         policy=policy,
+        metrics=metrics,
         clock=time.time,
-        open_store=lambda lock_wait: open_store(settings, policy, lock_wait),
-        make_deliverer=deliverer,
         started_at=time.time(),
-        metrics=numbers,
+        open_store=lambda lock_wait: open_store(settings, policy, lock_wait),
+        wire=wire,
     )

@@ -6,13 +6,26 @@ from dataclasses import dataclass, field
 from flask import Flask, current_app
 
 from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.delivery.troubles import Troubles
 from alert_threader.errors import StoreError
+from alert_threader.intake import Intake
 from alert_threader.settings.settings import Settings
 from alert_threader.store.base import Store
+from alert_threader.store.verbs import Threads
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import Identity, Policy
 
 _EXTENSION = "alert_threader"
+
+
+@dataclass(frozen=True)
+class Running:
+    """The parts that live between ``open`` and ``close``."""
+
+    threads: Threads
+    deliverer: Deliverer
+    troubles: Troubles
+    intake: Intake
 
 
 @dataclass
@@ -22,43 +35,52 @@ class Service:
     settings: Settings
     identity: Identity
     policy: Policy
+    metrics: Metrics
     clock: Callable[[], float]
-    open_store: Callable[[float], Store]
-    make_deliverer: Callable[[Store], Deliverer]
     started_at: float
-    metrics: Metrics = field(default_factory=Metrics)
-    _store: Store | None = None
-    _deliverer: Deliverer | None = None
+    #: Opens the store, waiting up to so many seconds for a process that is leaving it. Raises StoreError.
+    open_store: Callable[[float], Store]
+    #: Wires the other parts on top of it.
+    wire: Callable[[Threads], Running]
+    _running: Running | None = field(default=None, repr=False)
+
+    @property
+    def running(self) -> Running:
+        """The running parts. Raises StoreError before ``open`` and after ``close``."""
+        if self._running is None:
+            raise StoreError("the service is not running: send it again in a moment")
+        return self._running
+
+    @property
+    def threads(self) -> Threads:
+        """The threads in the open store. Raises as ``running`` does."""
+        return self.running.threads
 
     @property
     def store(self) -> Store:
-        """The open store. Raises StoreError before ``open`` and after ``close``."""
-        if self._store is None:
-            raise StoreError("the service is not running: send it again in a moment")
-        return self._store
+        """The open store. Raises as ``running`` does."""
+        return self.running.threads.store
 
     @property
-    def deliverer(self) -> Deliverer:
-        """The delivery to Slack. Raises StoreError before ``open`` and after ``close``."""
-        if self._deliverer is None:
-            raise StoreError("the service is not running: send it again in a moment")
-        return self._deliverer
+    def intake(self) -> Intake:
+        """The door for every input. Raises as ``running`` does."""
+        return self.running.intake
 
     def open(self, lock_wait: float = 0) -> None:
-        """Open the store, waiting up to so many seconds for a process that is leaving it. Raises StoreError."""
-        self._store = self.open_store(lock_wait)
-        self._deliverer = self.make_deliverer(self._store)
+        """Open the store, waiting up to ``lock_wait`` seconds for a process that is leaving it. Raises StoreError."""
+        self._running = self.wire(Threads(self.open_store(lock_wait), self.policy))
 
     def start(self) -> None:
         """Begin to deliver, first of all what an earlier process left behind."""
-        self.deliverer.start()
+        self.running.deliverer.start()
 
     def close(self, timeout: float) -> bool:
-        """End delivery, waiting up to so many seconds for calls in flight, and close the store. Whether all ended."""
-        ended = self._deliverer.stop(timeout) if self._deliverer is not None else True
-        if self._store is not None:
-            self._store.close()
-        self._deliverer = self._store = None
+        """End delivery, waiting up to ``timeout`` seconds for calls in flight; close the store. Whether all ended."""
+        running, self._running = self._running, None
+        if running is None:
+            return True
+        ended = running.deliverer.stop(timeout)
+        running.threads.store.close()
         return ended
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from alert_threader.alertmanager.webhook import parse
-from alert_threader.formatter import render
+from alert_threader.formatter import message_hash, render
 from alert_threader.threads import (
     AlertThread,
     Batch,
@@ -14,10 +14,12 @@ from alert_threader.threads import (
     Step,
     Updated,
     apply,
-    begin,
     changes,
+    next_step,
     plan,
-    settle,
+    record_outcome,
+    shown_now,
+    start_attempt,
 )
 
 
@@ -27,7 +29,7 @@ def preview(body: bytes, identity: Identity, policy: Policy, now: float) -> list
 
 
 def story(webhooks: Iterable[tuple[float, bytes]], identity: Identity, policy: Policy) -> list[dict[str, Any]]:
-    """The messages of several webhooks, given with the times of their arrival, each told in full before the next.
+    """The messages of several webhooks, given with the times of their arrival, each delivered in full before the next.
 
     Each message is ``{"at", "step", "key", "channel", "message"}``: ``at`` in seconds since the epoch,
     ``step`` as in ``threads.Step``, ``message`` as ``formatter.render`` makes it. Raises PayloadError.
@@ -37,33 +39,31 @@ def story(webhooks: Iterable[tuple[float, bytes]], identity: Identity, policy: P
     for now, body in webhooks:
         for change in changes(parse(body), identity):
             applied = apply(threads.get(change.key), change, now, policy)
-            threads[change.key], told = _tell(applied.thread, identity.environment, now, policy)
-            messages += told
+            threads[change.key], sent = _deliver(applied.thread, identity.environment, now, policy)
+            messages += sent
     return messages
 
 
-def _tell(
+def _deliver(
     thread: AlertThread, environment: str, now: float, policy: Policy
 ) -> tuple[AlertThread, list[dict[str, Any]]]:
     """Do all that a thread needs, with a Slack that takes everything at once, and note each message."""
-    told: list[dict[str, Any]] = []
-    while (action := plan(thread)) is not None:
-        now = max(now, action.at)
-        if (begun := begin(thread, f"preview-{action.step}", now, policy)) is None:
+    sent: list[dict[str, Any]] = []
+    while actions := plan(thread, policy).actions:
+        now = max(now, *(action.at for action in actions.values()))
+        shown = thread.shown.hash
+        thread, step = start_attempt(thread, f"preview-{next_step(thread)}", now, policy)
+        if step is None:
             break  # never: nothing is planned further ahead than the debounce
-        thread, action = begun
         attempt_id, batch = (thread.attempt.id, thread.attempt.batch) if thread.attempt else (None, Batch())
-        message = render(thread, action.step, batch, environment=environment, attempt_id=attempt_id)
-        told.append(
-            {
-                "at": now,
-                "step": action.step.value,
-                "key": thread.key,
-                "channel": thread.channel,
-                "message": message,
-            }
-        )
-        updated = action.step is Step.UPDATE_ROOT
-        outcome = Updated(ts=thread.ts, shown=action.shown) if updated else Posted(ts=f"{now:.6f}", threaded=True)
-        thread = settle(thread, thread.under_way, outcome, now)
-    return thread, told
+        message = render(thread, step, batch, environment=environment, attempt_id=attempt_id)
+        rendered = message_hash(message)
+        if step is not Step.UPDATE_ROOT or rendered != shown:
+            sent.append(
+                {"at": now, "step": step.value, "key": thread.key, "channel": thread.channel, "message": message}
+            )
+        updated = Updated(ts=thread.ts, shown=shown_now(thread, rendered))
+        posted = Posted(ts=f"{now:.6f}", threaded=True, hash=rendered if step is Step.POST_ROOT else "")
+        outcome = updated if step is Step.UPDATE_ROOT else posted
+        thread = record_outcome(thread, thread.under_way, outcome, now)
+    return thread, sent

@@ -1,14 +1,15 @@
 """What a failed call to Slack means: for the thread that it was made for, and for how fast its channel goes on.
 
-Pure: the time and the chance are arguments. ``delivery`` does the waiting.
+Pure: the time and the chance are arguments; the sender does the waiting.
 """
+
+from typing import NamedTuple, assert_never
 
 import msgspec
 
 from alert_threader.slack.client import TOO_MANY, Kind, SlackError
 from alert_threader.threads import (
     MAX_SIMPLE,
-    Action,
     AlertThread,
     Failed,
     NotFound,
@@ -17,6 +18,8 @@ from alert_threader.threads import (
     Step,
     Unknown,
     Updated,
+    Wait,
+    shown_now,
 )
 
 _FIRST_WAIT = 1.0
@@ -64,42 +67,79 @@ def backoff(failures: int, chance: float, *, slow: bool = False) -> float:
 def judge(
     error: SlackError,
     thread: AlertThread,
-    action: Action,
+    step: Step,
     *,
     now: float,
     chance: float,
     failures: int,
-    find_after: float,
+    call_timeout: float,
 ) -> Verdict:
     """Judge a failure.
 
     ``now`` is in seconds since the epoch, ``chance`` a random number in [0, 1), ``failures`` how many calls to the
-    channel failed in a row with this one, ``find_after`` how many seconds Slack may still be at work on a call whose
+    channel failed in a row with this one, ``call_timeout`` how many seconds Slack may still be at work on a call whose
     answer was lost.
     """
-    if action.step is Step.FIND_ATTEMPT and _is_blind(error, thread):
+    if step is Step.LOOK_UP and _is_blind(error, thread):
         # A duplicate beats a loss.
         return Verdict(outcome=NotFound(), blind=True)
+    again = _Again(error, step, now, call_timeout)
     wait = backoff(thread.failures + 1, chance)
     match error.kind:
         case Kind.RATE_LIMITED:
-            return Verdict(outcome=_again(error, action, now, wait=0), limit=error.retry_after)
+            return Verdict(outcome=again.after(0), limit=error.retry_after)
         case Kind.TRANSIENT:
-            outcome = _again(error, action, now, wait=wait, find_after=find_after)
-            return Verdict(outcome=outcome, pause=min(backoff(failures, chance), _LONGEST_PAUSE), trouble=True)
+            return Verdict(
+                outcome=again.after(wait), pause=min(backoff(failures, chance), _LONGEST_PAUSE), trouble=True
+            )
         case Kind.AUTH | Kind.DESTINATION:
-            pause = backoff(failures, chance, slow=True)
-            return Verdict(outcome=_again(error, action, now, wait=0), pause=pause, trouble=True)
+            return Verdict(outcome=again.after(0), pause=backoff(failures, chance, slow=True), trouble=True)
         case Kind.PAYLOAD:
-            wait = _wait_for_simpler(thread, chance)
-            return Verdict(outcome=_again(error, action, now, wait=wait, simpler=True), trouble=True)
-        case Kind.GONE if action.step in (Step.POST_REPLY, Step.UPDATE_ROOT):
-            return Verdict(outcome=RootGone(ts=thread.ts))
-        case Kind.UNEDITABLE if action.step is Step.UPDATE_ROOT:
-            return Verdict(outcome=Updated(ts=thread.ts, shown=action.shown))
-        case _:
+            return Verdict(outcome=again.after(_wait_for_simpler(thread, chance), simpler=True), trouble=True)
+        case Kind.GONE | Kind.UNEDITABLE | Kind.UNKNOWN_CODE:
+            settled = _settled(error.kind, thread, step)
             simpler = thread.failures >= _PATIENCE
-            return Verdict(outcome=_again(error, action, now, wait=wait, simpler=simpler), trouble=True)
+            return settled or Verdict(outcome=again.after(wait, simpler=simpler), trouble=True)
+        case _:
+            assert_never(error.kind)
+
+
+def judge_fault(error: Exception, thread: AlertThread, *, now: float, chance: float) -> Verdict:
+    """Judge a fault of ours in making a message: an alert must not be lost to it, so the next one is simpler."""
+    wait = _wait_for_simpler(thread, chance)
+    return Verdict(outcome=Failed(error=repr(error)[:200], retry=Wait(now + wait, wait), simpler=True))
+
+
+class _Again(NamedTuple):
+    """A call that is to be made again."""
+
+    error: SlackError
+    step: Step
+    now: float
+    call_timeout: float
+
+    def after(self, wait: float, *, simpler: bool = False) -> Outcome:
+        """The outcome that says so, after ``wait`` seconds.
+
+        One that Slack may still be at work on is repeated when it has surely ended that, not before; a post that it may
+        have taken is looked up instead.
+        """
+        text = str(self.error)
+        if self.step is Step.LOOK_UP:
+            return Unknown(error=text, retry=Wait(self.now + wait, wait))
+        if self.error.doubtful:
+            wait = max(wait, self.call_timeout)
+            return Unknown(error=text, retry=Wait(self.now + wait, wait))
+        return Failed(error=text, retry=Wait(self.now + wait, wait), simpler=simpler)
+
+
+def _settled(kind: Kind, thread: AlertThread, step: Step) -> Verdict | None:
+    """What a refusal settles for good: the root is gone, or may not be edited any more."""
+    if kind is Kind.GONE and step in (Step.POST_REPLY, Step.UPDATE_ROOT):
+        return Verdict(outcome=RootGone(ts=thread.ts))
+    if kind is Kind.UNEDITABLE and step is Step.UPDATE_ROOT:
+        return Verdict(outcome=Updated(ts=thread.ts, shown=shown_now(thread)))
+    return None
 
 
 def _is_blind(error: SlackError, thread: AlertThread) -> bool:
@@ -107,28 +147,8 @@ def _is_blind(error: SlackError, thread: AlertThread) -> bool:
     return error.code in _BLIND or (refused and thread.failures >= _LOOK_UPS)
 
 
-def judge_fault(error: Exception, thread: AlertThread, *, now: float, chance: float) -> Verdict:
-    """Judge a fault of ours in making a message: an alert must not be lost to it, so the next one is simpler."""
-    wait = _wait_for_simpler(thread, chance)
-    return Verdict(outcome=Failed(error=repr(error)[:200], retry_at=now + wait, simpler=True))
-
-
 def _wait_for_simpler(thread: AlertThread, chance: float) -> float:
     """A simpler message goes out at once. Where there is none, only what failed since counts for the wait."""
     if thread.simple < MAX_SIMPLE:
         return 0
     return backoff(thread.failures - MAX_SIMPLE + 1, chance, slow=True)
-
-
-def _again(
-    error: SlackError, action: Action, now: float, *, wait: float, find_after: float = 0, simpler: bool = False
-) -> Outcome:
-    """The call is to be made again: one that Slack may still be at work on when it has surely ended that, not before.
-
-    A post that it may have taken is looked for instead.
-    """
-    if action.step is Step.FIND_ATTEMPT:
-        return Unknown(error=str(error), retry_at=now + wait)
-    if error.doubtful:
-        return Unknown(error=str(error), retry_at=now + max(wait, find_after))
-    return Failed(error=str(error), retry_at=now + wait, simpler=simpler)

@@ -1,21 +1,21 @@
-"""One call to Slack for a thread: what is said, what Slack answers, and what a person should know about it."""
+"""One call to Slack for a thread: what is sent, and what the answer means."""
 
 import logging
 import random
-import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-import msgspec
-
+from alert_threader.delivery.pacing import POST, Pacing
 from alert_threader.delivery.retry import Verdict, judge, judge_fault
-from alert_threader.formatter import render
-from alert_threader.slack.client import Kind, Sent, Slack, SlackError
+from alert_threader.delivery.troubles import Troubles
+from alert_threader.formatter import message_hash, render
+from alert_threader.slack.client import Kind, Sent, SlackError
+from alert_threader.store.tokens import Budget
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import (
-    Action,
     AlertThread,
+    Attempt,
     Batch,
     NotFound,
     Outcome,
@@ -24,115 +24,136 @@ from alert_threader.threads import (
     Step,
     Unknown,
     Updated,
+    shown_now,
 )
 
 log = logging.getLogger(__name__)
 
+#: The kind of lane that is served here.
+KIND = "slack"
 #: The method of Slack's Web API that each step needs. A look-up may need conversations.replies too.
 METHODS = {
-    Step.POST_ROOT: "chat.postMessage",
-    Step.POST_REPLY: "chat.postMessage",
+    Step.POST_ROOT: POST,
+    Step.POST_REPLY: POST,
     Step.UPDATE_ROOT: "chat.update",
-    Step.FIND_ATTEMPT: "conversations.history",
+    Step.LOOK_UP: "conversations.history",
 }
 #: How a call can end, in the metrics: well, in one of Slack's kinds of failure, or in a fault of ours.
 OUTCOMES = ("ok", *(kind.value for kind in Kind), "fault")
 
-#: A trouble that did not show itself for so many seconds is over. Longer than the longest pause after a failure.
-_TROUBLE_LASTS = 180
 
+class Chat(Protocol):
+    """What delivery needs of Slack. Every method raises SlackError."""
 
-class Trouble(msgspec.Struct, frozen=True):
-    """What keeps a channel from being told, since when and when last (seconds since the epoch), and how often."""
+    def post(self, channel: str, message: Mapping[str, Any], thread_ts: str | None = None) -> Sent:
+        """Post a message, into a thread where ``thread_ts`` is given."""
 
-    channel: str
-    method: str
-    code: str
-    text: str
-    since: float
-    last: float
-    failures: int
+    def update(self, channel: str, ts: str, message: Mapping[str, Any]) -> None:
+        """Edit a message."""
+
+    def find(self, channel: str, attempt_id: str, since: float, thread_ts: str | None) -> Sent | None:
+        """Look a message up by its attempt's id; None if Slack does not have it."""
 
 
 class _MessageError(Exception):
     """A fault of ours: there is no message for a thread."""
 
 
-class Caller:
-    """Makes the calls, and keeps what is wrong with each channel. Safe to use from several threads."""
+class SlackCalls:
+    """Makes the calls of Slack's lanes. See Calls."""
 
     def __init__(
-        self, slack: Slack, policy: Policy, environment: str, metrics: Metrics, clock: Callable[[], float]
+        self,
+        chat: Chat,
+        policy: Policy,
+        pacing: Pacing,
+        metrics: Metrics,
+        *,
+        environment: str,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts; ``clock`` is the time of day in seconds."""
-        self._slack = slack
+        """Take the parts; ``environment`` is named in every message, ``clock`` the time of day in seconds."""
+        self._chat = chat
         self._policy = policy
+        self._pacing = pacing
         self._environment = environment
         self._metrics = metrics
         self._clock = clock
-        self._guard = threading.Lock()
-        self._failures: dict[str, int] = {}
-        self._troubles: dict[str, Trouble] = {}
-        self._blind = False
-        #: When Slack last took something, in seconds since the epoch.
-        self.last_success: float | None = None
+        self._said_blind = False
+        #: What is wrong with each channel.
+        self.troubles = Troubles(clock)
 
-    def call(self, thread: AlertThread, action: Action) -> Verdict:
-        """Do what a thread needs; whatever happens, the verdict says how to go on."""
+    def method(self, step: Step) -> str:
+        """The method that a step needs; see Calls."""
+        return METHODS[step]
+
+    def budget(self, step: Step, lane: str) -> tuple[str, Budget]:
+        """The budget of a step's method; see Calls."""
+        return self._pacing.budget(METHODS[step], lane.removeprefix(f"{KIND}:"))
+
+    def is_unchanged(self, thread: AlertThread) -> bool:
+        """Whether the root shows this already; see Calls."""
+        if not thread.shown.hash:
+            return False
+        try:
+            return message_hash(self._message(thread, Step.UPDATE_ROOT, Batch(), None)) == thread.shown.hash
+        except _MessageError:
+            return False  # the call for it says what is wrong
+
+    def call(self, thread: AlertThread, step: Step) -> Verdict:
+        """Make the call; see Calls."""
         started = time.monotonic()
         try:
-            verdict = Verdict(outcome=self._ask(thread, action))
-            self._succeeded(thread.channel)
+            verdict = Verdict(outcome=self._ask(thread, step))
+            self.troubles.succeeded(thread.channel)
             word = kind = "ok"
         except SlackError as error:
-            verdict = self._failed(thread, action, error)
+            verdict = self._failed(thread, step, error)
             word, kind = error.code, error.kind
         except _MessageError as error:
             log.exception("cannot make the message for %s: trying a simpler one", thread.key)
             verdict = judge_fault(error, thread, now=self._clock(), chance=random.random())
             word, kind = "no message", "fault"
-            self._note(thread, action, word, f"{error} (see the log): a simpler one is tried", 1)
+            text = f"{error} (see the log): a simpler one is tried"
+            self.troubles.note(thread.channel, METHODS[step], word, text, 1)
         except Exception:
             # The call may have been made.
             log.exception("unexpected fault in a call for %s", thread.key)
             fault = SlackError(Kind.TRANSIENT, "unexpected", "unexpected fault in a call (see the log)", doubtful=True)
-            verdict = self._failed(thread, action, fault)
+            verdict = self._failed(thread, step, fault)
             word, kind = fault.code, "fault"
-        self._report(thread, action, word, kind, time.monotonic() - started)
+        self._report(thread, step, word, kind, time.monotonic() - started)
         return verdict
 
-    def troubles(self) -> list[Trouble]:
-        """What is wrong now, oldest first; empty while all goes well.
-
-        A trouble that has not shown itself for a while is over: another process may tell the channel now.
-        """
-        now = self._clock()
-        with self._guard:
-            fresh = [trouble for trouble in self._troubles.values() if abs(now - trouble.last) < _TROUBLE_LASTS]
-        return sorted(fresh, key=lambda trouble: trouble.since)
-
-    def _report(self, thread: AlertThread, action: Action, word: str, kind: str, took: float) -> None:
-        method = METHODS[action.step]
-        self._metrics.slack_called(method, kind, took)
-        about: dict[str, object] = {"key": thread.key, "step": str(action.step), "ms": round(took * 1000)}
-        if thread.attempt is not None and action.step is not Step.UPDATE_ROOT:
+    def _report(self, thread: AlertThread, step: Step, word: str, kind: str, took: float) -> None:
+        self._metrics.slack.called(METHODS[step], kind, took)
+        about: dict[str, object] = {"key": thread.key, "step": str(step), "ms": round(took * 1000)}
+        if thread.attempt is not None:
             about |= {"attempt": thread.attempt.id, "webhooks": ",".join(thread.attempt.batch.webhooks)}
-        log.info("%s %s", method, word, extra=about)
+        log.info("%s %s", METHODS[step], word, extra=about)
 
-    def _ask(self, thread: AlertThread, action: Action) -> Outcome:
+    def _ask(self, thread: AlertThread, step: Step) -> Outcome:
         attempt = thread.attempt
-        if action.step is Step.UPDATE_ROOT or attempt is None:
-            message = self._message(thread, action.step, thread.untold, None)
-            self._slack.update(thread.channel, thread.ts or "", message)
-            return Updated(ts=thread.ts, shown=action.shown)
-        if action.step is Step.FIND_ATTEMPT:
-            into = thread.ts if attempt.step is Step.POST_REPLY else None
-            found = self._slack.find(thread.channel, attempt.id, attempt.at, into)
-            self._metrics.outcome_looked_up("found" if found else "not_found")
-            return _posted(found) if found else NotFound()
-        message = self._message(thread, action.step, attempt.batch, attempt.id)
-        into = thread.ts if action.step is Step.POST_REPLY else None
-        return _posted(self._slack.post(thread.channel, message, into))
+        if attempt is None:
+            return self._update(thread)
+        if step is Step.LOOK_UP:
+            return self._look_up(thread, attempt)
+        message = self._message(thread, step, attempt.batch, attempt.id)
+        if step is Step.POST_REPLY:
+            return _posted(self._chat.post(thread.channel, message, thread.ts))
+        rendered = message_hash(message) if not thread.simple else ""
+        return _posted(self._chat.post(thread.channel, message), rendered)
+
+    def _update(self, thread: AlertThread) -> Outcome:
+        message = self._message(thread, Step.UPDATE_ROOT, Batch(), None)
+        self._chat.update(thread.channel, thread.ts or "", message)
+        return Updated(ts=thread.ts, shown=shown_now(thread, message_hash(message) if not thread.simple else ""))
+
+    def _look_up(self, thread: AlertThread, attempt: Attempt) -> Outcome:
+        into = thread.ts if attempt.step is Step.POST_REPLY else None
+        found = self._chat.find(thread.channel, attempt.id, attempt.at, into)
+        self._metrics.delivery.outcome_looked_up("found" if found else "not_found")
+        return _posted(found) if found else NotFound()
 
     def _message(self, thread: AlertThread, step: Step, batch: Batch, attempt_id: str | None) -> dict[str, Any]:
         try:
@@ -142,53 +163,32 @@ class Caller:
         except Exception as error:
             raise _MessageError(f"a message cannot be made ({type(error).__name__})") from error
 
-    def _failed(self, thread: AlertThread, action: Action, error: SlackError) -> Verdict:
-        with self._guard:
-            failures = self._failures[thread.channel] = self._failures.get(thread.channel, 0) + 1
+    def _failed(self, thread: AlertThread, step: Step, error: SlackError) -> Verdict:
+        failures = self.troubles.failed(thread.channel)
         verdict = judge(
             error,
             thread,
-            action,
+            step,
             now=self._clock(),
             chance=random.random(),
             failures=failures,
-            find_after=self._policy.find_after,
+            call_timeout=self._policy.call_timeout,
         )
         if error.kind is Kind.RATE_LIMITED:
-            self._metrics.rate_limited(METHODS[action.step], verdict.limit)
-        if isinstance(verdict.outcome, Unknown) and action.step.is_post:
-            self._metrics.outcome_unknown()
+            self._metrics.slack.rate_limited(METHODS[step], verdict.limit)
+        if isinstance(verdict.outcome, Unknown) and step.is_post:
+            self._metrics.delivery.outcome_unknown()
         if verdict.blind:
-            self._metrics.outcome_looked_up("blind")
-        if verdict.blind and not self._blind:
-            self._blind = True
-            log.warning("messages cannot be looked up: after a lost answer one may be told twice (%s)", error)
+            self._metrics.delivery.outcome_looked_up("unavailable")
+        if verdict.blind and not self._said_blind:
+            self._said_blind = True
+            log.warning("messages cannot be looked up: after a lost answer one may be posted twice (%s)", error)
         if verdict.trouble:
-            self._note(thread, action, error.code, str(error), failures)
+            self.troubles.note(thread.channel, METHODS[step], error.code, str(error), failures)
         else:
             log.log(logging.WARNING if error.kind is Kind.UNEDITABLE else logging.INFO, "%s: %s", thread.channel, error)
         return verdict
 
-    def _note(self, thread: AlertThread, action: Action, code: str, text: str, failures: int) -> None:
-        """Keep a trouble with the time that it began, and say it: the log counts what it has said a moment ago.
 
-        Said once it could be a repeat of a trouble that ended a moment ago, and never be written.
-        """
-        now, channel = self._clock(), thread.channel
-        with self._guard:
-            before = self._troubles.get(channel)
-            since = before.since if before else now
-            self._troubles[channel] = Trouble(channel, METHODS[action.step], code, text, since, now, failures)
-        log.warning("%s cannot be told: %s", channel, text)
-
-    def _succeeded(self, channel: str) -> None:
-        self.last_success = self._clock()
-        with self._guard:
-            self._failures.pop(channel, None)
-            trouble = self._troubles.pop(channel, None)
-        if trouble is not None:
-            log.warning("%s can be told again after %s failures (%s)", channel, trouble.failures, trouble.code)
-
-
-def _posted(sent: Sent) -> Posted:
-    return Posted(ts=sent.ts, threaded=sent.threaded)
+def _posted(sent: Sent, rendered: str = "") -> Posted:
+    return Posted(ts=sent.ts, threaded=sent.threaded, hash=rendered)

@@ -1,6 +1,5 @@
 """``POST /alert``: a webhook comes in. A 2xx means that it is stored and will reach Slack."""
 
-import logging
 import re
 import secrets
 from time import perf_counter
@@ -10,14 +9,13 @@ from flask import Blueprint, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from alert_threader.alertmanager import webhook
-from alert_threader.alertmanager.webhook import Notification, Status
+from alert_threader.alertmanager.webhook import Notification
 from alert_threader.errors import PayloadError
+from alert_threader.intake import Taken
 from alert_threader.routes.token import require_token
 from alert_threader.service import Service, current_service
 from alert_threader.settings.settings import channel_fault
-from alert_threader.threads import AlertThread, Applied, Reason, changes
-
-log = logging.getLogger(__name__)
+from alert_threader.threads import Reason
 
 blueprint = Blueprint("alert", __name__)
 
@@ -25,7 +23,7 @@ blueprint = Blueprint("alert", __name__)
 _ID_HEADER = "X-Request-ID"
 _GIVEN_ID = re.compile("[A-Za-z0-9._:-]{1,64}")
 
-#: What has become of a change once Slack shows it. One that opened a thread, or was told with its opening, is "posted".
+#: How a change was delivered. One that opened a thread, or was delivered with its opening, is "posted".
 _WORDS = {
     Reason.OPENED: "posted",
     Reason.OPENED_RESOLVED: "posted",
@@ -48,7 +46,7 @@ def begin() -> None:
 @blueprint.after_request
 def finish(response: Response) -> Response:
     """Count the answer, whatever it is, and say the id in it."""
-    current_service().metrics.webhook_answered(response.status_code, perf_counter() - g.began)
+    current_service().metrics.webhooks.answered(response.status_code, perf_counter() - g.began)
     response.headers[_ID_HEADER] = g.id
     return response
 
@@ -60,19 +58,12 @@ def receive(channel: str | None = None) -> Response:
     service = current_service()
     require_token(service.settings.webhook_token)
     if channel is not None and (fault := channel_fault(channel)):
-        raise PayloadError(f"the channel in the path, {channel[:40]!r}, is none: it {fault}")
+        raise PayloadError(f"invalid channel {channel[:40]!r} in the path: it {fault}")
     if not request.is_json:
         raise UnsupportedMediaType
     notification = webhook.parse(_body(service.settings.max_body))
-    with service.metrics.store("update"):
-        applied = service.store.update(changes(notification, service.identity, channel, g.id), service.clock())
-    service.deliverer.wake({each.thread.channel for each in applied})
-    _count(service, notification, applied)
-    threads = service.deliverer.wait_told([each.thread for each in applied], service.settings.response_wait)
-    results = [
-        _result(each, thread, told=service.deliverer.is_told(thread))
-        for each, thread in zip(applied, threads, strict=True)
-    ]
+    taken = service.intake.notify(notification, channel, g.id)
+    results = [_result(each) for each in taken]
     return _answer(service, notification, results)
 
 
@@ -90,21 +81,6 @@ def _body(limit: int) -> bytes:
     return body
 
 
-def _count(service: Service, notification: Notification, applied: list[Applied]) -> None:
-    firing = sum(alert.status is Status.FIRING for alert in notification.alerts)
-    alerts = len(notification.alerts)
-    service.metrics.webhook_stored(
-        [each.reason for each in applied],
-        firing=firing,
-        resolved=alerts - firing,
-        duplicates=alerts - sum(each.fired + each.resolved for each in applied),
-    )
-    took = round((perf_counter() - g.began) * 1000, 1)
-    for each in applied:
-        about = {"id": g.id, "key": each.thread.key, "fired": each.fired, "resolved": each.resolved, "ms": took}
-        log.info("webhook %s", each.reason, extra=about)
-
-
 def _answer(service: Service, notification: Notification, results: list[dict[str, Any]]) -> Response:
     response = jsonify(
         ok=True,
@@ -118,13 +94,14 @@ def _answer(service: Service, notification: Notification, results: list[dict[str
     return response
 
 
-def _result(applied: Applied, thread: AlertThread, *, told: bool) -> dict[str, Any]:
+def _result(taken: Taken) -> dict[str, Any]:
+    applied, thread, is_delivered = taken
     before = applied.thread
-    if not told:
+    if not is_delivered:
         delivery = "queued"
     elif before.ts is None:
         delivery = "posted"
-    elif before.untold.repeated:
+    elif before.pending.repeated:
         delivery = "replied"
     else:
         delivery = _WORDS[applied.reason]

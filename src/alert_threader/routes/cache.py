@@ -23,10 +23,10 @@ def show() -> Response:
 
 @blueprint.delete("/cache")
 def forget() -> Response:
-    """Forget the threads, so that the next alert of each opens a new one. What is still to be told stays."""
+    """Forget the threads, so that the next alert of each opens a new one. What is pending stays."""
     service = current_service()
     require_token(service.settings.webhook_token)
-    forgotten = service.store.forget(service.clock())
+    forgotten = service.threads.forget(service.clock())
     log.warning("%s threads forgotten on request", forgotten)
-    kept = service.store.counts(service.clock()).threads
+    kept = service.store.counts().threads
     return jsonify(ok=True, forgotten=forgotten, kept=kept, thread_store=service.store.name)

@@ -38,13 +38,13 @@ def health() -> Response:
 
 def _state(service: Service) -> dict[str, Any]:
     now = service.clock()
-    counts = service.store.counts(now)
-    waiting = counts.waiting(now)
-    caller = service.deliverer.caller
-    troubles = caller.troubles()
+    counts = service.store.counts()
+    waiting = counts.oldest_pending_seconds(now)
+    known = service.running.troubles
+    troubles = known.now()
     problems = [*service.store.warnings(), *(f"{each.channel}: {each.text}" for each in troubles)]
     if not troubles and waiting > _LONG:
-        problems.append(f"{counts.pending} threads wait to be told, the oldest for {waiting:.0f} s")
+        problems.append(f"{counts.pending} threads are pending, the oldest for {waiting:.0f} s")
     last = troubles[-1] if troubles else None
     return {
         "status": "degraded" if problems else "healthy",
@@ -54,7 +54,7 @@ def _state(service: Service) -> dict[str, Any]:
         "pending": counts.pending,
         "oldest_pending_seconds": round(waiting, 1),
         "slack": {
-            "last_success": iso(caller.last_success),
+            "last_success": iso(known.last_success),
             "last_error": last
             and {
                 "channel": last.channel,

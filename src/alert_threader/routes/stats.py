@@ -15,7 +15,7 @@ def stats() -> Response:
     """Answer the counters, and the store's own section under its name."""
     service = current_service()
     require_token(service.settings.metrics_token)
-    counts = service.store.counts(service.clock())
+    counts = service.store.counts()
     return jsonify(
         {
             **service.metrics.totals(),

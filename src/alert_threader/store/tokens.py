@@ -1,11 +1,6 @@
-"""How fast to speak to Slack. Values only: the store keeps the buckets, ``delivery`` does the waiting."""
+"""Token buckets: how often something may be done. Values only; a store keeps the buckets, ``delivery`` waits."""
 
 from typing import NamedTuple
-
-#: Edits are Tier 3, "50+ per minute" for each method and workspace (https://docs.slack.dev/apis/web-api/rate-limits).
-#: With the burst this makes 50 in any minute.
-TIER_3_RATE = 45 / 60
-TIER_3_BURST = 5
 
 #: A sender that slept for just the time it was told must not find a rounding error in its way, in seconds.
 _TOLERANCE = 0.001

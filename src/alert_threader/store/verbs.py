@@ -82,14 +82,16 @@ class Threads:
         with suppress(RecordDamagedError):
             self.store.transact(key, decide, lease)
 
-    def record_unchanged(self, lease: Lease, key: str, revision: int) -> None:
-        """Note that the thread's root shows this revision without an edit."""
+    def record_unchanged(self, lease: Lease, key: str, revision: int) -> bool:
+        """Note that the thread's root shows this revision without an edit; whether it still was at this revision."""
 
-        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
-            return None if thread is None else record_unchanged(thread, revision), None
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            recorded = None if thread is None else record_unchanged(thread, revision)
+            return recorded, recorded is not thread
 
         with suppress(RecordDamagedError):
-            self.store.transact(key, decide, lease)
+            return self.store.transact(key, decide, lease)
+        return False
 
     def age(self, now: float) -> None:
         """Close the threads that have become stale, and drop those that closed long ago."""

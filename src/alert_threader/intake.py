@@ -1,0 +1,78 @@
+"""The one door for every input that changes a thread.
+
+An input is applied atomically and durably by one verb of ``store.verbs``, counted and logged with its reason, and
+delivery is woken. Today these are notifications; the outcomes of calls and the passing of time reach the same verbs
+from delivery.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from alert_threader.alertmanager.webhook import Notification, Status
+from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.store.verbs import Threads
+from alert_threader.telemetry.metrics import Metrics
+from alert_threader.threads import AlertThread, Applied, Identity, changes, slack_lane
+
+log = logging.getLogger(__name__)
+
+
+class Taken(NamedTuple):
+    """What an input made of one thread, the thread as it is now, and whether Slack shows all of it."""
+
+    applied: Applied
+    thread: AlertThread
+    is_delivered: bool
+
+
+class Intake:
+    """Takes inputs in. Safe to use from several threads; every method raises StoreError."""
+
+    def __init__(
+        self,
+        threads: Threads,
+        deliverer: Deliverer,
+        metrics: Metrics,
+        *,
+        identity: Identity,
+        response_wait: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts; ``response_wait`` is how long an input waits for Slack at most, in seconds."""
+        self._threads = threads
+        self._deliverer = deliverer
+        self._metrics = metrics
+        self._identity = identity
+        self._response_wait = response_wait
+        self._clock = clock
+
+    def notify(self, notification: Notification, channel: str | None, webhook: str) -> list[Taken]:
+        """Take a notification; on return it is stored, and Slack has it unless ``is_delivered`` says otherwise.
+
+        ``channel`` is the one that the request named, None for the default; ``webhook`` is the request's id.
+        """
+        began = time.perf_counter()
+        with self._metrics.store.measure("notify"):
+            applied = self._threads.notify(changes(notification, self._identity, channel, webhook), self._clock())
+        self._deliverer.wake({slack_lane(each.thread.channel) for each in applied})
+        self._count(notification, applied, webhook, time.perf_counter() - began)
+        waiting = self._deliverer.waiting
+        threads = waiting.wait_until_delivered([each.thread for each in applied], self._response_wait)
+        return [
+            Taken(each, thread, waiting.is_delivered(thread)) for each, thread in zip(applied, threads, strict=True)
+        ]
+
+    def _count(self, notification: Notification, applied: list[Applied], webhook: str, took: float) -> None:
+        firing = sum(alert.status is Status.FIRING for alert in notification.alerts)
+        alerts = len(notification.alerts)
+        self._metrics.webhooks.stored(
+            [each.reason for each in applied],
+            firing=firing,
+            resolved=alerts - firing,
+            duplicates=alerts - sum(each.fired + each.resolved for each in applied),
+        )
+        for each in applied:
+            about = {"id": webhook, "key": each.thread.key, "fired": each.fired, "resolved": each.resolved}
+            log.info("webhook %s", each.reason, extra={**about, "ms": round(took * 1000, 1)})
