@@ -1,12 +1,13 @@
 """``alert-threader backup`` and ``restore``: checked copies of the file store.
 
-A copy of the service's file made at any time is whole. What these commands add: a backup has what only the journal says
-yet, and is read back before an older one goes; a restore looks at what it is given before it touches what is there.
+A copy of the service's file made at any time is whole. What these commands add: a backup has every change that was
+acknowledged, and is read back before an older one goes; a restore looks at what it is given before it touches what is
+there.
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -16,10 +17,13 @@ from alert_threader.cli.faults import CommandError
 from alert_threader.cli.ownership import hand_over
 from alert_threader.errors import StoreError, StoreLockedError
 from alert_threader.store.disk import stamp, sync_folder
-from alert_threader.store.document import dump, encode
+from alert_threader.store.document import dump, lines
+from alert_threader.store.former import journals_of
 from alert_threader.store.lock import FileLock
-from alert_threader.store.recovery import Contents, journals_of, look
-from alert_threader.threads import pending
+from alert_threader.store.opening import database_of
+from alert_threader.store.reading import Contents, read_document, read_store
+from alert_threader.threads import is_pending
+from alert_threader.threads.schema import encode
 
 _SETTINGS = ("THREAD_STORE", "THREAD_STORE_FILE")
 #: A backup in a folder: no other file there is ever deleted.
@@ -34,10 +38,10 @@ def backup(target: Path, environ: Mapping[str, str], now: float, *, is_folder: b
     Raises ConfigError, and CommandError where there is no good copy; then no older one is touched.
     """
     source = _file_store(environ)
-    contents, text = _read(source)
+    contents, text = _read(source, read_store)
     into_folder = is_folder or target.is_dir()
     path = target / f"threads-{stamp(now)}.json" if into_folder else target
-    if path.resolve() == source.resolve():
+    if path.resolve() in (source.resolve(), database_of(source).resolve()):
         raise CommandError(f"{path} is the store itself: name another file")
     try:
         if into_folder:
@@ -45,8 +49,8 @@ def backup(target: Path, environ: Mapping[str, str], now: float, *, is_folder: b
         _write(path, text)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {_reason(error)}") from error
-    untold = sum(map(pending, contents.threads.values()))
-    yield f"{path}: {_count(contents)}, {untold} of them with something still to tell; read back, it is the same"
+    pending = sum(map(is_pending, contents.threads.values()))
+    yield f"{path}: {_count(contents)}, {pending} of them with something pending; read back, it is the same"
     if into_folder:
         yield from _rotate(target, keep)
 
@@ -57,7 +61,7 @@ def restore(source: Path, environ: Mapping[str, str], now: float) -> Iterator[st
     Raises ConfigError, and CommandError where the service runs or the backup is not good; then nothing is changed.
     """
     path = _file_store(environ)
-    contents, text = _read(source)
+    contents, text = _read(source, read_document)
     if source.resolve() == path.resolve():
         raise CommandError(f"{source} is the store itself: name a backup of it")
     lock_file = path.with_name(f"{path.name}.lock")
@@ -68,6 +72,8 @@ def restore(source: Path, environ: Mapping[str, str], now: float) -> Iterator[st
         raise CommandError(f"{in_use}: stop the service first (systemctl stop alert-threader)") from error
     try:
         former = _keep_former(path, now)
+        if former.exists() and former.read_bytes() == text:
+            text += b"\n"  # one that equals the last export would be taken for it, and not for a backup
         _write(path, text)
         for journal in journals_of(path):
             journal.unlink(missing_ok=True)
@@ -77,6 +83,7 @@ def restore(source: Path, environ: Mapping[str, str], now: float) -> Iterator[st
     finally:
         lock.release()
     yield f"{path}: {_count(contents)} from {source}; read back, it is the same"
+    yield "the next start begins with it; threads with something pending are carried over"
     if former.exists():
         yield f"what was there before is kept as {former}"
     yield "start the service again: systemctl start alert-threader"
@@ -89,11 +96,11 @@ def _file_store(environ: Mapping[str, str]) -> Path:
     return settings.thread_store_file
 
 
-def _read(path: Path) -> tuple[Contents, bytes]:
-    """All threads of a store or a backup, and the document of them: with what its journal says, it needs none."""
+def _read(path: Path, read: Callable[[Path, str, float], Contents]) -> tuple[Contents, bytes]:
+    """All threads of a store or a backup, and the document of them."""
     try:
         # The channel and the time are of no matter: of a file that has none, the copy has none.
-        contents = look(path, "", 0)
+        contents = read(path, "", 0)
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {path}") from error
     except OSError as error:
@@ -104,7 +111,8 @@ def _read(path: Path) -> tuple[Contents, bytes]:
         raise CommandError(f"nothing is copied: {path}: {len(contents.damaged)} of its threads cannot be read")
     if contents.faults:
         raise CommandError(f"nothing is copied: {'; '.join(contents.faults)}")
-    return contents, contents.text or b"".join(dump(list(map(encode, contents.threads.values()))))
+    records = ((key, encode(thread)) for key, thread in contents.threads.items())
+    return contents, contents.text or b"".join(dump(lines(records)))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -15,7 +15,7 @@ from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, S
 from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.slack.client import Identity, Slack, SlackError
 from alert_threader.store.lock import FileLock, advice
-from alert_threader.store.recovery import look
+from alert_threader.store.reading import read_store
 
 _POST = "chat:write"
 _LOOK_UP = ("channels:history", "groups:history")
@@ -50,7 +50,7 @@ def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
     if settings.thread_store == "file":
         yield _found("store", lambda: _file_store(settings.thread_store_file, settings.slack_channel, now))
     else:
-        yield from _shared_store(settings, now)
+        yield from _shared_store(settings)
 
 
 def _found(subject: str, look: Callable[[], str]) -> Finding:
@@ -111,13 +111,13 @@ def _permitted(ask: Callable[[], object]) -> bool:
     return True
 
 
-def _shared_store(settings: Settings, now: float) -> Iterator[Finding]:
+def _shared_store(settings: Settings) -> Iterator[Finding]:
     """Write, then look at how the server is set: what it may lose is no fault of today, but to be known."""
     try:
         with closing(make_service(settings).open_store(0)) as store:
             store.ping()
             version = store.info()["redis_version"]
-            yield Finding("store", True, f"Redis {version} can be written; {_threads(store.counts(now).threads)}")
+            yield Finding("store", True, f"Redis {version} can be written; {_threads(store.counts().threads)}")
             # A service finds a damaged record when it needs it: here all are read.
             warnings = dict.fromkeys((*store.damaged(), *store.warnings()))
             yield from (Finding("store", True, warning, warns=True) for warning in warnings)
@@ -140,7 +140,7 @@ def _file_store(path: Path, channel: str, now: float) -> str:
 
 def _contents(path: Path, channel: str, now: float) -> str:
     try:
-        contents = look(path, channel, now)
+        contents = read_store(path, channel, now)
     except FileNotFoundError:
         return "no threads yet"
     except OSError as error:

@@ -1,7 +1,7 @@
 """``alert-threader migrate``: copy the threads of one store into the other, while the service is stopped.
 
 The source keeps its threads: whatever goes wrong, nothing is lost, and the way back is to start the service on it.
-A file is locked meanwhile, so that no service can use it. Redis has no such lock: there all channels are claimed, which
+A file is locked meanwhile, so that no service can use it. Redis has no such lock: there all lanes are claimed, which
 stops senders and finds those at work, and what a webhook still changes in the source shows in the final comparison.
 """
 
@@ -17,10 +17,13 @@ from alert_threader.cli.faults import CommandError
 from alert_threader.cli.ownership import hand_over
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.settings.settings import Settings
-from alert_threader.store import Lease, Store
+from alert_threader.store import Lease, Store, Threads
+from alert_threader.store.database import files_of
+from alert_threader.store.former import journals_of
 from alert_threader.store.lock import advice
-from alert_threader.store.recovery import journals_of, look
-from alert_threader.threads import AlertThread, Policy, drop_at, pending
+from alert_threader.store.opening import database_of
+from alert_threader.store.reading import read_store
+from alert_threader.threads import AlertThread, Policy, ages_at, is_pending, slack_lane
 
 StoreName = Literal["file", "redis"]
 
@@ -52,7 +55,8 @@ def migrate(
         _look_at_file(path, clock(), has_channel=bool(environ.get("SLACK_CHANNEL")))
     policy = make_service(settings).policy
     with ExitStack() as stack:
-        stack.callback(hand_over, path, path.with_name(f"{path.name}.lock"), *journals_of(path))
+        made = (path, path.with_name(f"{path.name}.lock"), *journals_of(path), *files_of(database_of(path)))
+        stack.callback(hand_over, *made)
         old = stack.enter_context(closing(_open(source, settings)))
         _refuse_damaged(old)
         threads = list(_kept(old, clock(), policy).values())
@@ -63,35 +67,35 @@ def migrate(
         new.ping()
         _refuse_damaged(new)
         # First of all: whoever is told to use --force must know that a service is at work.
-        channels = {thread.channel for thread in threads} | set(new.waiting())
-        claims = [_Claims(stack, store, channels, force=force) for store in (old, new) if store.shared]
-        taken = new.counts(clock()).threads
+        lanes = {slack_lane(thread.channel) for thread in threads} | set(new.pending())
+        claims = [_Claims(stack, store, lanes, force=force) for store in (old, new) if store.shared]
+        taken = new.counts().threads
         if taken and not force:
             raise CommandError(
                 f"nothing is copied: {target} has {_count(taken)}; --force overwrites those that {source} has too"
             )
-        _copy(threads, new, claims, force=force)
+        _copy(threads, Threads(new, policy), claims, force=force)
         copied = {thread.key: thread for thread in new.threads()}
-        # The source last: whatever is over by then need not be in the copy any more.
+        # The source last: whatever is over by then need not be in the copy.
         _compare(_kept(old, clock(), policy), copied)
         yield from _report(source, target, threads, taken)
 
 
 class _Claims:
-    """The leases on all channels of a store: while they are held, nobody else sends."""
+    """The leases on all lanes of a store: while they are held, nobody else sends."""
 
-    def __init__(self, stack: ExitStack, store: Store, channels: set[str], *, force: bool) -> None:
+    def __init__(self, stack: ExitStack, store: Store, lanes: set[str], *, force: bool) -> None:
         self._store = store
         self._leases: list[Lease] = []
-        for channel in sorted(channels):
-            lease = store.claim(channel)
+        for lane in sorted(lanes):
+            lease = store.claim(lane)
             if lease is not None:
                 self._leases.append(lease)
                 stack.callback(self._release, lease)
             elif not force:
                 raise CommandError(
-                    f"nothing is copied: a service sends to {channel} from {store.name}: stop all that use it; "
-                    "one that was killed holds the channel for some seconds more (--force does not wait)"
+                    f"nothing is copied: a service sends from {lane} of {store.name}: stop all that use it; "
+                    "one that was killed holds the lane for some seconds more (--force does not wait)"
                 )
 
     def renew(self) -> None:
@@ -113,14 +117,14 @@ def _refuse_damaged(store: Store) -> None:
         raise CommandError(f"nothing is copied: {damaged[0]}")
 
 
-def _copy(threads: list[AlertThread], new: Store, claims: list[_Claims], *, force: bool) -> None:
+def _copy(threads: list[AlertThread], new: Threads, claims: list[_Claims], *, force: bool) -> None:
     for first in range(0, len(threads), _BATCH):
         for claim in claims:
             claim.renew()
         left_out = new.insert(threads[first : first + _BATCH], replace=force)
         if left_out:
             raise CommandError(
-                f"the copy is not whole: {left_out[0]} came into {new.name} meanwhile: "
+                f"the copy is not whole: {left_out[0]} came into {new.store.name} meanwhile: "
                 "stop all services and use --force"
             )
 
@@ -135,12 +139,12 @@ def _compare(wanted: Mapping[str, AlertThread], copied: Mapping[str, AlertThread
 
 
 def _report(source: StoreName, target: StoreName, threads: list[AlertThread], taken: int) -> Iterator[str]:
-    untold = sum(map(pending, threads))
-    yield f"copied {_count(len(threads))} from {source} to {target}, {untold} of them with something still to tell"
+    pending = sum(map(is_pending, threads))
+    yield f"copied {_count(len(threads))} from {source} to {target}, {pending} of them with something pending"
     yield "read back: all are the same"
     if taken:
         yield f"{target} had {_count(taken)}: those of the same key are overwritten, the others are still there"
-    yield f"start the service with THREAD_STORE={target}, and none on what {source} still has: it would tell twice"
+    yield f"start the service with THREAD_STORE={target}, and none on what {source} still has: it would deliver twice"
 
 
 def _open(name: StoreName, settings: Settings) -> Store:
@@ -149,14 +153,14 @@ def _open(name: StoreName, settings: Settings) -> Store:
 
 def _kept(store: Store, now: float, policy: Policy) -> dict[str, AlertThread]:
     """The threads without those that are over: a store may have dropped them already, or does so at once."""
-    over_at = ((thread, drop_at(thread, policy)) for thread in store.threads())
-    return {thread.key: thread for thread, at in over_at if at is None or at > now}
+    over_at = ((thread, ages_at(thread, policy)) for thread in store.threads())
+    return {thread.key: thread for thread, at in over_at if at is None or at > now or thread.firing}
 
 
 def _look_at_file(path: Path, now: float, *, has_channel: bool) -> None:
     """Refuse a file that the store, which must start in any case, would set aside or begin anew."""
     try:
-        contents = look(path, "", now)
+        contents = read_store(path, "", now)
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {path}: correct THREAD_STORE_FILE") from error
     except OSError as error:
