@@ -11,9 +11,8 @@ from flask.testing import FlaskClient
 from alert_threader.cli import main as cli
 from alert_threader.service import service_of
 from alert_threader.settings.settings import SETTINGS
-from alert_threader.store import FileStore, recovery
+from alert_threader.store import SqliteStore, Threads
 from alert_threader.store.lock import FileLock
-from alert_threader.store.recovery import journals_of
 from alert_threader.threads import AlertThread, Policy
 from tests.app.conftest import MakeApp, webhook
 
@@ -123,58 +122,65 @@ def thread(key: str) -> AlertThread:
 
 @pytest.fixture
 def killed(store: Path) -> Path:
-    """The store of a service that was killed after its last change: only the journal has it."""
-    open_store = FileStore(store, Policy(), "C0ALERTS1", 0)
-    open_store.insert([thread("first")], replace=False)
-    open_store.close()
-    document = store.read_bytes()
-    open_store = FileStore(store, Policy(), "C0ALERTS1", 0)
-    open_store.insert([thread("last")], replace=False)
-    journal, _ = journals_of(store)
-    text = journal.read_bytes()
-    open_store.close()
-    store.write_bytes(document)
-    journal.write_bytes(text)
+    """The store of a service that was killed after its last change: only the database has it."""
+    for key in ("first", "last"):
+        open_store = SqliteStore(store, Policy(), "C0ALERTS1", 0)
+        exported = store.read_bytes()
+        Threads(open_store, Policy()).insert([thread(key)], replace=False)
+        left = {each: each.read_bytes() for each in store.parent.iterdir() if each.name.startswith("threads.db")}
+        open_store.close()
+    for each, content in left.items():
+        each.write_bytes(content)
+    store.write_bytes(exported)
     return store
 
 
-def test_backup_has_what_the_journal_says(run: Cli, killed: Path, tmp_path: Path) -> None:
-    """A backup is one file, which needs no journal and belongs to none; the store is left as it is."""
-    before = {each: each.read_bytes() for each in killed.parent.iterdir()}
+def test_backup_has_what_only_the_database_knows(run: Cli, killed: Path, tmp_path: Path) -> None:
+    """A backup is one file, which needs no other; the store is left as it is."""
+    before = {each: each.read_bytes() for each in killed.parent.iterdir() if not each.name.endswith("-shm")}
+    assert b"last" not in killed.read_bytes()
     copy = tmp_path / "copy.json"
     assert run("backup", copy).out[0].startswith(f"{copy}: 2 threads, 0 of them")
     document = json.loads(copy.read_bytes())
     assert set(document) == {"version", "threads"}
     assert set(document["threads"]) == {"first", "last"}
-    assert {each: each.read_bytes() for each in killed.parent.iterdir()} == before
+    assert {each: each.read_bytes() for each in before} == before
 
 
-def test_backup_of_a_replaced_store(run: Cli, killed: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where document and journal do not belong together, a person must decide."""
-    monkeypatch.setattr(recovery, "_PAUSE", 0)
+def test_backup_beside_a_foreign_document(run: Cli, killed: Path, tmp_path: Path) -> None:
+    """What is backed up is what the service has, not what somebody put in its place."""
     killed.write_bytes(DOCUMENT)
+    copy = tmp_path / "copy.json"
+    assert run("backup", copy).out[0].startswith(f"{copy}: 2 threads, 0 of them")
+
+
+def test_backup_of_a_damaged_database(run: Cli, killed: Path, folder: Path) -> None:
+    """A person must decide; no older backup goes for it."""
+    killed.with_name("threads.db").write_bytes(b"not a database" * 1000)
     ran = run("backup", folder)
     assert ran.code == 1
-    assert ran.err.endswith(f"nothing is copied: {killed}.journal belongs to another threads.json")
+    assert "nothing is copied" in ran.err
+    assert "is damaged" in ran.err
     assert list(folder.iterdir()) == []
 
 
-def test_restore_keeps_the_journal_with_its_document(run: Cli, killed: Path, tmp_path: Path) -> None:
-    """What was there can be restored in turn, the changes of its journal included."""
+def test_looking_leaves_nothing_behind(run: Cli, store: Path, tmp_path: Path) -> None:
+    """A backup by root must not make files that the service, as another user, could not open."""
+    SqliteStore(store, Policy(), "C0ALERTS1", 0).close()
+    before = {each.name for each in store.parent.iterdir()}
+    assert run("backup", tmp_path / "copy.json").code == 0
+    assert {each.name for each in store.parent.iterdir()} == before
+
+
+def test_restore_over_the_last_export(run: Cli, killed: Path, tmp_path: Path) -> None:
+    """A backup that equals the last export is started from all the same: that is what was asked for."""
     copy = tmp_path / "copy.json"
-    copy.write_bytes(DOCUMENT)
+    copy.write_bytes(killed.read_bytes())
     assert run("restore", copy).code == 0
-    assert killed.read_bytes() == DOCUMENT
-    assert not journals_of(killed)[0].exists()
-    kept = {each.suffix: each for each in killed.parent.glob("threads.json.before-restore-*")}
-    journal = kept.pop(".journal")
-    former = next(iter(kept.values())).rename(tmp_path / "former.json")
-    journal.rename(journals_of(former)[0])
-    assert run("restore", former).out[0].startswith(f"{killed}: 2 threads from {former}")
-    restored = FileStore(killed, Policy(), "C0ALERTS1", 0)
-    assert set(restored.stamps()) == {"first", "last"}
-    assert restored.warnings() == []
+    restored = SqliteStore(killed, Policy(), "C0ALERTS1", 0)
+    assert set(restored.stamps()) == {"first"}
     restored.close()
+    assert len(list(killed.parent.glob("threads.db.replaced-*"))) == 1
 
 
 def test_backup_into_a_folder(run: Cli, store: Path, folder: Path) -> None:

@@ -17,10 +17,10 @@ from alert_threader.cli import main as cli
 from alert_threader.errors import StoreError
 from alert_threader.service import service_of
 from alert_threader.settings.settings import SETTINGS, Settings
-from alert_threader.store import FileStore
+from alert_threader.store import SqliteStore, Store, Threads
 from alert_threader.store.redis.client import connect
 from alert_threader.store.redis.store import RedisStore
-from alert_threader.threads import AlertThread, Change, Policy, Posted, pending
+from alert_threader.threads import AlertThread, Change, Policy, Posted, is_pending, slack_lane
 from slack_sandbox import SandboxServer
 from tests.servers import RedisServer
 
@@ -81,21 +81,22 @@ def in_redis(server: RedisServer, prefix: str) -> Iterator[RedisStore]:
     store.close()
 
 
-def in_file(tmp_path: Path) -> FileStore:
+def in_file(tmp_path: Path) -> SqliteStore:
     """The store in the file that the settings name. Close it: it holds the lock."""
-    return FileStore(tmp_path / "threads.json", POLICY, CHANNEL, time.time())
+    return SqliteStore(tmp_path / "threads.json", POLICY, CHANNEL, time.time())
 
 
-def fill(store: FileStore | RedisStore) -> dict[str, AlertThread]:
-    """One thread that is told, one with an attempt under way and more to tell, one that nobody was told of."""
+def fill(store: Store) -> dict[str, AlertThread]:
+    """One thread that is delivered, one with an attempt under way and more pending, one that is all pending."""
     now = time.time()
-    store.update([_change("told", "1"), _change("begun", "1"), _change("new", "1", channel="C0OTHER99")], now)
-    lease = store.claim(CHANNEL)
+    verbs = Threads(store, POLICY)
+    verbs.notify([_change("told", "1"), _change("begun", "1"), _change("new", "1", channel="C0OTHER99")], now)
+    lease = store.claim(slack_lane(CHANNEL))
     assert lease is not None
     for key in ("told", "begun"):
-        assert store.begin(lease, key, f"attempt-{key}", now)
-    store.settle(lease, "told", "attempt-told", Posted(ts="1800000000.000100", threaded=False), now)
-    store.update([_change("begun", "2")], now)
+        assert verbs.start_attempt(lease, key, f"attempt-{key}", now)
+    verbs.record_outcome(lease, "told", "attempt-told", Posted(ts="1800000000.000100", threaded=False), now)
+    verbs.notify([_change("begun", "2")], now)
     store.release(lease)
     return {thread.key: thread for thread in store.threads()}
 
@@ -169,10 +170,10 @@ def test_file_to_redis(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
         "start the service with THREAD_STORE=redis, and none on what file still has: it would tell twice",
     ]
     assert {thread.key: thread for thread in in_redis.threads()} == threads
-    assert sum(map(pending, threads.values())) == 2
-    assert set(in_redis.waiting()) == {CHANNEL, "C0OTHER99"}
+    assert sum(map(is_pending, threads.values())) == 2
+    assert set(in_redis.pending()) == {slack_lane(CHANNEL), slack_lane("C0OTHER99")}
     assert in_redis.stamps() == {"told": "1800000000.000100"}
-    assert in_redis.claim(CHANNEL) is not None, "a lease was left behind"
+    assert in_redis.claim(slack_lane(CHANNEL)) is not None, "a lease was left behind"
     assert (tmp_path / "threads.json").read_bytes() == before
 
 
@@ -186,7 +187,7 @@ def test_service_goes_on(run: Run, tmp_path: Path, with_redis: pytest.MonkeyPatc
     service = service_of(create_app(Settings.from_environ(os.environ)))
     service.start()
     until = time.monotonic() + 10
-    while service.store.counts(time.time()).pending:
+    while service.store.counts().pending:
         assert time.monotonic() < until
         time.sleep(0.05)
     assert service.close(5)
@@ -200,7 +201,7 @@ def test_there_and_back(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
     assert run("migrate", "redis", "file").code == 0
     store = in_file(tmp_path)
     assert {thread.key: thread for thread in store.threads()} == threads
-    assert set(store.waiting()) == {CHANNEL, "C0OTHER99"}
+    assert set(store.pending()) == {slack_lane(CHANNEL), slack_lane("C0OTHER99")}
     store.close()
     assert {thread.key: thread for thread in in_redis.threads()} == threads
 
@@ -208,10 +209,10 @@ def test_there_and_back(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
 def test_many_threads(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
     """More than one batch of them."""
     store = in_file(tmp_path)
-    store.update([_change(f"key{number}", "1") for number in range(450)], time.time())
+    Threads(store, POLICY).notify([_change(f"key{number}", "1") for number in range(450)], time.time())
     store.close()
     assert run("migrate", "file", "redis").out[0].startswith("copied 450 threads from file to redis, 450 of them")
-    assert in_redis.counts(time.time()).threads == 450
+    assert in_redis.counts().threads == 450
 
 
 def test_threads_that_are_over_stay_behind(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
@@ -230,7 +231,7 @@ def test_target_with_threads(run: Run, tmp_path: Path, in_redis: RedisStore) -> 
     store = in_file(tmp_path)
     threads = fill(store)
     store.close()
-    in_redis.update([_change("told", "9"), _change("other", "9")], time.time())
+    Threads(in_redis, POLICY).notify([_change("told", "9"), _change("other", "9")], time.time())
     before = {thread.key: thread for thread in in_redis.threads()}
     said = run.refused("migrate", "file", "redis")
     assert said == (
@@ -263,10 +264,10 @@ def test_sender_at_work_in_redis(run: Run, tmp_path: Path, in_redis: RedisStore,
     else:
         fill(in_redis)
     store.close()
-    assert in_redis.claim(CHANNEL) is not None
+    assert in_redis.claim(slack_lane(CHANNEL)) is not None
     said = run.refused("migrate", *direction)
-    assert f"nothing is copied: a service sends to {CHANNEL} from redis: stop all that use it" in said
-    assert in_redis.claim("C0OTHER99") is not None, "a lease was left behind"
+    assert f"nothing is copied: a service sends from {slack_lane(CHANNEL)} of redis: stop all that use it" in said
+    assert in_redis.claim(slack_lane("C0OTHER99")) is not None, "a lease was left behind"
     assert run("migrate", *direction, "--force").code == 0
 
 
@@ -275,13 +276,13 @@ def test_change_during_the_copy(
 ) -> None:
     """A webhook that a service takes meanwhile is found by the comparison: the copy is not called whole."""
     fill(in_redis)
-    insert = FileStore.insert
+    insert = Threads.insert
 
-    def insert_late(self: FileStore, threads: list[AlertThread], *, replace: bool) -> list[str]:
-        in_redis.update([_change("told", "3")], time.time())
+    def insert_late(self: Threads, threads: list[AlertThread], *, replace: bool) -> list[str]:
+        Threads(in_redis, POLICY).notify([_change("told", "3")], time.time())
         return insert(self, threads, replace=replace)
 
-    monkeypatch.setattr(FileStore, "insert", insert_late)
+    monkeypatch.setattr(Threads, "insert", insert_late)
     said = run.refused("migrate", "redis", "file")
     assert "the copy is not the same: 1 thread changed meanwhile, told is one" in said
     assert "is a service running?" in said

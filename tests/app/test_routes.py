@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import stat
 import threading
 import time
@@ -12,7 +13,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from alert_threader.service import service_of
-from alert_threader.store.recovery import look
+from alert_threader.store.database import Database
+from alert_threader.store.reading import read_store
 from slack_sandbox import SandboxServer
 from tests.app.conftest import CHANNEL, MakeApp, webhook
 
@@ -89,7 +91,7 @@ class TestAlert:
         assert answer.status_code == 202
         result = answer.get_json()["results"][0]
         assert (result["delivery"], result["thread_ts"]) == ("queued", None)
-        assert KEY in look(tmp_path / "threads.json", CHANNEL, 0).threads
+        assert KEY in read_store(tmp_path / "threads.json", CHANNEL, 0).threads
 
     def test_does_not_wait_when_others_wait_already(self, make_app: MakeApp, sandbox: SandboxServer) -> None:
         """In a storm no thread of the server is held up by Slack."""
@@ -135,7 +137,11 @@ class TestBadInput:
             ({"json": []}, 400, "the body: expected object, got array"),
             ({"data": "a=b"}, 415, "the content type must be application/json"),
             ({"data": "{}", "content_type": "text/plain"}, 415, "the content type must be application/json"),
-            ({"path": "/alert/general", "json": webhook()}, 400, "'general', is none: it must be a channel ID"),
+            (
+                {"path": "/alert/general", "json": webhook()},
+                400,
+                "invalid channel 'general' in the path: it must be a channel ID",
+            ),
             ({"path": "/alert/C0DATABASE1/x", "json": webhook()}, 404, "there is no such route"),
             ({"path": "/alert//C0DATABASE1", "json": webhook()}, 404, "there is no such route"),
             ({"path": "/", "json": webhook()}, 404, "there is no such route"),
@@ -235,16 +241,18 @@ class TestHealth:
         """The only 503: senders must hold their alerts. The webhook says the same."""
 
         def full(*_: object) -> None:
-            raise OSError(28, "No space left on device")
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
 
-        monkeypatch.setattr(os, "pwrite", full)
+        monkeypatch.setattr(Database, "write", full)
         answer = client.post("/alert", json=webhook())
         assert answer.status_code == 503
         health = client.get("/health")
         assert health.status_code == 503
         assert health.get_json()["status"] == "unhealthy"
         for line in (answer.get_json()["error"], health.get_json()["problems"][0]):
-            assert "no space left on device; make room" in line
+            assert "database or disk is full; make room" in line
         monkeypatch.undo()
         assert client.get("/health").get_json()["status"] == "healthy"
 
@@ -272,7 +280,7 @@ class TestStatsAndCache:
         assert (stats["cached_threads"], stats["thread_store"], stats["environment"]) == (1, "file", "production")
         assert stats["uptime"].startswith("20")
         assert stats["uptime_seconds"] >= 0
-        assert set(stats["file"]) == {"path", "size_bytes", "commits"}
+        assert set(stats["file"]) == {"path", "database", "size_bytes", "commits"}
 
     def test_file_whose_name_is_no_text(self, make_app: MakeApp, tmp_path: Path) -> None:
         """A path may hold any bytes."""
@@ -301,5 +309,5 @@ class TestStatsAndCache:
 def test_state_is_private(client: FlaskClient, tmp_path: Path) -> None:
     """Nobody else on the machine reads labels or threads."""
     client.post("/alert", json=webhook())
-    for name in ("threads.json", "threads.json.journal", "threads.json.lock"):
+    for name in ("threads.db", "threads.db-wal", "threads.json.lock"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600

@@ -83,7 +83,6 @@ def restore(source: Path, environ: Mapping[str, str], now: float) -> Iterator[st
     finally:
         lock.release()
     yield f"{path}: {_count(contents)} from {source}; read back, it is the same"
-    yield "the next start begins with it; threads with something pending are carried over"
     if former.exists():
         yield f"what was there before is kept as {former}"
     yield "start the service again: systemctl start alert-threader"

@@ -64,7 +64,7 @@ def read_only(path: Path) -> sqlite3.Connection:
     """Open a database to read it, beside the process that writes it or alone. Raises sqlite3.Error."""
     # Without a log nobody has it open, and SQLite would make one, perhaps as a user whose files the service cannot use.
     alone = "" if files_of(path)[1].exists() else "&immutable=1"
-    name = f"file:{quote(str(path))}?mode=ro{alone}"
+    name = f"file:{quote(bytes(path))}?mode=ro{alone}"
     return sqlite3.connect(name, uri=True, isolation_level=None, timeout=_PATIENCE, check_same_thread=False)
 
 
