@@ -8,9 +8,8 @@ import time
 from alert_threader.settings.settings import Settings
 from alert_threader.store.base import LEASE_TTL, Counts, Due, Lease, Store
 from alert_threader.store.lock import FileLock
-
-# from alert_threader.store.redis.client import connect
-# from alert_threader.store.redis.store import RedisStore
+from alert_threader.store.redis.client import connect
+from alert_threader.store.redis.store import RedisStore
 from alert_threader.store.sqlite import SqliteStore
 from alert_threader.store.verbs import Attempted, Threads
 from alert_threader.threads import Policy
@@ -21,7 +20,7 @@ __all__ = [
     "Counts",
     "Due",
     "Lease",
-    # "RedisStore",
+    "RedisStore",
     "SqliteStore",
     "Store",
     "Threads",

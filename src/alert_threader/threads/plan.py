@@ -18,6 +18,7 @@ KEEP_CLOSED = 60 * 60
 #: between the clocks of two machines.
 CLOCK_TOLERANCE = 1.0
 
+_SLACK = "slack:"
 _STEP_RANK = {Step.LOOK_UP: 0, Step.POST_ROOT: 1, Step.POST_REPLY: 2, Step.UPDATE_ROOT: 3}
 
 
@@ -81,7 +82,12 @@ def plan(thread: AlertThread, policy: Policy) -> Plan:
 
 def slack_lane(channel: str) -> str:
     """The name of the lane in which a channel's messages go out."""
-    return f"slack:{channel}"
+    return f"{_SLACK}{channel}"
+
+
+def lease_name(lane: str) -> str:
+    """What the lease on a lane is called where senders of the first release share it: they lease a channel's name."""
+    return lane.removeprefix(_SLACK)
 
 
 def next_step(thread: AlertThread) -> Step | None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -59,6 +59,20 @@ def translated() -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise StoreError(_advice(error)) from error
+
+
+def run(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The answers to commands that are sent together, in one round trip; an error of Redis stands in its place."""
+    if len(commands) == 1:
+        try:
+            return [client.execute_command(*commands[0])]
+        except ResponseError as error:
+            return [error]
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    answers: list[Any] = pipeline.execute(raise_on_error=False)
+    return answers
 
 
 def _advice(error: BaseException) -> str:

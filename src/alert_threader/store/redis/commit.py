@@ -9,23 +9,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 from redis.sentinel import SentinelConnectionPool
 
 from alert_threader.errors import StoreError
 from alert_threader.store.redis import scripts
+from alert_threader.store.redis.client import run
 
 #: How long a change may take to reach the replicas, in seconds: less than the client waits for an answer.
 _REPLICA_WAIT = 0.5
 #: A Redis that has lost replicas for so many seconds will do without, and is asked again after as many.
 _ALONE = 10.0
-#: A replica that was silent for longer is not waited for, in seconds: each reports once a second.
+#: A replica that was silent for longer is not waited for, in seconds; each reports once a second.
 _SILENT = 2
 #: One that was silent for longer is taken for lost, in seconds, as Redis itself does (min-replicas-max-lag).
 _LOST = 10
 
-
 _Address = tuple[str, int]
+_Command = tuple[Any, ...]
+#: The keys and the arguments of the commit script.
+Change = tuple[Sequence[str], Sequence[Any]]
 
 
 class Committer:
@@ -36,9 +39,11 @@ class Committer:
     old master takes until then is forgotten: so one that has just lost a replica takes nothing for a while.
     """
 
-    def __init__(self, client: redis.Redis, *, fails_over: bool) -> None:
+    def __init__(self, client: redis.Redis, probe: str, *, fails_over: bool) -> None:
+        """Take the client, and a name that nothing else is kept under."""
         # redis-py's types do not say what a pipeline and a script answer.
         self._redis: Any = client
+        self._probe = probe
         self._fails_over = fails_over
         self._script = client.register_script(scripts.COMMIT)
         #: The Redis that the next three speak of, as the Sentinels named it.
@@ -51,43 +56,51 @@ class Committer:
         #: Until when Redis is taken to have none.
         self._alone_until = 0.0
 
-    def commit(self, keys: Sequence[str], args: Sequence[Any]) -> int:
-        """Return what the script returns, after one round trip.
+    def commit(self, changes: Sequence[Change]) -> list[int]:
+        """Return what the script returns for each change, after one round trip.
 
-        Raises StoreError where the change may not outlive a failover: it may be made again.
+        Raises StoreError where a change may not outlive a failover: it may be made again. On any error some of the
+        changes may have been made.
         """
-        if not self._fails_over or time.monotonic() < self._alone_until:
-            return int(self._script(keys=keys, args=args))
-        try:
-            return int(self._replicated("EVALSHA", self._script.sha, len(keys), *keys, *args))
-        except NoScriptError:
+        commands = [("EVALSHA", self._script.sha, len(keys), *keys, *args) for keys, args in changes]
+        answers = self._run(commands)
+        unknown = [number for number, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
             self._redis.script_load(scripts.COMMIT)
-            return self.commit(keys, args)
+            for number, answer in zip(unknown, self._run([commands[number] for number in unknown]), strict=True):
+                answers[number] = answer
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise answer
+        return answers
 
-    def confirm(self, name: str) -> None:
-        """Return once the replicas have all that was written before, by whomever; ``name`` is a key to write.
+    def confirm(self) -> None:
+        """Return once the replicas have all that was written before, by whomever. Raises as ``commit`` does.
 
-        Redis waits for what the same connection has written, so something must be. Raises as ``commit`` does.
+        Redis waits for what the same connection has written, so something must be.
         """
-        if self._fails_over and time.monotonic() >= self._alone_until:
-            self._replicated("SET", name, 1, "PX", 1000)
+        if self._waits:
+            (answer,) = self._run([("SET", self._probe, 1, "PX", 1000)])
+            if isinstance(answer, RedisError):
+                raise answer
 
-    def _replicated(self, *command: Any) -> Any:
-        """Write, wait for the replicas and look at them, in one round trip; return what the write returned."""
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.execute_command(*command)
-        pipeline.execute_command("WAIT", self._wanted, int(_REPLICA_WAIT * 1000))
-        pipeline.info("replication")
-        try:
-            written, acknowledged, replication = pipeline.execute()
-        except ResponseError as error:
-            if str(error).startswith("NOREPLICAS"):
-                self._check_master()
-            raise
+    @property
+    def _waits(self) -> bool:
+        """Whether there are replicas to wait for."""
+        return self._fails_over and time.monotonic() >= self._alone_until
+
+    def _run(self, writes: Sequence[_Command]) -> list[Any]:
+        """Write, wait for the replicas and look at them, in one round trip; return what the writes returned."""
+        if not self._waits:
+            return run(self._redis, writes)
+        wait = ("WAIT", self._wanted, int(_REPLICA_WAIT * 1000))
+        *answers, acknowledged, replication = run(self._redis, [*writes, wait, ("INFO", "replication")])
+        if any(isinstance(answer, RedisError) and str(answer).startswith("NOREPLICAS") for answer in answers):
+            self._check_master()
         # 0 and less: the script has changed nothing.
-        if written is True or written > 0:
+        if any(answer is True or (isinstance(answer, int) and answer > 0) for answer in answers):
             self._judge(acknowledged, replication)
-        return written
+        return answers
 
     def _judge(self, acknowledged: int, replication: Mapping[str, Any]) -> None:
         """Raise StoreError unless a change that so many replicas have is safe, or as safe as it can be."""
@@ -97,7 +110,11 @@ class Committer:
         is_fewer = connected < self._connected
         if acknowledged and not is_fewer:
             self._connected, self._fewer_since = connected, None
-            self._wanted = max(_in_step(replication, _SILENT), 1)
+            wanted = max(_in_step(replication, _SILENT), 1)
+            were_too_few = acknowledged < wanted and self._wanted < wanted
+            self._wanted = wanted
+            if were_too_few:
+                self.confirm()
             return
         self._check_master()
         if not is_fewer and _in_step(replication, _LOST):
@@ -110,7 +127,7 @@ class Committer:
             raise StoreError("Redis has lost a replica, perhaps it takes this one's place: send it again")
         self._connected, self._wanted = connected, 1
         if not acknowledged:
-            # There is none to wait for, and an alert that is told is worth more than one that is refused.
+            # There is none to wait for, and an alert that is delivered is worth more than one that is refused.
             self._alone_until = now + _ALONE
 
     def _check_master(self) -> None:

@@ -1,37 +1,36 @@
 """What Redis does in one step, as Lua: each script has all of its effect or none."""
 
-#: KEYS record, ts, due, channels, index, seen, lease, due in the channel that the thread was in before
-#: ARGV expected rev, new rev, data, ts, action, key, drop at, seen at, channel, lease token, lease ttl (ms)
+#: KEYS record, ts, threads, open, lanes, lease, and each lane that lists the record or is to list it.
+#: ARGV expected rev, new rev, data, what the first release finds instead, ts, ages at, whether it is open, key, lease
+#: token, lease ttl (ms), names of lanes as JSON, and for each lane of KEYS its name and the action.
 #: Returns 1, 0 where the revision has changed, -1 where the lease has passed on. An empty argument is none.
 COMMIT = """
-if ARGV[10] ~= '' and redis.call('GET', KEYS[7]) ~= ARGV[10] then return -1 end
-if (redis.call('HGET', KEYS[1], 'rev') or '') ~= ARGV[1] then return 0 end
-if ARGV[3] == '' then
-  redis.call('DEL', KEYS[1], KEYS[2])
-  redis.call('HDEL', KEYS[8], ARGV[6])
-  redis.call('ZREM', KEYS[5], ARGV[6])
-  redis.call('ZREM', KEYS[6], ARGV[6])
-  if ARGV[10] ~= '' then redis.call('PEXPIRE', KEYS[7], ARGV[11]) end
-  return 1
-end
--- The first write of all: Redis checks its memory only before that, and only for one that adds.
-redis.call('HSET', KEYS[1], 'rev', ARGV[2], 'data', ARGV[3])
-if ARGV[10] ~= '' then redis.call('PEXPIRE', KEYS[7], ARGV[11]) end
-redis.call('HDEL', KEYS[8], ARGV[6])
-if ARGV[4] == '' then redis.call('DEL', KEYS[2]) else redis.call('SET', KEYS[2], ARGV[4]) end
-if ARGV[5] ~= '' then
-  redis.call('HSET', KEYS[3], ARGV[6], ARGV[5])
-  redis.call('SADD', KEYS[4], ARGV[9])
-end
-if ARGV[7] == '' then
-  redis.call('PERSIST', KEYS[1])
-  redis.call('ZADD', KEYS[5], '+inf', ARGV[6])
+local record, stamp, threads, open, lanes, lease = unpack(KEYS, 1, 6)
+local expected, rev, data, unreadable, ts, ages_at, is_open, key, token, ttl, listed = unpack(ARGV, 1, 11)
+if token ~= '' and redis.call('GET', lease) ~= token then return -1 end
+if (redis.call('HGET', record, 'rev') or '') ~= expected then return 0 end
+if data == '' then
+  redis.call('DEL', record, stamp)
+  redis.call('ZREM', threads, key)
+  redis.call('SREM', open, key)
 else
-  redis.call('PEXPIREAT', KEYS[1], ARGV[7])
-  redis.call('PEXPIREAT', KEYS[2], ARGV[7])
-  redis.call('ZADD', KEYS[5], tonumber(ARGV[7]) / 1000, ARGV[6])
+  -- The first write of all: Redis checks its memory only before that, and only for one that adds.
+  redis.call('HSET', record, 'rev', rev, 'thread', data, 'lanes', listed, 'data', unreadable)
+  redis.call('PERSIST', record)
+  if ts == '' then redis.call('DEL', stamp) else redis.call('SET', stamp, ts) end
+  redis.call('ZADD', threads, ages_at, key)
+  redis.call(is_open == '' and 'SREM' or 'SADD', open, key)
 end
-if ARGV[8] == '' then redis.call('ZREM', KEYS[6], ARGV[6]) else redis.call('ZADD', KEYS[6], ARGV[8], ARGV[6]) end
+if token ~= '' then redis.call('PEXPIRE', lease, ttl) end
+for i = 7, #KEYS do
+  local lane, action = ARGV[2 * i - 2], ARGV[2 * i - 1]
+  if action == '' then
+    redis.call('HDEL', KEYS[i], key)
+  else
+    redis.call('HSET', KEYS[i], key, action)
+    redis.call('SADD', lanes, lane)
+  end
+end
 return 1
 """
 
@@ -42,7 +41,7 @@ if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('PEXPIRE', KEY
 return 1
 """
 
-#: KEYS budget; ARGV interval (s), allowance (s). The generic cell rate algorithm, as in pacing.Bucket, on Redis' clock.
+#: KEYS budget; ARGV interval (s), allowance (s). The generic cell rate algorithm, as in tokens.Bucket, on Redis' clock.
 #: Returns the seconds until there is a token, '0' if one was used.
 TAKE = """
 local time = redis.call('TIME')
@@ -55,4 +54,24 @@ if wait > 0.001 then return tostring(wait) end
 full_at = full_at + interval
 redis.call('SET', KEYS[1], string.format('%.6f', full_at), 'PX', math.ceil((full_at - now) * 1000) + 1000)
 return '0'
+"""
+
+#: KEYS index, seen and channels of the first release, and the record of each key.
+#: ARGV what the names of its lists by channel begin with, and each key.
+#: Takes the keys from its lists whose record is taken over or gone; when none is left, takes the lists away.
+FORGET_FORMER = """
+local dues = {}
+for _, channel in ipairs(redis.call('SMEMBERS', KEYS[3])) do table.insert(dues, ARGV[1] .. channel) end
+for i = 2, #ARGV do
+  local record = KEYS[i + 2]
+  if redis.call('EXISTS', record) == 0 or redis.pcall('HEXISTS', record, 'thread') == 1 then
+    redis.call('ZREM', KEYS[1], ARGV[i])
+    redis.call('ZREM', KEYS[2], ARGV[i])
+    for _, due in ipairs(dues) do redis.call('HDEL', due, ARGV[i]) end
+  end
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('DEL', KEYS[2], KEYS[3], unpack(dues))
+end
+return 1
 """

@@ -7,9 +7,8 @@ from pathlib import Path
 import fakeredis
 import pytest
 
-from alert_threader.store import FileStore, Store
+from alert_threader.store import RedisStore, SqliteStore, Store, Threads
 from alert_threader.store.redis.client import connect
-from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Policy
 from tests.servers import RedisServer
 
@@ -21,7 +20,7 @@ Reopen = Callable[[], Store]
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A real Redis; every test has a prefix of its own in it."""
+    """A real Redis as setup-redis.sh leaves it; every contract test has a prefix of its own in it."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
@@ -35,7 +34,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
 
     def new() -> Store:
         if request.param == "file":
-            return FileStore(tmp_path / "threads.json", POLICY, "C0DEFAULT01", now=0)
+            return SqliteStore(tmp_path / "threads.json", POLICY, "C0DEFAULT01", now=0)
         if request.param == "redis":
             server: RedisServer = request.getfixturevalue("redis_server")
             return RedisStore(connect(server.url), prefix, POLICY)
@@ -56,3 +55,9 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
 def store(reopen: Reopen) -> Store:
     """An empty store."""
     return reopen()
+
+
+@pytest.fixture
+def verbs(store: Store) -> Threads:
+    """The domain's verbs on it."""
+    return Threads(store, POLICY)
