@@ -5,8 +5,11 @@
 cannot be shown well is shown somehow.
 """
 
+import hashlib
 import json
 from typing import Any
+
+import msgspec
 
 from alert_threader.formatter import layout
 from alert_threader.formatter.content import reply_content, root_content
@@ -22,6 +25,10 @@ EVENT_TYPE = "alert_threader"
 _MAX_TOLD = 100
 _MAX_PAYLOAD = 6000
 _MAX_NAME = 64
+
+#: What a person sees of a message. Metadata is left out: it differs for every post of the same text.
+_SHOWN = ("text", "blocks", "attachments")
+_encoder = msgspec.json.Encoder(order="sorted")
 
 
 def render(
@@ -45,6 +52,15 @@ def render(
     if attempt_id is not None and simple < _WITHOUT_METADATA:
         message["metadata"] = {"event_type": EVENT_TYPE, "event_payload": _payload(thread, batch, attempt_id)}
     return message
+
+
+def message_hash(message: dict[str, Any]) -> str:
+    """Compute the hash of what a rendered message shows, 16 hex digits: equal for equal text, blocks and attachments.
+
+    An edit whose message has the hash of the one that was sent last would change nothing, and need not be made.
+    """
+    shown = _encoder.encode({part: message.get(part) for part in _SHOWN})
+    return hashlib.blake2b(shown, digest_size=8).hexdigest()
 
 
 def _payload(thread: AlertThread, batch: Batch, attempt_id: str) -> dict[str, str | int]:
