@@ -101,8 +101,12 @@ class Life:
         events = attempt.batch.events if attempt else {}
         if outcome is None:
             outcome = self.succeed(step)
-        self.thread = record_outcome(self.thread, self.thread.under_way, outcome, self.now)
+        self.end(outcome)
         return [f"{name} {event.kind}" for name, event in events.items()]
+
+    def end(self, outcome: Outcome) -> None:
+        """The call that is under way ends so."""
+        self.thread = record_outcome(self.thread, self.thread.under_way, outcome, self.now)
 
     def succeed(self, step: Step) -> Outcome:
         """Slack does what is asked of it."""
