@@ -1,13 +1,14 @@
 """Messages, built from webhooks by the real rules: a test says what came, and what people then see."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
 import pytest
 
 from alert_threader.alertmanager.webhook import Alert, Status
-from alert_threader.formatter import render
+from alert_threader.formatter import message_hash, render
 from alert_threader.formatter.mrkdwn import MAX_MESSAGE
 from alert_threader.threads import AlertState, AlertThread, Batch, Change, Event, EventKind, Policy, Step, apply
 from slack_sandbox.checks import MAX_UPDATE_TEXT, blocks_size, check_message
@@ -56,13 +57,13 @@ def instance(name: str, *, resolved: float | None = None, summary: str = "") -> 
 
 
 def thread_of(
-    *webhooks: list[Alert], truncated: int = 0, url: str = "http://am.test", told: bool = True
+    *webhooks: list[Alert], truncated: int = 0, url: str = "http://am.test", delivered: bool = True
 ) -> AlertThread:
-    """A thread that has seen these webhooks, a minute apart; what the last one brought is untold."""
+    """A thread that has seen these webhooks, a minute apart; what the last one brought is pending."""
     thread: AlertThread | None = None
     for i, alerts in enumerate(webhooks):
-        if thread is not None and told:
-            thread = msgspec.structs.replace(thread, ts="1.2", untold=Batch())
+        if thread is not None and delivered:
+            thread = msgspec.structs.replace(thread, ts="1.2", pending=Batch())
         change = Change(key="k", channel="C1", alerts=tuple(alerts), truncated=truncated, external_url=url)
         thread = apply(thread, change, T0 + 60 * i, Policy()).thread
     assert thread is not None
@@ -72,12 +73,12 @@ def thread_of(
 def root(thread: AlertThread, **more: Any) -> dict[str, Any]:
     """The opening message of a thread, or its edit where it is posted already."""
     step = Step.POST_ROOT if thread.ts is None else Step.UPDATE_ROOT
-    return render(thread, step, thread.untold, environment="production", **more)
+    return render(thread, step, thread.pending, environment="production", **more)
 
 
 def reply(thread: AlertThread, batch: Batch | None = None, **more: Any) -> dict[str, Any]:
     """The reply that tells a batch, or else what the last webhook brought."""
-    return render(thread, Step.POST_REPLY, batch or thread.untold, environment="production", **more)
+    return render(thread, Step.POST_REPLY, batch or thread.pending, environment="production", **more)
 
 
 def shown(message: dict[str, Any]) -> list[str]:
@@ -388,6 +389,53 @@ class TestMetadata:
         assert len(json.dumps(payload)) <= 6000
         assert payload["told_count"] == 300
         assert payload["told"].startswith("fired:0")
+
+
+class TestHash:
+    """By what a root shows, not by a list of what it may show, it is decided whether an edit is needed."""
+
+    def test_is_of_what_is_seen(self) -> None:
+        """The same thread has the same hash, whichever attempt its message carries in its metadata."""
+        thread = thread_of([alert()])
+        hashes = {message_hash(root(thread, attempt_id=attempt)) for attempt in (None, "id1", "id2")}
+        assert len(hashes) == 1
+        (one,) = hashes
+        assert re.fullmatch("[0-9a-f]{16}", one)
+
+    @pytest.mark.parametrize(
+        "seen",
+        [
+            {"severity": "warning"},
+            {"title": "Another title"},
+            {"truncated": 3},
+            {"flaps": 1},
+            {"stale": True},
+            {"external_url": "http://other.test"},
+        ],
+        ids=lambda seen: next(iter(seen)),
+    )
+    def test_differs_with_the_thread(self, seen: dict[str, Any]) -> None:
+        """Whatever a root shows of a thread is in its hash."""
+        thread = thread_of([alert()])
+        assert message_hash(root(msgspec.structs.replace(thread, **seen))) != message_hash(root(thread))
+
+    @pytest.mark.parametrize("simple", range(3))
+    def test_differs_with_an_annotation(self, simple: int) -> None:
+        """A new description is a new hash, in every form that shows it."""
+        before, after = (thread_of([alert(annotations={"description": text})]) for text in ("2 %", "99 %"))
+        assert message_hash(root(before, simple=simple)) != message_hash(root(after, simple=simple))
+
+    @pytest.mark.parametrize("part", ["text", "blocks", "attachments"])
+    def test_covers_each_part(self, part: str) -> None:
+        """None of the three is left out."""
+        message = root(thread_of([alert()]))
+        assert message_hash(message | {part: []}) != message_hash(message)
+
+    def test_does_not_depend_on_order(self) -> None:
+        """Two releases that write an object's keys in another order mean the same message."""
+        message = root(thread_of([alert()]))
+        turned = json.loads(json.dumps(message), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+        assert message_hash(turned) == message_hash(message)
 
 
 class TestSimpler:

@@ -68,49 +68,29 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
 
     The given record is not changed. Applying the same change again leaves a thread as it is (rule 10).
     """
+    opened = thread is None or _is_over(thread, change, now, policy)
     before = thread
-    if thread is None or _is_over(thread, change, now, policy):
-        thread = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
-        opened = True
-    else:
-        thread = msgspec.structs.replace(thread, alerts=dict(thread.alerts))
-        opened = False
-    was_resolved = bool(thread.alerts) and not thread.firing
-    thread.seen_at = now
-    if 0 < len(change.external_url) <= _MAX_LINK:
-        thread.external_url = change.external_url
-
+    if before is None or opened:
+        before = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
+    thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now)
     events = _take_alerts(thread, change.alerts, now)
     kinds = [event.kind for event in events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
-    repeated = not events and policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now)
-    if (events or repeated) and thread.channel != change.channel:
-        thread = _moved(thread, change.channel)
     if events:
+        was_resolved = bool(before.alerts) and not before.firing
+        thread = _revised(thread, change)
         _note_events(thread, events, change, now, reopened=was_resolved and thread.firing > 0)
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
-    elif repeated:
-        thread.notified_at = now
-        thread.repeats += 1
-        thread.truncated = change.truncated
-        if policy.repeat is RepeatPolicy.REPLY:
-            thread.pending = thread.pending.then(Batch(repeated=True, webhooks=_traced(change)))
+    elif policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now):
+        thread = _revised(thread, change)
+        _note_repeat(thread, change, now, policy)
         reason = Reason.REPEATED
     else:
-        reason = Reason.DUPLICATE
-        if before is not None and 0 <= now - before.seen_at < _SEEN_STEP:
+        if 0 <= now - before.seen_at < _SEEN_STEP:
             thread = before
-    # Whatever has changed, but for when it was last heard of: what a root shows of it is not listed a second time.
-    if reason is not Reason.DUPLICATE or _differs(thread, before):
-        thread.revision += 1
+        reason = Reason.DUPLICATE
     alertname = change.alerts[0].labels.get("alertname") or "unknown"
     return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=resolved)
-
-
-def _differs(thread: AlertThread, before: AlertThread | None) -> bool:
-    return before is None or (
-        thread is not before and msgspec.structs.replace(before, seen_at=thread.seen_at) != thread
-    )
 
 
 def _is_over(thread: AlertThread, change: Change, now: float, policy: Policy) -> bool:
@@ -120,6 +100,21 @@ def _is_over(thread: AlertThread, change: Change, now: float, policy: Policy) ->
     if thread.closed_at is not None:
         return True
     return thread.resolved_at is not None and now >= thread.resolved_at + policy.reopen_window
+
+
+def _revised(thread: AlertThread, change: Change) -> AlertThread:
+    """The thread in another revision, in the channel and with the address that the notification names.
+
+    A duplicate takes neither: it may come from an HA peer with another address, or by way of a replica that still has
+    the former channel.
+    """
+    if thread.channel != change.channel:
+        thread = _moved(thread, change.channel)
+    thread.revision += 1
+    thread.truncated = change.truncated
+    if 0 < len(change.external_url) <= _MAX_LINK:
+        thread.external_url = change.external_url
+    return thread
 
 
 def _moved(thread: AlertThread, channel: str) -> AlertThread:
@@ -163,7 +158,8 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float) -> di
         thread.alerts[alert.fingerprint] = state
         kind = EventKind.FIRED if alert.status is Status.FIRING else EventKind.RESOLVED
         fold(events, alert.fingerprint, Event(kind=kind, at=now))
-    _forget_oldest(thread, keep=events)
+    if events:
+        _forget_oldest(thread, keep=events)
     return events
 
 
@@ -241,7 +237,6 @@ def _forget_oldest(thread: AlertThread, keep: dict[str, Event]) -> None:
 
 def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, now: float, *, reopened: bool) -> None:
     thread.pending = thread.pending.then(Batch(events=events, reopened=reopened, webhooks=_traced(change)))
-    thread.truncated = change.truncated
     thread.changed_at = thread.notified_at = now
     thread.stale = False
     if thread.firing:
@@ -252,6 +247,13 @@ def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, 
     if reopened:
         thread.flaps += 1
         thread.reopened_at = now
+
+
+def _note_repeat(thread: AlertThread, change: Change, now: float, policy: Policy) -> None:
+    thread.notified_at = now
+    thread.repeats += 1
+    if policy.repeat is RepeatPolicy.REPLY:
+        thread.pending = thread.pending.then(Batch(repeated=True, webhooks=_traced(change)))
 
 
 def _traced(change: Change) -> tuple[str, ...]:

@@ -13,16 +13,24 @@ from alert_threader.threads.record import SCHEMA, AlertThread, Attempt, Shown
 
 #: How many alerts a root lists: schema 2's digest depends on no more of them.
 _LISTED = 10
-#: How long a wait of schema 2 is taken to be, in seconds: it kept only its end.
-_FORMER_WAIT = 60.0
+#: How long a wait of schema 2 may have been, in seconds, as it kept only its end: its longest backoff, and twice the
+#: longest SLACK_TIMEOUT. A wait that is taken for longer than it was is kept to its end.
+_LONGEST_RETRY = 60.0
+_LONGEST_UNCERTAIN = 600.0
 
 _decoder = msgspec.json.Decoder(AlertThread)
 _encoder = msgspec.json.Encoder()
 
 
 def encode(thread: AlertThread) -> bytes:
-    """The record as JSON, on one line."""
-    return _encoder.encode(thread)
+    """The record as JSON, on one line.
+
+    Where an edit is pending that its digest does not show, the digest is left out, so that the first release makes it.
+    """
+    shown, attempt = _for_schema_2(thread.shown, thread), thread.attempt
+    if attempt is not None:
+        attempt = msgspec.structs.replace(attempt, shown=_for_schema_2(attempt.shown, thread))
+    return _encoder.encode(msgspec.structs.replace(thread, shown=shown, attempt=attempt))
 
 
 def decode(data: bytes | msgspec.Raw) -> AlertThread:
@@ -56,16 +64,20 @@ def _from_schema_2(thread: AlertThread) -> AlertThread:
     """Give a record its revision: an edit that was pending stays pending, and nothing else becomes so."""
     digest = root_digest(thread)
     shown = thread.shown
-    wait = _FORMER_WAIT if shown.uncertain_until else 0.0
+    wait = _LONGEST_UNCERTAIN if shown.uncertain_until else 0.0
     shown = msgspec.structs.replace(_with_revision(shown, digest), uncertain_wait=wait)
     attempt = thread.attempt
     if attempt is not None:
         attempt = _with_wait(attempt)
         attempt = msgspec.structs.replace(attempt, shown=_with_revision(attempt.shown, digest))
-    retry_wait = _FORMER_WAIT if thread.retry_at else 0.0
+    retry_wait = _LONGEST_RETRY if thread.retry_at else 0.0
     return msgspec.structs.replace(
         thread, version=SCHEMA, revision=1, shown=shown, attempt=attempt, retry_wait=retry_wait
     )
+
+
+def _for_schema_2(shown: Shown, thread: AlertThread) -> Shown:
+    return shown if shown.revision == thread.revision else msgspec.structs.replace(shown, digest="")
 
 
 def _with_revision(shown: Shown, digest: str) -> Shown:

@@ -1,0 +1,96 @@
+"""Which thread an alert belongs to, and what tells it from the others there."""
+
+import pytest
+
+from alert_threader.threads import Identity, ThreadBy, changes, thread_key
+from alert_threader.threads.keys import alert_name, spaced
+from tests.build import alert, notification
+
+IDENTITY = Identity(environment="production", channel="C0DEFAULT01")
+BY_GROUP = Identity(environment="e", channel="C1", by=ThreadBy.GROUP)
+
+
+def test_is_made_of_the_key_labels_and_the_environment() -> None:
+    """In the documented order."""
+    labels = {"alertname": "A", "severity": "critical", "service": "db", "cluster": "eu", "instance": "x"}
+    assert thread_key(labels, IDENTITY) == "A|critical|db|eu|production"
+
+
+def test_missing_labels_have_defaults() -> None:
+    """An empty label is a missing one, as in Prometheus."""
+    assert thread_key({"service": ""}, IDENTITY) == "unknown|info|unknown|default|production"
+
+
+def test_bar_inside_a_value_is_written_otherwise() -> None:
+    """A label cannot pretend to be two."""
+    assert thread_key({"alertname": "a|b"}, IDENTITY).startswith("a%7Cb|")
+
+
+def test_labels_can_be_chosen() -> None:
+    """THREAD_KEY_LABELS."""
+    identity = Identity(environment="e", channel="C1", labels=("alertname", "namespace"))
+    assert thread_key({"alertname": "A", "namespace": "n"}, identity) == "A|n|e"
+
+
+def test_other_channel_is_another_thread() -> None:
+    """The same alert in two channels is two threads; the default channel is not named."""
+    hook = notification(alert("a"))
+    assert changes(hook, IDENTITY)[0].key == "Down|critical|unknown|default|production"
+    assert changes(hook, IDENTITY, "C0DATABASE1")[0].key.endswith("|production@C0DATABASE1")
+    assert changes(hook, IDENTITY, "C0DEFAULT01")[0].key == changes(hook, IDENTITY)[0].key
+
+
+def test_one_notification_may_concern_several_threads() -> None:
+    """Each alert goes to its own, in the order of first mention."""
+    other = alert("b", labels={"alertname": "Other"})
+    found = changes(notification(alert("a"), other, alert("c")), IDENTITY)
+    assert [len(each.alerts) for each in found] == [2, 1]
+
+
+def test_group_is_one_thread_whatever_its_labels() -> None:
+    """THREAD_BY=group."""
+    found = changes(notification(alert("a"), alert("b", labels={"alertname": "B"})), BY_GROUP)
+    assert len(found) == 1
+    assert found[0].key.startswith("alertname=A|e#")
+
+
+def test_group_without_labels_has_a_key() -> None:
+    """A route that groups by nothing."""
+    assert changes(notification(group_labels={}), BY_GROUP)[0].key.startswith("group|e#")
+
+
+def test_same_group_labels_of_two_routes_do_not_collide() -> None:
+    """The receiver and the group key tell them apart."""
+    one = changes(notification(alert("a")), BY_GROUP)[0].key
+    assert one != changes(notification(alert("a"), receiver="other"), BY_GROUP)[0].key
+    assert one != changes(notification(alert("a"), group_key="{}/{x=1}"), BY_GROUP)[0].key
+
+
+def test_huge_label_makes_a_bounded_key() -> None:
+    """Two that differ at the end only stay apart."""
+    keys = {changes(notification(alert("a", labels={"alertname": "x" * 9999 + end})), IDENTITY)[0].key for end in "ab"}
+    assert len(keys) == 2
+    assert max(map(len, keys)) <= 400
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        ({"pod": "p1", "job": "j", "zone": "z"}, "p1"),
+        ({"alertname": "A", "zone": "z", "disk": "d"}, "disk=d, zone=z"),
+        ({"alertname": "A", "instance": ""}, "instance="),
+        ({"alertname": "A", "severity": "critical"}, ""),
+    ],
+)
+def test_alert_is_named_by_its_place_or_by_its_rarest_labels(labels: dict[str, str], name: str) -> None:
+    """What all alerts of a thread share names none of them."""
+    assert alert_name(labels) == name
+
+
+@pytest.mark.parametrize(
+    ("alertname", "words"),
+    [("HTTPErrorRate", "HTTP Error Rate"), ("disk_will-fill", "disk will fill"), ("__", "__"), ("", "")],
+)
+def test_alertname_is_written_as_a_person_would(alertname: str, words: str) -> None:
+    """In words, where it is made of any."""
+    assert spaced(alertname) == words

@@ -1,0 +1,227 @@
+"""What the outcome of a call makes of a thread."""
+
+import pytest
+
+from alert_threader.threads import (
+    MAX_SIMPLE,
+    Failed,
+    NotFound,
+    Outcome,
+    Policy,
+    Posted,
+    RootGone,
+    Step,
+    Unknown,
+    Updated,
+    Wait,
+    record_outcome,
+    record_unchanged,
+    shown_now,
+)
+from alert_threader.threads.plan import DEBOUNCE
+from tests.build import NOW, alert
+from tests.life import Life, rendered
+
+POLICY = Policy()
+LOST = Unknown(error="timeout", retry=Wait(NOW, 0))
+REFUSED = Failed(error="no", retry=Wait(NOW + 5, 5))
+
+
+class TestPost:
+    """A root or a reply."""
+
+    def test_notification_during_the_call_is_delivered_next(self, life: Life) -> None:
+        """The outcome is written onto the record as it is now."""
+        life.notify(alert("a"))
+        life.start("id")
+        life.notify(alert("b"))
+        life.thread = record_outcome(life.thread, "id", Posted(ts="1.0", threaded=False), NOW)
+        assert life.thread.ts == "1.0"
+        assert life.call() == ["b fired"]
+
+    def test_root_shows_what_was_posted(self, life: Life) -> None:
+        """The hash of the message, the record's revision and its state at the start of the call."""
+        life.notify(alert("a"))
+        life.start("id")
+        life.thread = record_outcome(life.thread, "id", Posted(ts="1.0", threaded=False, hash="abc"), NOW + 1)
+        shown = life.thread.shown
+        assert (shown.revision, shown.hash, shown.status, shown.at) == (life.thread.revision, "abc", "firing", NOW + 1)
+
+    def test_refused_message_is_pending_again(self, life: Life) -> None:
+        """What came meanwhile is delivered with it."""
+        life.notify(alert("a"))
+        life.call(REFUSED)
+        assert (life.thread.failures, life.thread.error) == (1, "no")
+        assert life.due is None
+        life.notify(alert("b"))
+        life.now += 5
+        assert life.call() == ["a fired", "b fired"]
+        assert (life.thread.failures, life.thread.error) == (0, "")
+
+    def test_refused_form_is_sent_simpler(self, life: Life) -> None:
+        """No alert is lost to formatting; a success is the end of it."""
+        life.notify(alert("a"))
+        for _ in range(MAX_SIMPLE + 2):
+            life.call(Failed(error="invalid_blocks", retry=Wait(NOW, 0), simpler=True))
+        assert life.thread.simple == MAX_SIMPLE
+        life.call()
+        assert life.thread.simple == 0
+
+    def test_unknown_outcome_is_looked_up_before_anything_else(self, delivered: Life) -> None:
+        """Nothing is posted for the thread until it is known whether Slack has the message."""
+        delivered.notify(alert("b"))
+        delivered.call(Unknown(error="timeout", retry=Wait(NOW + 3, 3)))
+        delivered.notify(alert("c"))
+        assert delivered.due is None
+        delivered.now += 3
+        assert delivered.due is Step.LOOK_UP
+
+    def test_look_up_that_fails_is_made_again(self, delivered: Life) -> None:
+        """Later."""
+        delivered.notify(alert("b"))
+        delivered.call(LOST)
+        delivered.call(Unknown(error="timeout", retry=Wait(NOW + 3, 3)))
+        assert delivered.thread.failures == 2
+        delivered.now += 3
+        assert delivered.due is Step.LOOK_UP
+
+    def test_found_message_is_not_delivered_again(self, delivered: Life) -> None:
+        """What came since is delivered on its own."""
+        delivered.notify(alert("b"))
+        delivered.call(LOST)
+        delivered.notify(alert("c"))
+        delivered.call(Posted(ts="9.0", threaded=True))
+        assert delivered.thread.ts == "1.0"
+        assert delivered.call() == ["c fired"]
+
+    def test_message_that_is_not_found_is_delivered_again(self, delivered: Life) -> None:
+        """With what came since, as one message."""
+        delivered.notify(alert("b"))
+        delivered.call(LOST)
+        delivered.notify(alert("c"))
+        delivered.call(NotFound())
+        assert delivered.call() == ["b fired", "c fired"]
+
+    def test_attempt_of_a_killed_process_waits_until_slack_is_done(self, life: Life) -> None:
+        """The call may have taken as long as it may, and Slack may be at work on it for as long again."""
+        life.notify(alert("a"))
+        life.start()
+        life.now += 2 * POLICY.call_timeout - 0.1
+        assert life.due is None
+        life.now += 0.1
+        assert life.due is Step.LOOK_UP
+
+    @pytest.mark.parametrize("outcome", [Posted(ts="7.0", threaded=False), NotFound(), REFUSED, RootGone(ts=None)])
+    def test_outcome_of_another_attempt_changes_nothing(self, life: Life, outcome: Outcome) -> None:
+        """A sender that stalled past its lease cannot undo what its successor did."""
+        life.notify(alert("a"))
+        life.start("new")
+        assert record_outcome(life.thread, "old", outcome, NOW) is life.thread
+        assert record_outcome(life.thread, "", outcome, NOW) is life.thread
+
+    def test_reply_that_lost_its_root_becomes_the_root(self, delivered: Life) -> None:
+        """Somebody deleted the root: Slack posts the reply into the channel, where it gets the root's content."""
+        delivered.notify(alert("b"))
+        delivered.call(Posted(ts="5.0", threaded=False))
+        assert delivered.thread.ts == "5.0"
+        assert delivered.deliver() == [Step.UPDATE_ROOT]
+        assert delivered.root == rendered(delivered.thread)
+
+
+class TestEdit:
+    """An edit of the root."""
+
+    @pytest.fixture
+    def editing(self, delivered: Life) -> Life:
+        """All has resolved, and the root is about to say so."""
+        delivered.notify(alert("a", "resolved"))
+        delivered.call()
+        assert delivered.start("edit") is Step.UPDATE_ROOT
+        return delivered
+
+    def test_deleted_root_is_posted_again(self, delivered: Life) -> None:
+        """An edit finds no message: the thread gets another root, and nothing pending is lost."""
+        delivered.notify(alert("a", "resolved"))
+        delivered.call()
+        delivered.call(RootGone(ts="1.0"))
+        assert delivered.deliver() == [Step.POST_ROOT]
+        assert delivered.thread.shown.status == "resolved"
+        assert delivered.root == rendered(delivered.thread)
+
+    def test_reply_finds_that_the_thread_is_gone(self, delivered: Life) -> None:
+        """What it carried is in the new root."""
+        delivered.notify(alert("b"))
+        delivered.call(RootGone(ts="1.0"))
+        assert delivered.call() == ["b fired"]
+        assert delivered.action is None
+
+    def test_late_word_of_an_edit_does_not_touch_a_newer_root(self, editing: Life) -> None:
+        """A sender that stalled edited the root before this one."""
+        for outcome in (RootGone(ts="0.5"), Updated(ts="0.5", shown=shown_now(editing.thread))):
+            assert record_outcome(editing.thread, "edit", outcome, NOW) is editing.thread
+
+    def test_word_of_another_edit_does_not_end_the_uncertainty(self, editing: Life) -> None:
+        """A sender that stalled says how its edit ended while its successor's may still land."""
+        shown = shown_now(editing.thread)
+        for attempt in ("", "stalled"):
+            for outcome in (REFUSED, Updated(ts="1.0", shown=shown), NotFound()):
+                assert record_outcome(editing.thread, attempt, outcome, NOW) is editing.thread
+
+    def test_posted_is_no_word_of_an_edit(self, editing: Life) -> None:
+        """It would be of a post that is not under way."""
+        assert record_outcome(editing.thread, "edit", Posted(ts="9.0", threaded=False), NOW) is editing.thread
+
+    def test_edit_that_was_never_made_is_due_at_once(self, editing: Life) -> None:
+        """Its mark was stored, but the store's answer was lost."""
+        editing.thread = record_outcome(editing.thread, "edit", NotFound(), NOW)
+        assert editing.due is Step.UPDATE_ROOT
+
+    def test_unknown_edit_is_made_again_when_slack_is_done(self, editing: Life) -> None:
+        """Made earlier, the lost one could land on top of it."""
+        editing.thread = record_outcome(editing.thread, "edit", Unknown(error="x", retry=Wait(NOW + 10, 10)), NOW)
+        assert editing.due is None
+        editing.now += 10
+        assert editing.deliver() == [Step.UPDATE_ROOT]
+        assert editing.root == rendered(editing.thread)
+
+    def test_refused_edit_is_made_again(self, editing: Life) -> None:
+        """After its wait."""
+        editing.thread = record_outcome(editing.thread, "edit", REFUSED, NOW)
+        assert editing.due is None
+        editing.now += 5
+        assert editing.deliver() == [Step.UPDATE_ROOT]
+
+
+class TestUnchanged:
+    """A root that would look the same is not edited."""
+
+    @pytest.fixture
+    def same(self, delivered: Life) -> Life:
+        """A thread whose root fell behind, and would look as it does."""
+        delivered.notify(alert("b"))
+        delivered.now += DEBOUNCE
+        delivered.deliver()
+        delivered.notify(alert("b", "resolved"))
+        delivered.notify(alert("b"))
+        delivered.call()
+        assert delivered.action is not None
+        return delivered
+
+    def test_is_the_end_of_it(self, same: Life) -> None:
+        """The root shows this revision, and when it was last edited stays."""
+        before = same.thread.shown
+        same.thread = record_unchanged(same.thread, same.thread.revision)
+        assert same.action is None
+        assert (same.thread.shown.hash, same.thread.shown.at) == (before.hash, before.at)
+
+    def test_changes_nothing_of_a_record_that_went_on(self, same: Life) -> None:
+        """What was rendered is not what the root would be now."""
+        rendered_revision = same.thread.revision
+        same.notify(alert("c"))
+        same.call()
+        assert record_unchanged(same.thread, rendered_revision) is same.thread
+
+    def test_changes_nothing_while_a_message_is_pending(self, same: Life) -> None:
+        """The root's turn comes after it."""
+        same.notify(alert("c"))
+        assert record_unchanged(same.thread, same.thread.revision) is same.thread
