@@ -23,7 +23,7 @@ import msgspec
 import pytest
 
 import alert_threader
-from alert_threader.store.recovery import look
+from alert_threader.store.reading import read_store
 
 T = TypeVar("T")
 
@@ -280,7 +280,7 @@ class Service:
 
     def stored(self) -> dict[str, Any]:
         """The threads in its document and journal, by key."""
-        threads = look(self.store, CHANNEL, 0).threads
+        threads = read_store(self.store, CHANNEL, 0).threads
         return {key: json.loads(msgspec.json.encode(thread)) for key, thread in threads.items()}
 
     def wait_written(self) -> None:
