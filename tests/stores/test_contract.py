@@ -206,9 +206,7 @@ class TestLeases:
         store.renew(new)
         assert kept(store).ts is None
 
-    def test_lease_dies_with_its_holder(
-        self, store: Store, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_lease_dies_with_its_holder(self, store: Store, reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
         """A crash frees the lane, at the latest when the lease would have had to be renewed."""
         monkeypatch.setattr("alert_threader.store.redis.leases.LEASE_TTL", 0.2)
         claimed(store)
