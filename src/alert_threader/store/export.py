@@ -65,7 +65,9 @@ class Exporter:
         return current_export(self._path)
 
     def start(self) -> None:
-        """Begin to follow the database."""
+        """Begin to follow the database; where there is no copy yet, make one at once."""
+        if not self._path.exists():
+            self._export()
         self._thread.start()
 
     def mark(self) -> None:
