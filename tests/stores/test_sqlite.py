@@ -217,7 +217,7 @@ class TestFailures:
     def test_unreadable_record_costs_its_own_thread_only(self, kit: Kit) -> None:
         """It is named, stands still, and all others go on."""
         kit.fire("bad", "good")
-        kit.store._database.writer.execute("UPDATE thread SET record = x'7b' WHERE key = 'bad'")
+        kit.store._records.put({"bad": b"{"})
         with pytest.raises(RecordDamagedError, match=r"'bad' .* cannot be read"):
             kit.fire("bad", "other")
         assert kit.keys == {"good", "other"}

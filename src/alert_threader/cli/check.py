@@ -14,7 +14,8 @@ from alert_threader.app import make_service
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
 from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.slack.client import Identity, Slack, SlackError
-from alert_threader.store.lock import FileLock, advice
+from alert_threader.store.disk import advice
+from alert_threader.store.lock import FileLock
 from alert_threader.store.reading import read_store
 
 _POST = "chat:write"

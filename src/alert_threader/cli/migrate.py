@@ -19,8 +19,8 @@ from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.settings.settings import Settings
 from alert_threader.store import Lease, Store, Threads
 from alert_threader.store.database import files_of
+from alert_threader.store.disk import advice
 from alert_threader.store.former import journals_of
-from alert_threader.store.lock import advice
 from alert_threader.store.opening import database_of
 from alert_threader.store.reading import read_store
 from alert_threader.threads import AlertThread, Policy, ages_at, is_pending, slack_lane

@@ -8,8 +8,8 @@ other means than SQLite: closing any descriptor of it would give up SQLite's loc
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from alert_threader.errors import StoreDamagedError, StoreError
-from alert_threader.store.disk import sync_file, sync_folder
+from alert_threader.store.disk import advice, sync_file, sync_folder
 
 #: Beside the database: its write-ahead log, and the log's index, which is made anew where it is missing.
 _COMPANIONS = ("-wal", "-shm")
@@ -28,10 +28,8 @@ CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WIT
 """
 #: Raised when an older release could not read the tables.
 _VERSION = 3
-_WRITE = (
-    "INSERT INTO thread VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
-    "SET ts = excluded.ts, record = excluded.record, plan = excluded.plan, crc = excluded.crc"
-)
+#: Rows that one statement writes: Python's lock is given up once for each statement, and is not soon had back.
+_ROWS = 64
 
 #: How long a connection waits for a lock that another holds, in seconds.
 _PATIENCE = 5.0
@@ -100,7 +98,8 @@ def build(path: Path, rows: Iterable[Row], notes: Mapping[str, str]) -> None:
         connection.execute(f"PRAGMA user_version = {_VERSION}")
         connection.executescript(_SCHEMA)
         connection.execute("BEGIN")
-        connection.executemany(_WRITE, rows)
+        for chunk in _chunks(rows):
+            connection.execute(_upsert(len(chunk)), [value for each in chunk for value in each])
         connection.executemany("INSERT INTO note VALUES (?, ?)", notes.items())
         connection.execute("COMMIT")
     sync_file(path)
@@ -123,6 +122,8 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Open the database that ``build`` made."""
         self._path = path
+        #: The folder's time of change when its names were last looked at.
+        self._looked_at = 0
         #: A copy of all that was committed, synced, that is still to be put in the place of a database that is gone.
         self._copy: Path | None = None
         self._open()
@@ -131,17 +132,20 @@ class Database:
         """Write rows and notes; on return they are durable, under the database's name. Whether it had to be rebuilt."""
         if self._copy is not None:
             self._put_back(self._copy)
-        writer = self.writer
+        statements: list[tuple[str, Sequence[object]]] = [
+            (_upsert(len(chunk)), [value for each in chunk for value in each]) for chunk in _chunks(changed)
+        ]
+        statements += [("DELETE FROM thread WHERE key = ?", (key,)) for key in dropped]
+        statements += [("INSERT OR REPLACE INTO note VALUES (?, ?)", note) for note in notes.items()]
+        if len(statements) > 1:
+            statements = [("BEGIN IMMEDIATE", ()), *statements, ("COMMIT", ())]
         try:
-            writer.execute("BEGIN IMMEDIATE")
-            writer.executemany(_WRITE, changed)
-            writer.executemany("DELETE FROM thread WHERE key = ?", ((key,) for key in dropped))
-            writer.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", notes.items())
-            writer.execute("COMMIT")
+            for statement, values in statements:
+                self.writer.execute(statement, values)
         except BaseException:
             with suppress(sqlite3.Error):
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
+                if self.writer.in_transaction:
+                    self.writer.execute("ROLLBACK")
             raise
         return self.restore_name()
 
@@ -150,7 +154,11 @@ class Database:
 
         A file that was deleted or replaced is still open here, and whole: it is copied, and the copy takes the name.
         """
+        changed_at = self._path.parent.stat().st_mtime_ns
+        if changed_at == self._looked_at:
+            return False  # no name in the folder has come or gone
         if self._identities() == self._opened:
+            self._looked_at = changed_at
             return False
         copy = self._path.with_name(f"{self._path.name}.new")
         for each in files_of(copy):
@@ -163,11 +171,6 @@ class Database:
         self._copy = copy
         self._put_back(copy)
         return True
-
-    def read(self, key: str) -> bytes | None:
-        """A thread's record as it was last committed; for the one who writes."""
-        found = self.writer.execute("SELECT record FROM thread WHERE key = ?", (key,)).fetchone()
-        return None if found is None else found[0]
 
     def note(self, name: str) -> str:
         """A note, empty where there is none."""
@@ -196,6 +199,7 @@ class Database:
             raise
         self.writer = writer
         self._opened = self._identities()
+        self._looked_at = 0
 
     def _put_back(self, copy: Path) -> None:
         """Put a copy in the database's place and open it."""
@@ -212,6 +216,25 @@ class Database:
 
     def _identities(self) -> list[_Identity | None]:
         return [_identity(each) for each in files_of(self._path)]
+
+
+def _upsert(count: int) -> str:
+    row = "(?, ?, ?, ?, ?)"
+    return (
+        f"INSERT INTO thread VALUES {', '.join([row] * count)} ON CONFLICT (key) DO UPDATE "  # noqa: S608 - ours
+        "SET ts = excluded.ts, record = excluded.record, plan = excluded.plan, crc = excluded.crc"
+    )
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Some rows at a time, in sizes that are powers of two, so that few statements are prepared."""
+    left = list(rows)
+    size = _ROWS
+    while left:
+        while size > len(left):
+            size //= 2
+        yield left[:size]
+        left = left[size:]
 
 
 def damaged_keys(connection: sqlite3.Connection) -> list[str]:
@@ -257,3 +280,14 @@ def complaint(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_NOTADB: "restart the service, it starts from the readable copy",
     }.get(code, "look at the folder and at the disk")
     return f"{error}; {remedy}"
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the disk complain about into a StoreError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(advice(path, error)) from error
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot keep threads in {path}: {complaint(error)}") from error

@@ -90,3 +90,9 @@ def network_file_system(folder: Path) -> str:
         if folder.resolve().is_relative_to(point) and len(point) >= longest:
             found, longest = rest.split(" ")[0], len(point)
     return found if found in _NETWORK else ""
+
+
+def advice(path: Path, error: OSError) -> str:
+    """What to do about a file that cannot be used."""
+    reason = (error.strerror or str(error)).lower()
+    return f"cannot keep threads in {path}: {reason}; make room, or let the service write to that folder"

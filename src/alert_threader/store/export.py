@@ -16,8 +16,7 @@ from pathlib import Path
 from alert_threader.errors import StoreError
 from alert_threader.store import document
 from alert_threader.store.database import read_only, rows
-from alert_threader.store.disk import sync_folder, write_synced
-from alert_threader.store.lock import advice
+from alert_threader.store.disk import advice, sync_folder, write_synced
 
 log = logging.getLogger(__name__)
 

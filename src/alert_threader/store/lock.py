@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from alert_threader.errors import StoreError, StoreLockedError
+from alert_threader.store.disk import advice
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,3 @@ class FileLock:
                 log.info("waiting for process %s to let go of %s", owner, guarded)
                 waited = True
             time.sleep(_POLL)
-
-
-def advice(path: Path, error: OSError) -> str:
-    """What to do about a file that cannot be used."""
-    reason = (error.strerror or str(error)).lower()
-    return f"cannot keep threads in {path}: {reason}; make room, or let the service write to that folder"

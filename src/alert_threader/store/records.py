@@ -1,75 +1,46 @@
-"""The records of a SQLite store as everybody but its writer sees them, and those that cannot be read."""
+"""The records of a SQLite store, encoded, in memory: what was committed last, and which of them cannot be read."""
 
 import logging
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from alert_threader.errors import RecordDamagedError, StoreError
-from alert_threader.store.database import complaint, read_only, rows
-from alert_threader.store.lock import advice
+from alert_threader.errors import RecordDamagedError
 from alert_threader.threads import AlertThread
 from alert_threader.threads.schema import decode
 
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def explained(database: Path) -> Iterator[None]:
-    """Turn what SQLite and the disk complain about into a StoreError that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(advice(database, error)) from error
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot keep threads in {database}: {complaint(error)}") from error
-
-
 class Records:
-    """Reads a database by a connection of its own. Safe to use from several threads; errors are those of Store."""
+    """Records by key. Safe to use from several threads: each change is one step of a dictionary."""
 
-    def __init__(self, database: Path) -> None:
-        """Open the database, which there must be."""
+    def __init__(self, database: Path, records: Iterable[tuple[str, bytes]]) -> None:
+        """Take the records that the database has; its name is for the advice on those that cannot be read."""
         self._database = database
-        self._guard = threading.Lock()
-        #: The keys of those that could not be read when they were needed.
+        self._records = dict(records)
         self._damaged: set[str] = set()
-        self._connection = read_only(database)
+
+    def put(self, changed: Mapping[str, bytes | None]) -> None:
+        """Take in what was committed; None for a record that was dropped."""
+        for key, record in changed.items():
+            if record is None:
+                self._records.pop(key, None)
+            else:
+                self._records[key] = record
 
     def read(self, key: str) -> AlertThread | None:
         """One record; see Store."""
-        with self._guard, explained(self._database):
-            found = self._connection.execute("SELECT record FROM thread WHERE key = ?", (key,)).fetchone()
-        return None if found is None else self.decoded(key, found[0])
+        record = self._records.get(key)
+        return None if record is None else self._decoded(key, record)
 
     def threads(self) -> Iterator[AlertThread]:
         """All records; see Store."""
-        with explained(self._database), closing(read_only(self._database)) as connection:
-            found = list(rows(connection))
-        for key, record in found:
-            try:
-                yield self.decoded(key, record)
-            except RecordDamagedError:
-                continue
-
-    def stamps(self) -> dict[str, str]:
-        """Each thread's ts; see Store."""
-        with self._guard, explained(self._database):
-            return dict(self._connection.execute("SELECT key, ts FROM thread WHERE ts IS NOT NULL"))
-
-    def decoded(self, key: str, record: bytes) -> AlertThread:
-        """Decode a record. Raises RecordDamagedError, and remembers and logs it the first time."""
-        try:
-            return decode(record)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            if key not in self._damaged:
-                self._damaged.add(key)
-                log.error("%s", self._advice(key))  # noqa: TRY400 - one line
-            raise RecordDamagedError(self._advice(key)) from error
+        for key, record in list(self._records.items()):
+            with suppress(RecordDamagedError):
+                yield self._decoded(key, record)
 
     def is_damaged(self, key: str) -> bool:
         """Whether a record could not be read when it was needed."""
@@ -79,16 +50,14 @@ class Records:
         """A line for each record that could not be read when it was needed."""
         return [self._advice(key) for key in sorted(self._damaged)]
 
-    def reopen(self) -> None:
-        """Read from the database that has taken the name of the one that was there."""
-        with self._guard:
-            self._connection.close()
-            self._connection = read_only(self._database)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        with self._guard:
-            self._connection.close()
+    def _decoded(self, key: str, record: bytes) -> AlertThread:
+        try:
+            return decode(record)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if key not in self._damaged:
+                self._damaged.add(key)
+                log.error("%s", self._advice(key))  # noqa: TRY400 - one line
+            raise RecordDamagedError(self._advice(key)) from error
 
     def _advice(self, key: str) -> str:
         return (

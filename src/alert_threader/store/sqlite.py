@@ -7,7 +7,7 @@ written anew and renamed over the former one, so that ``cp`` makes a backup. Wha
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,14 +16,14 @@ import msgspec
 from alert_threader.errors import RecordDamagedError, StoreError
 from alert_threader.store.base import Counts, Decide, Due, Lease
 from alert_threader.store.commits import Commits
-from alert_threader.store.database import Database, Row, row, rows
+from alert_threader.store.database import Database, Row, explained, read_only, row, rows
 from alert_threader.store.disk import network_file_system
 from alert_threader.store.export import Exporter
 from alert_threader.store.index import Index
 from alert_threader.store.leases import Leases
 from alert_threader.store.lock import FileLock
 from alert_threader.store.opening import PLANNED, Opening, database_of
-from alert_threader.store.records import Records, explained
+from alert_threader.store.records import Records
 from alert_threader.store.tokens import Budget
 from alert_threader.threads import AlertThread, Plan, Policy, plan
 from alert_threader.threads.schema import encode
@@ -113,7 +113,7 @@ class SqliteStore:
         except BaseException:
             self._lock.release()
             raise
-        self._queue = Commits(lambda: _Staged(self._read, self._policy), self._write)
+        self._queue = Commits(lambda: _Staged(self._records.read, self._policy), self._write)
         self._exporter.start()
 
     def transact(self, key: str, decide: Decide[T], lease: Lease | None = None) -> T:
@@ -192,7 +192,8 @@ class SqliteStore:
 
     def stamps(self) -> dict[str, str]:
         """Each thread's ts; see Store."""
-        return self._records.stamps()
+        with explained(self._file), closing(read_only(self._file)) as connection:
+            return dict(connection.execute("SELECT key, ts FROM thread WHERE ts IS NOT NULL"))
 
     def ping(self) -> None:
         """Check that a change could be stored; see Store. After a failed commit another one is tried."""
@@ -215,7 +216,6 @@ class SqliteStore:
         """Write the copy, then close the database and let go of the lock."""
         try:
             self._exporter.close()
-            self._records.close()
             self._database.close()
         finally:
             self._lock.release()
@@ -225,7 +225,7 @@ class SqliteStore:
             self._opened = Opening(self._path, self._policy, channel, now).prepare()
             self._database = Database(self._file)
             try:
-                self._records = Records(self._file)
+                self._records = Records(self._file, rows(self._database.writer))
                 self._load()
             except BaseException:
                 self._database.close()
@@ -242,17 +242,11 @@ class SqliteStore:
             self._index.put({key: _decode_plan(encoded) for key, encoded in found})
             return
         staged = _Staged(lambda _key: None, self._policy)
-        for key, record in rows(self._database.writer):
-            with suppress(RecordDamagedError):
-                staged.write(key, self._records.decoded(key, record))
+        for thread in self._records.threads():
+            staged.write(thread.key, thread)
         staged.notes[PLANNED] = settings
         self._database.write(*staged.rows())
         self._index.put(staged.plans())
-
-    def _read(self, key: str) -> AlertThread | None:
-        with explained(self._file):
-            record = self._database.read(key)
-        return None if record is None else self._records.decoded(key, record)
 
     def _note(self, notes: dict[str, str]) -> None:
         self._queue.commit(lambda staged: staged.notes.update(notes))
@@ -271,12 +265,12 @@ class SqliteStore:
             raise
         self._trouble = None
         if was_gone:
-            self._records.reopen()
             self._warn(
                 f"{self._file} was deleted or replaced while the service runs: it was written again from what the "
                 "service has; to restore a backup, use alert-threader restore"
             )
         if staged.changed:
+            self._records.put({key: each.row and each.row.record for key, each in staged.changed.items()})
             self._index.put(staged.plans())
             self._exporter.mark()
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -66,8 +67,14 @@ def changes(
     """
     channel = channel or identity.channel
     by_key: dict[str, list[Alert]] = {}
+    #: The key by the values that it is made from: most alerts of a group share them.
+    keys: dict[tuple[str | None, ...], str] = {}
     for alert in notification.alerts:
-        by_key.setdefault(_key(notification, alert, identity, channel), []).append(alert)
+        values = tuple(map(alert.labels.get, identity.labels))
+        key = keys.get(values)
+        if key is None:
+            key = keys[values] = _key(notification, alert, identity, channel)
+        by_key.setdefault(key, []).append(alert)
     return [
         Change(
             key=key,
@@ -97,6 +104,7 @@ def alert_name(labels: Mapping[str, str]) -> str:
     return ", ".join(rest[:3])[:_MAX_NAME]
 
 
+@lru_cache(maxsize=1024)
 def spaced(alertname: str) -> str:
     """An alert's name as a person would write it: ``HTTPErrorRate`` is "HTTP Error Rate"."""
     return " ".join(_CAMEL.sub(" ", alertname).split()) or alertname

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from itertools import chain
 
 import msgspec
 
@@ -208,6 +209,8 @@ def _end(alert: Alert, now: float) -> float | None:
 
 def _cut(texts: dict[str, str], count: int, length: int) -> dict[str, str]:
     """The first of some labels or annotations, each cut to a length that is more than Slack would show."""
+    if len(texts) <= count and max(map(len, chain(texts, texts.values())), default=0) <= length:
+        return texts
     return {
         name[:length]: value if len(value) <= length else value[: length - 1] + "…"
         for name, value in list(texts.items())[:count]
