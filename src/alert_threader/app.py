@@ -72,7 +72,7 @@ def make_service(settings: Settings) -> Service:
         by=ThreadBy(settings.thread_by),
         labels=settings.thread_key_labels,
     )
-    numbers = Metrics(list(Reason), dict.fromkeys(METHODS.values(), OUTCOMES))
+    numbers = Metrics(Reason, set(METHODS.values()), OUTCOMES)
     numbers.started(time.time())
 
     def deliverer(store: Store) -> Deliverer:

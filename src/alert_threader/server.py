@@ -20,7 +20,7 @@ from alert_threader.errors import AlertThreaderError, ConfigError
 from alert_threader.service import service_of
 from alert_threader.settings.settings import Settings
 from alert_threader.store import check_free
-from alert_threader.telemetry import logs, metrics
+from alert_threader.telemetry import logs, multiprocess
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def app() -> Any:
     """The WSGI application of a worker, its store still closed: ``--check-config`` must not touch a running one's."""
     if _metrics_folder is not None:
         try:
-            metrics.share(_metrics_folder)
+            multiprocess.share(_metrics_folder)
         except OSError as error:
             _say_unshared(error)
     return create_app(settings, open_now=False)
@@ -108,7 +108,7 @@ def on_starting(_server: Any) -> None:
 def _share_metrics() -> None:
     global _metrics_folder  # noqa: PLW0603 - gunicorn's hooks share nothing else
     try:
-        _metrics_folder = metrics.make_folder()
+        _metrics_folder = multiprocess.make_folder()
     except OSError as error:
         _say_unshared(error)
 
@@ -145,13 +145,13 @@ def post_worker_init(worker: Any) -> None:
 def child_exit(_server: Any, worker: Any) -> None:
     """Let the metrics forget what a worker that has ended was doing."""
     if _metrics_folder is not None:
-        metrics.drop_worker(_metrics_folder, worker.pid)
+        multiprocess.drop_worker(_metrics_folder, worker.pid)
 
 
 def on_exit(_server: Any) -> None:
     """Leave nothing behind."""
     if _metrics_folder is not None:
-        metrics.remove_folder(_metrics_folder)
+        multiprocess.remove_folder(_metrics_folder)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

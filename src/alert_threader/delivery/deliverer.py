@@ -181,7 +181,7 @@ class Deliverer:
         while not self._stopping.is_set():
             wait = _POLL
             try:
-                with self._metrics.store("other"):
+                with self._metrics.store.measure("other"):
                     self._hold_leases()
                     wait = min(wait, self._engage())
                     if time.monotonic() >= expire_at:
@@ -278,7 +278,7 @@ class Deliverer:
         if channel.wake.wait(wait) and channel.held_back:
             self._stopping.wait(min(wait, _NAP))
         if channel.paced:
-            self._metrics.paced(time.monotonic() - began)
+            self._metrics.slack.paced(time.monotonic() - began)
 
     def _leave(self, lease: Lease) -> None:
         try:
@@ -299,7 +299,7 @@ class Deliverer:
         asked = time.monotonic()
         attempt_id = uuid.uuid4().hex
         try:
-            with self._metrics.store("begin"):
+            with self._metrics.store.measure("start_attempt"):
                 begun = self._store.begin(lease, item.key, attempt_id, self._clock())
         except LeaseLostError:
             raise
@@ -322,7 +322,7 @@ class Deliverer:
         channel.limited_until[METHODS[action.step]] = now + verdict.limit
         self._settle(lease, item.key, attempt_id, verdict.outcome)
         if isinstance(verdict.outcome, Posted) and thread.attempt is not None:
-            self._metrics.told(self._clock() - event.at for event in thread.attempt.batch.events.values())
+            self._metrics.delivery.delivered(self._clock() - event.at for event in thread.attempt.batch.events.values())
         # Where this process cannot reach Slack, another may.
         return float("inf") if verdict.pause and self._store.shared else 0
 
@@ -362,7 +362,7 @@ class Deliverer:
         holder: Lease | None = lease
         while holder is not None:
             try:
-                with self._metrics.store("settle"):
+                with self._metrics.store.measure("record_outcome"):
                     self._store.settle(holder, key, attempt_id, outcome, self._clock())
                 break
             except LeaseLostError:

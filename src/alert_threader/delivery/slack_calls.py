@@ -113,7 +113,7 @@ class Caller:
 
     def _report(self, thread: AlertThread, action: Action, word: str, kind: str, took: float) -> None:
         method = METHODS[action.step]
-        self._metrics.slack_called(method, kind, took)
+        self._metrics.slack.called(method, kind, took)
         about: dict[str, object] = {"key": thread.key, "step": str(action.step), "ms": round(took * 1000)}
         if thread.attempt is not None and action.step is not Step.UPDATE_ROOT:
             about |= {"attempt": thread.attempt.id, "webhooks": ",".join(thread.attempt.batch.webhooks)}
@@ -128,7 +128,7 @@ class Caller:
         if action.step is Step.FIND_ATTEMPT:
             into = thread.ts if attempt.step is Step.POST_REPLY else None
             found = self._slack.find(thread.channel, attempt.id, attempt.at, into)
-            self._metrics.outcome_looked_up("found" if found else "not_found")
+            self._metrics.delivery.outcome_looked_up("found" if found else "not_found")
             return _posted(found) if found else NotFound()
         message = self._message(thread, action.step, attempt.batch, attempt.id)
         into = thread.ts if action.step is Step.POST_REPLY else None
@@ -155,11 +155,11 @@ class Caller:
             find_after=self._policy.find_after,
         )
         if error.kind is Kind.RATE_LIMITED:
-            self._metrics.rate_limited(METHODS[action.step], verdict.limit)
+            self._metrics.slack.rate_limited(METHODS[action.step], verdict.limit)
         if isinstance(verdict.outcome, Unknown) and action.step.is_post:
-            self._metrics.outcome_unknown()
+            self._metrics.delivery.outcome_unknown()
         if verdict.blind:
-            self._metrics.outcome_looked_up("blind")
+            self._metrics.delivery.outcome_looked_up("unavailable")
         if verdict.blind and not self._blind:
             self._blind = True
             log.warning("messages cannot be looked up: after a lost answer one may be told twice (%s)", error)

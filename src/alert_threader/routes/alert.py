@@ -48,7 +48,7 @@ def begin() -> None:
 @blueprint.after_request
 def finish(response: Response) -> Response:
     """Count the answer, whatever it is, and say the id in it."""
-    current_service().metrics.webhook_answered(response.status_code, perf_counter() - g.began)
+    current_service().metrics.webhooks.answered(response.status_code, perf_counter() - g.began)
     response.headers[_ID_HEADER] = g.id
     return response
 
@@ -64,7 +64,7 @@ def receive(channel: str | None = None) -> Response:
     if not request.is_json:
         raise UnsupportedMediaType
     notification = webhook.parse(_body(service.settings.max_body))
-    with service.metrics.store("update"):
+    with service.metrics.store.measure("notify"):
         applied = service.store.update(changes(notification, service.identity, channel, g.id), service.clock())
     service.deliverer.wake({each.thread.channel for each in applied})
     _count(service, notification, applied)
@@ -93,7 +93,7 @@ def _body(limit: int) -> bytes:
 def _count(service: Service, notification: Notification, applied: list[Applied]) -> None:
     firing = sum(alert.status is Status.FIRING for alert in notification.alerts)
     alerts = len(notification.alerts)
-    service.metrics.webhook_stored(
+    service.metrics.webhooks.stored(
         [each.reason for each in applied],
         firing=firing,
         resolved=alerts - firing,
