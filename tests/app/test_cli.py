@@ -46,10 +46,7 @@ class Cli:
 
     def __call__(self, *arguments: str | Path) -> Ran:
         """Run a command; it must show no secret and no traceback."""
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
+        code = cli.main([str(argument) for argument in arguments])
         ran = Ran(code, *self._capsys.readouterr())
         assert TOKEN not in ran.out + ran.err
         assert "Traceback" not in ran.out + ran.err
@@ -129,13 +126,15 @@ def test_help_names_every_command(run: Cli) -> None:
     [
         ([], "COMMAND"),
         (["nonsense"], "nonsense"),
-        (["demo", "--speed", "0"], "'0' is no speed"),
-        (["demo", "--port", "65536"], "'65536' is no port"),
-        (["sandbox", "--port", "x"], "'x' is no port"),
+        (["demo", "--speed", "0"], "'--speed': 0.0 is not in the range"),
+        (["demo", "--speed", "nan"], "'--speed': nan"),
+        (["demo", "--port", "65536"], "'--port': 65536 is not in the range"),
+        (["sandbox", "--port", "x"], "'--port': 'x' is not a valid integer"),
         (["send-test", "--channel", "#alerts"], "'#alerts' must be a channel ID"),
-        (["send-test", "--url", "localhost:9009"], "'localhost:9009' is no address"),
+        (["send-test", "--url", "localhost:9009"], "'localhost:9009' is not a URL"),
         (["send-test", "--severity", "bad"], "critical"),
         (["render"], "FILE"),
+        (["migrate", "file", "file"], "the same store"),
     ],
 )
 def test_wrong_arguments(run: Cli, arguments: list[str], said: str) -> None:
@@ -144,6 +143,45 @@ def test_wrong_arguments(run: Cli, arguments: list[str], said: str) -> None:
     assert ran.code == 2
     assert said in ran.err
     assert not ran.out
+
+
+def test_help_shows_defaults(run: Cli) -> None:
+    """Help of a command says what happens without its options."""
+    assert "[default: critical]" in run("send-test", "--help").out
+    assert "8065" in run("sandbox", "-h").out
+
+
+def test_each_command_loads_only_what_it_needs() -> None:
+    """A command imports neither the stand-in for Slack nor another command's libraries."""
+    program = (
+        "import sys; from alert_threader.cli.main import main; main(['render', '/nonexistent']); "
+        "print({'slack_sandbox', 'requests', 'alert_threader.cli.demo', 'alert_threader.cli.check'} & {*sys.modules})"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=30, text=True)
+    assert ended.stdout == "set()\n"
+
+
+def test_output_that_cannot_be_encoded() -> None:
+    """A terminal without emojis gets escapes instead of an error."""
+    command = [sys.executable, "-m", "alert_threader", "render", str(PAYLOADS / "01-firing-single.json")]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(command, capture_output=True, check=True, timeout=30, env=environ)
+    assert rb"\U0001f6a8" in ended.stdout
+
+
+def test_ctrl_c() -> None:
+    """Ctrl-C ends a command with 130, and without a traceback."""
+    program = "import sys; from alert_threader.cli.main import main; import alert_threader.cli.render"
+    program += "; print(flush=True); sys.exit(main(['render', '-']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.strip() == b""
 
 
 def test_closed_pipe() -> None:

@@ -63,14 +63,19 @@ def test_what_is_counted(client: FlaskClient) -> None:
     assert series["webhook_duration_seconds_count",] == 4
     assert (series["alerts_received_total", "firing"], series["alerts_received_total", "resolved"]) == (6, 0)
     assert series["duplicate_alerts_total",] == 3
-    assert [series["events_total", reason] for reason in ("opened", "duplicate", "fired", "resolved")] == [1, 1, 1, 0]
+    assert [series["notifications_total", reason] for reason in ("opened", "duplicate", "fired", "resolved")] == [
+        1,
+        1,
+        1,
+        0,
+    ]
     assert series["slack_calls_total", "chat.postMessage", "ok"] == 2
     assert series["slack_call_duration_seconds_count", "chat.postMessage"] == 2
     # One for each of the three alerts, not for each message.
-    assert series["told_delay_seconds_count",] == 3
-    assert series["told_delay_seconds_sum",] < 3
-    assert series["store_operation_duration_seconds_count", "update"] == 3
-    assert series["store_errors_total", "update"] == 0
+    assert series["delivery_delay_seconds_count",] == 3
+    assert series["delivery_delay_seconds_sum",] < 3
+    assert series["store_operation_duration_seconds_count", "notify"] == 3
+    assert series["store_errors_total", "notify"] == 0
 
 
 def test_what_there_is_now(make_app: MakeApp, sandbox: SandboxServer) -> None:
@@ -92,7 +97,7 @@ def test_what_there_is_now(make_app: MakeApp, sandbox: SandboxServer) -> None:
     sandbox.workspace.wait_for(lambda: scraped(client)["unknown_outcomes_total",] == 1)
     assert scraped(client)["slack_calls_total", "chat.postMessage", "transient"] >= 1
     sandbox.workspace.faults.clear()
-    sandbox.workspace.wait_for(lambda: scraped(client)["unknown_outcomes_ended_total", "not_found"] == 1, 10)
+    sandbox.workspace.wait_for(lambda: scraped(client)["outcome_lookups_total", "not_found"] == 1, 10)
 
 
 def test_rate_limit(make_app: MakeApp, sandbox: SandboxServer) -> None:
@@ -104,7 +109,7 @@ def test_rate_limit(make_app: MakeApp, sandbox: SandboxServer) -> None:
     sandbox.workspace.wait_for(lambda: len(sandbox.workspace.roots(CHANNEL)) == 3)
     series = scraped(client)
     assert series["slack_rate_limit_wait_seconds_total", "chat.postMessage"] == 1
-    assert 0.1 < series["pacing_wait_seconds_total",] < 2
+    assert 0.1 < series["slack_pacing_wait_seconds_total",] < 2
 
 
 def test_store_that_is_away(client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +123,7 @@ def test_store_that_is_away(client: FlaskClient, tmp_path: Path, monkeypatch: py
     assert client.post("/alert", json=webhook()).status_code == 503
     series = scraped(client)
     assert series["store_up",] == 0
-    assert series["store_errors_total", "update"] == 1
+    assert series["store_errors_total", "notify"] == 1
     assert series["webhooks_total", "503"] == 1
     assert ("pending_threads",) not in series
     assert tmp_path.exists()

@@ -137,10 +137,7 @@ class Run:
 
     def __call__(self, *arguments: str) -> Ran:
         """Run a command."""
-        try:
-            code = cli.main(arguments)
-        except SystemExit as ended:
-            code = int(ended.code or 0)
+        code = cli.main(arguments)
         out, err = self._capsys.readouterr()
         assert PASSWORD not in out + err
         assert "Traceback" not in out + err

@@ -5,10 +5,11 @@ import re
 import shlex
 from typing import Any
 
+import click
 import pytest
 from flask.testing import FlaskClient
 
-from alert_threader.cli.main import arguments_of, main
+from alert_threader.cli.main import command_line, main
 from alert_threader.errors import ConfigError
 from alert_threader.settings.settings import SETTINGS, Settings
 from slack_sandbox import SandboxServer
@@ -97,7 +98,9 @@ def test_commands() -> None:
     ours = [words[1:] for words in lines if words[0].endswith("/alert-threader")]
     assert {words[0] for words in ours} == {"check", "send-test", "render", "migrate", "sandbox", "demo"}
     for words in ours:
-        arguments_of(words)
+        name, command, rest = command_line.resolve_command(click.Context(command_line), words)
+        assert command is not None
+        command.make_context(name, rest)
 
 
 def test_make_targets() -> None:

@@ -274,7 +274,7 @@ class TestStatsAndCache:
         stats = client.get("/stats").get_json()
         assert stats["webhooks"]["200"] == 2
         assert stats["alerts_received"] == {"firing": 1, "resolved": 1}
-        assert stats["events"]["opened"] == stats["events"]["resolved"] == 1
+        assert stats["notifications"]["opened"] == stats["notifications"]["resolved"] == 1
         calls = stats["slack_calls"]
         assert (calls["chat.postMessage"]["ok"], calls["chat.update"]["ok"], calls["chat.update"]["gone"]) == (2, 1, 0)
         assert (stats["cached_threads"], stats["thread_store"], stats["environment"]) == (1, "file", "production")

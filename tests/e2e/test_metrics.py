@@ -60,7 +60,7 @@ def test_several_workers(make_replica: MakeReplica, tmp_path: Path) -> None:
             assert sum(service.get("/stats").json["webhooks"].values()) == stored
 
     counted(30)
-    wait_for(lambda: scraped(service)["told_delay_seconds_count",] == 30, 10)
+    wait_for(lambda: scraped(service)["delivery_delay_seconds_count",] == 30, 10)
     started = scraped(service)["start_time_seconds",]
     check = [program("promtool"), "check", "metrics"]
     result = subprocess.run(check, input=service.get("/metrics").text, text=True, capture_output=True, check=False)

@@ -7,13 +7,17 @@ there.
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+import click
+
 from alert_threader.cli.environment import settings_of
 from alert_threader.cli.faults import CommandError
+from alert_threader.cli.output import say_all
 from alert_threader.cli.ownership import hand_over
 from alert_threader.errors import StoreError, StoreLockedError
 from alert_threader.store.disk import stamp, sync_folder
@@ -25,6 +29,8 @@ from alert_threader.store.reading import Contents, read_document, read_store
 from alert_threader.threads import is_pending
 from alert_threader.threads.schema import encode
 
+#: Two weeks of one backup a day.
+_KEPT = 14
 _SETTINGS = ("THREAD_STORE", "THREAD_STORE_FILE")
 #: A backup in a folder: no other file there is ever deleted.
 _NAME = re.compile(r"threads-\d{8}T\d{6}Z\.json")
@@ -175,3 +181,28 @@ def _count(contents: Contents) -> str:
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
+
+
+@click.command("backup")
+@click.argument("target", metavar="DIR|FILE")
+@click.option(
+    "--keep", type=click.IntRange(1, 100_000), default=_KEPT, metavar="N", help="Backups to keep in a folder."
+)
+def backup_command(target: str, keep: int) -> None:
+    """Copy the file store, and read the copy back.
+
+    The service may run. DIR is a folder (created if it ends in /): each backup is a new file there, and the oldest are
+    removed. FILE is the file to write.
+    """
+    say_all(backup(Path(target), os.environ, time.time(), is_folder=target.endswith("/"), keep=keep))
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(path_type=Path))
+def restore_command(file: Path) -> None:
+    """Replace the file store with a backup.
+
+    Stop the service first. FILE is what backup wrote, or any copy of the store's file. It is checked before anything
+    is changed, and the replaced store is kept.
+    """
+    say_all(restore(file, os.environ, time.time()))

@@ -4,13 +4,18 @@ Nothing is posted and nothing is left behind: no lock file and no folder that th
 use afterwards.
 """
 
+import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+import click
+
 from alert_threader.app import make_service
+from alert_threader.cli.output import say
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
 from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.slack.client import Identity, Slack, SlackError
@@ -167,3 +172,18 @@ def _try_to_write(path: Path) -> None:
             file.write(b"\n")
     except OSError as error:
         raise StoreError(advice(path, error)) from error
+
+
+@click.command("check")
+@click.pass_context
+def check_command(ctx: click.Context) -> None:
+    """Check settings, token, scopes, channel and store.
+
+    Prints one line for each, with what to do where something is wrong. Posts nothing; can run beside the service.
+    """
+    failed = False
+    for finding in check(os.environ, time.time()):
+        verdict = ("warn" if finding.warns else "ok") if finding.ok else "FAIL"
+        say(f"{verdict:<5} {finding.subject:<9} {finding.text}")
+        failed = failed or not finding.ok
+    ctx.exit(int(failed))

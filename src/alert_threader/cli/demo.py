@@ -1,16 +1,20 @@
 """``alert-threader demo``: the stand-in for Slack, the real service beside it, and an incident through both."""
 
+import math
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
 from alert_threader.cli.ending import Ending
 from alert_threader.cli.incident import EXTERNAL_URL, GROUP_BY, INCIDENT, Problem, Scene
 from alert_threader.cli.local_service import LocalService
 from alert_threader.cli.notification import SentAlert, notification
-from alert_threader.cli.ports import usable_port
+from alert_threader.cli.output import say
+from alert_threader.cli.ports import PORT, usable_port
 from slack_sandbox import SandboxServer
 
 HOST = "127.0.0.1"
@@ -98,3 +102,24 @@ class _Group:
         self._firing |= dict.fromkeys(scene.fires, now)
         resolved = [problem.alert(name, self._firing.pop(name), now) for name in scene.resolves]
         return [*(problem.alert(name, since) for name, since in self._firing.items()), *resolved]
+
+
+def _finite(_ctx: click.Context, _parameter: click.Parameter, speed: float) -> float:
+    if math.isnan(speed):
+        raise click.BadParameter("nan is not a number")
+    return speed
+
+
+@click.command("demo")
+@click.option("--sandbox-port", type=PORT, default=0, help="Port of the page; 0 for any free one.")
+@click.option("--port", type=PORT, default=0, help="Port of the service; 0 for any free one.")
+@click.option(
+    "--speed", type=click.FloatRange(0.1, 1000), callback=_finite, default=1.0, help="Times faster than life."
+)
+@click.option("--once", is_flag=True, help="End after the incident instead of serving the page until Ctrl-C.")
+def demo_command(sandbox_port: int, port: int, speed: float, once: bool) -> None:
+    """Play an incident on a local page.
+
+    A stand-in for Slack and the real service run on 127.0.0.1 until Ctrl-C; nothing is kept.
+    """
+    demo(say, port=port, sandbox_port=sandbox_port, speed=speed, once=once)

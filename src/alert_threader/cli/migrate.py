@@ -5,15 +5,20 @@ A file is locked meanwhile, so that no service can use it. Redis has no such loc
 stops senders and finds those at work, and what a webhook still changes in the source shows in the final comparison.
 """
 
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+import click
 
 from alert_threader.app import make_service
 from alert_threader.cli.environment import settings_of
 from alert_threader.cli.faults import CommandError
+from alert_threader.cli.output import say_all
 from alert_threader.cli.ownership import hand_over
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.settings.settings import Settings
@@ -179,3 +184,18 @@ def _look_at_file(path: Path, now: float, *, has_channel: bool) -> None:
 
 def _count(threads: int) -> str:
     return "1 thread" if threads == 1 else f"{threads} threads"
+
+
+@click.command("migrate")
+@click.argument("source", metavar="SOURCE", type=click.Choice(get_args(StoreName)))
+@click.argument("target", metavar="TARGET", type=click.Choice(get_args(StoreName)))
+@click.option("--force", is_flag=True, help="Overwrite threads in TARGET; go on though a sender is at work.")
+def migrate_command(source: StoreName, target: StoreName, force: bool) -> None:
+    """Copy the threads from one store into the other.
+
+    SOURCE and TARGET are file and redis, or redis and file. Stop the service first. Settings are the service's own, in
+    the environment; SOURCE keeps its threads.
+    """
+    if source == target:
+        raise click.UsageError("source and target are the same store: use file redis, or redis file")
+    say_all(migrate(source, target, os.environ, time.time, force=force))

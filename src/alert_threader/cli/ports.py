@@ -3,7 +3,12 @@
 import errno
 import socket
 
+import click
+
 from alert_threader.cli.faults import CommandError
+
+#: A port in an option; 0 for any free one.
+PORT = click.IntRange(0, 65535)
 
 
 def usable_port(host: str, port: int, option: str) -> int:

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+import click
+
 from alert_threader.cli.ending import Ending
-from alert_threader.cli.ports import usable_port
+from alert_threader.cli.output import say
+from alert_threader.cli.ports import PORT, usable_port
 from slack_sandbox import SandboxServer
 
 
@@ -18,3 +21,14 @@ def sandbox(say: Callable[[str], None], host: str, port: int) -> None:
         say("export SLACK_CHANNEL=C0ALERTS01")
         say("\nCtrl-C ends it; nothing is kept.")
         ending.wait()
+
+
+@click.command("sandbox")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", type=PORT, default=8065, help="Port to listen on; 0 for any free one.")
+def sandbox_command(host: str, port: int) -> None:
+    """Run the local stand-in for Slack.
+
+    It speaks Slack's Web API and shows on a page what was posted.
+    """
+    sandbox(say, host, port)

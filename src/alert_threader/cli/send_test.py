@@ -1,16 +1,22 @@
 """``alert-threader send-test``: a test alert through the running service into Slack."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import click
 import requests
 
+from alert_threader.cli.environment import settings_of
 from alert_threader.cli.faults import CommandError
 from alert_threader.cli.notification import SentAlert, notification
+from alert_threader.cli.output import say_all
 from alert_threader.settings.secret import Secret
+from alert_threader.settings.settings import channel_fault
 
 #: How long to wait for Slack, in seconds: a channel takes one message per second, and others may wait before ours.
 _PATIENCE = 15.0
@@ -116,3 +122,39 @@ class _Service:
         if not isinstance(answer, dict) or not {"ok", "status"} & set(answer):
             raise CommandError(f"{self._url} is not Alert Threader (it answers {response.status_code}): check --url")
         return answer
+
+
+_SEVERITIES = ("critical", "error", "warning", "info", "success", "debug")
+
+
+def _http_url(_ctx: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{url!r} is not a URL: use one like http://127.0.0.1:9009")
+    return url
+
+
+def _channel(_ctx: click.Context, _parameter: click.Parameter, channel: str | None) -> str | None:
+    if channel is not None and (fault := channel_fault(channel)):
+        raise click.BadParameter(f"{channel!r} {fault}")
+    return channel
+
+
+@click.command("send-test")
+@click.option("--url", callback=_http_url, show_default="BIND_HOST and BIND_PORT", help="URL of the service.")
+@click.option("--severity", type=click.Choice(_SEVERITIES), default="critical", help="Severity of the alert.")
+@click.option("--channel", metavar="ID", callback=_channel, help="Send to this channel instead of SLACK_CHANNEL.")
+@click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="File that holds WEBHOOK_TOKEN.")
+@click.option("--resolve", is_flag=True, help="Resolve the alert afterwards.")
+def send_test_command(
+    url: str | None, severity: str, channel: str | None, token_file: Path | None, resolve: bool
+) -> None:
+    """Send a test alert through the running service.
+
+    It takes the same way as Alertmanager's, and the command fails if the alert is not in Slack after 15 seconds. Where
+    the service asks for a WEBHOOK_TOKEN, so does this command: in the environment, or with --token-file.
+    """
+    environ = dict(os.environ)
+    if token_file is not None:
+        environ |= {"WEBHOOK_TOKEN": "", "WEBHOOK_TOKEN_FILE": str(token_file)}
+    settings = settings_of(("WEBHOOK_TOKEN", "BIND_HOST", "BIND_PORT"), environ)
+    say_all(send_test(url or settings.local_url, severity, channel, settings.webhook_token, resolve=resolve))
