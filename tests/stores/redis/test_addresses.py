@@ -52,7 +52,7 @@ class TestAddresses:
             verbs.notify([fires("a", "1")], NOW)
             with redis.Redis(port=server.port, db=2, password=PASSWORD) as client:
                 assert client.exists(f"{PREFIX}-record:a")
-        assert "Redis cannot be reached" in failure_of(lambda: verbs.store.store.read("a"))
+        assert "Redis cannot be reached" in failure_of(lambda: verbs.store.read("a"))
 
     def test_tls(self, tmp_path: Path, open_verbs: Open, authority: Path) -> None:
         """A certificate of the given authority is trusted, any other is an error that says so."""

@@ -3,6 +3,8 @@
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from alert_threader.store.redis import commit
 from alert_threader.threads import Reason, Step
 from tests.build import NOW
 from tests.servers import HOST, RedisServer
-from tests.stores.redis.kit import PREFIX, Open, count_round_trips, failure_of, taken, wait_until
+from tests.stores.redis.kit import PREFIX, PROMPT, Open, count_round_trips, failure_of, taken, wait_until
 from tests.stores.sending import fires, kept
 from tests.taker import Taker, delivery
 
@@ -47,12 +49,8 @@ class TestFailover:
     def test_refused_while_the_replica_hangs(self, safe: Threads, replica: RedisServer) -> None:
         """The change is not acknowledged, may be made again, and is then there once."""
         taken(safe, fires("a", "1"))
-        assert replica._process is not None
-        replica._process.send_signal(signal.SIGSTOP)
-        try:
+        with paused(replica):
             assert "no replica of Redis has the change yet" in failure_of(lambda: safe.notify([fires("a", "2")], NOW))
-        finally:
-            replica._process.send_signal(signal.SIGCONT)
         assert taken(safe, fires("a", "2")).reason is Reason.DUPLICATE
         assert kept(safe.store).firing == 2
 
@@ -76,31 +74,24 @@ class TestFailover:
     def test_sent_again_is_not_taken_either(self, safe: Threads, replica: RedisServer) -> None:
         """What the sender repeats is no news to Redis, and still no replica has it: a 2xx would be a promise broken."""
         taken(safe, fires("a", "1"))
-        assert replica._process is not None
-        replica._process.send_signal(signal.SIGSTOP)
-        try:
+        with paused(replica):
             for _ in range(2):
                 assert "no replica" in failure_of(lambda: safe.notify([fires("a", "2")], NOW))
             assert "no replica" in failure_of(safe.store.ping)  # /health, or a load balancer would go on sending here
-        finally:
-            replica._process.send_signal(signal.SIGCONT)
 
     def test_what_was_not_sent_is_not_looked_up(self, safe: Threads, replica: RedisServer) -> None:
         """A post that was started but not replicated is made at once when the replica is back."""
         taken(safe, fires("a", "1"))
         taken(safe, fires("b", "1"))
         slack = Taker()
-        assert replica._process is not None
-        replica._process.send_signal(signal.SIGSTOP)
         deliverer = delivery(safe, slack)
         try:
-            deliverer.start()
-            time.sleep(4)
-            assert slack.steps == []
-            replica._process.send_signal(signal.SIGCONT)
+            with paused(replica):
+                deliverer.start()
+                time.sleep(4)  # longer than one attempt and its repetition take
+                assert slack.steps == []
             wait_until(lambda: len(slack.steps) >= 2, 4)
         finally:
-            replica._process.send_signal(signal.SIGCONT)
             assert deliverer.stop(5)
         assert [step for _, step in slack.steps] == [Step.POST_ROOT, Step.POST_ROOT]
 
@@ -121,3 +112,63 @@ class TestFailover:
         trips = count_round_trips(monkeypatch)
         safe.notify([fires("one", "1")], NOW)
         assert len(trips) == 2
+
+
+class TestSeveralReplicas:
+    """Any of them may take over: a change counts once each has it that answers."""
+
+    @pytest.fixture
+    def replicas(self, server: RedisServer, client: redis.Redis, tmp_path: Path) -> Iterator[list[RedisServer]]:
+        """Two replicas that are in step with the Redis."""
+        client.config_set("repl-diskless-sync-delay", 0)
+        with ExitStack() as closing:
+            running = [
+                closing.enter_context(RedisServer(tmp_path / name, replicaof=f"{HOST} {server.port}"))
+                for name in ("first", "second")
+            ]
+            wait_until(lambda: client.set("in-step", 1) and client.wait(2, 100) == 2)
+            yield running
+
+    @pytest.mark.parametrize("slower", [0, 1])
+    def test_waits_for_the_slowest(
+        self,
+        server: RedisServer,
+        replicas: list[RedisServer],
+        open_verbs: Open,
+        monkeypatch: pytest.MonkeyPatch,
+        slower: int,
+    ) -> None:
+        """Also with the first change of a process, which does not know yet how many there are."""
+        monkeypatch.setattr(commit, "_REPLICA_WAIT", 0.9)
+        safe = open_verbs(server.url, fails_over=True)
+        with redis.Redis(port=replicas[slower].port) as late, ThreadPoolExecutor(1) as pool:
+            for key in ("first", "second"):
+                with paused(replicas[slower]):
+                    accepting = pool.submit(safe.notify, [fires(key, "1")], NOW)
+                    with pytest.raises(TimeoutError):
+                        accepting.result(0.2)
+                accepting.result()
+                assert late.exists(f"{PREFIX}-record:{key}"), f"{key} was accepted before the slower replica had it"
+
+    def test_does_without_one_that_hangs(
+        self, server: RedisServer, replicas: list[RedisServer], open_verbs: Open
+    ) -> None:
+        """It is waited for as long as for any; what the other one has is accepted."""
+        safe = open_verbs(server.url, fails_over=True)
+        taken(safe, fires("a", "1"))
+        with paused(replicas[0]), redis.Redis(port=replicas[1].port) as other:
+            began = time.monotonic()
+            safe.notify([fires("b", "1")], NOW)
+            assert time.monotonic() < began + PROMPT
+            assert other.exists(f"{PREFIX}-record:b")
+
+
+@contextmanager
+def paused(server: RedisServer) -> Iterator[None]:
+    """Let a server stand still inside."""
+    assert server._process is not None
+    server._process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server._process.send_signal(signal.SIGCONT)
