@@ -9,8 +9,8 @@ from unittest.mock import patch
 from redis.connection import Connection
 
 from alert_threader.alertmanager import webhook as received
+from alert_threader.store import RedisStore, Threads
 from alert_threader.store.redis.client import connect
-from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Change, Identity, Policy, changes
 from bench import processes
 from bench.load import percentile
@@ -29,13 +29,13 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
     took: dict[str, float] = {}
     trips: dict[str, float] = {}
     with processes.redis(folder) as url, closing(RedisStore(connect(url), "bench", Policy())) as store:
-        stored = 0
+        verbs, stored = Threads(store, Policy()), 0
         for size in _SIZES:
-            store.insert([told(number, _CHANNEL) for number in range(stored, size)], replace=True)
+            verbs.insert([told(number, _CHANNEL) for number in range(stored, size)], replace=True)
             stored = size
-            store.update([_change("WarmUp")], time.time())
-            took[f"{size:,}"] = percentile(list(_timed(store, size, times)), 50) * 1000
-            trips[f"{size:,}"] = _round_trips(store, size)
+            verbs.notify([_change("WarmUp")], time.time())
+            took[f"{size:,}"] = percentile(list(_timed(verbs, size, times)), 50) * 1000
+            trips[f"{size:,}"] = _round_trips(verbs, size)
     few, many = f"{_SIZES[0]:,}", f"{_SIZES[-1]:,}"
     return [
         Row(f"a webhook of {_ALERTS} alerts for one thread, by threads stored", "ms", took),
@@ -49,18 +49,18 @@ def _change(name: str) -> Change:
     return changes(received.parse(webhook(name, _ALERTS)), identity)[0]
 
 
-def _timed(store: RedisStore, size: int, times: int) -> Iterator[float]:
+def _timed(verbs: Threads, size: int, times: int) -> Iterator[float]:
     for number in range(times):
         change = _change(f"New{size}x{number}")
         began = time.perf_counter()
-        store.update([change], time.time())
+        verbs.notify([change], time.time())
         yield time.perf_counter() - began
 
 
-def _round_trips(store: RedisStore, size: int) -> int:
+def _round_trips(verbs: Threads, size: int) -> int:
     """How many times something was sent to Redis and its answer awaited."""
     with patch.object(
         Connection, "send_packed_command", autospec=True, side_effect=Connection.send_packed_command
     ) as sent:
-        store.update([_change(f"Counted{size}")], time.time())
+        verbs.notify([_change(f"Counted{size}")], time.time())
         return sent.call_count

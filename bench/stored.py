@@ -5,7 +5,8 @@ from pathlib import Path
 
 from alert_threader.alertmanager import webhook as received
 from alert_threader.store import document
-from alert_threader.threads import AlertThread, Identity, Policy, Posted, apply, begin, changes, settle
+from alert_threader.threads import AlertThread, Identity, Policy, Posted, apply, changes, record_outcome, start_attempt
+from alert_threader.threads.schema import encode
 from bench.webhooks import ENVIRONMENT, webhook
 
 ALERTS = 3
@@ -20,7 +21,8 @@ def prepare(path: Path, count: int, channel: str) -> None:
     """Write a document of so many threads, unless it is to be empty."""
     if count:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [document.encode(told(number, channel)) for number in range(count)]
+        threads = (told(number, channel) for number in range(count))
+        lines = document.lines((thread.key, encode(thread)) for thread in threads)
         path.write_bytes(b"".join(document.dump(lines)))
 
 
@@ -29,6 +31,5 @@ def told(number: int, channel: str) -> AlertThread:
     now, policy = time.time(), Policy()
     notification = received.parse(webhook(name_of(number), ALERTS))
     (change,) = changes(notification, Identity(environment=ENVIRONMENT, channel=channel))
-    begun = begin(apply(None, change, now, policy).thread, "prepared", now, policy)
-    assert begun is not None
-    return settle(begun[0], "prepared", Posted(ts=f"1700000000.{number:06d}", threaded=False), now)
+    started, _ = start_attempt(apply(None, change, now, policy).thread, "prepared", now, policy)
+    return record_outcome(started, "prepared", Posted(ts=f"1700000000.{number:06d}", threaded=False), now)

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Self
 
 from tests.servers import HOST
 
-#: A write of the store's script: `+1700000000.000001 [0 lua] "HSET" "threader:ts-record:KEY" "rev" "…" "data" "{…}"`.
+#: A write of the store's script: `+1700000000.000001 [0 lua] "HSET" "threader:ts-record:KEY" "rev" "…" "thread" "{…}"`.
+#: The first release writes the record as "data".
 _WRITE = re.compile(rb'\+(\d+\.\d+) \[\d+ lua\] "HSET" "[^"]*-record:')
 _WORD = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _EVENTS = {"firing": "fired", "resolved": "resolved"}
@@ -67,7 +68,8 @@ class History:
         found = _WRITE.match(line)
         assert found is not None
         words = [ast.literal_eval("b" + word.decode("latin-1")) for word in _WORD.findall(line)]
-        record: dict[str, Any] = json.loads(words[words.index(b"data") + 1])
+        fields = dict(zip(words[2::2], words[3::2], strict=True))
+        record: dict[str, Any] = json.loads(fields.get(b"thread") or fields[b"data"])
         statuses = known.setdefault(record["key"], {})
         for fingerprint, alert in record.get("alerts", {}).items():
             if statuses.get(fingerprint) != alert["status"]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chaos.faults import clock, disk, fuzz, kill, load, open_files, redis_down, replicas, slack, torn
+from chaos.faults import clock, disk, fuzz, kill, load, open_files, redis_down, replicas, rolling, slack, torn
 from chaos.plan import Plan
 from chaos.verdict import Verdict
 
@@ -36,4 +36,5 @@ FAULTS: dict[str, Fault] = {
     "fuzz": Fault(fuzz.fuzz),
     "load": Fault(load.load),
     "replicas": Fault(replicas.replicas, ("redis-server", "prometheus-alertmanager")),
+    "rolling": Fault(rolling.rolling, ("redis-server", "prometheus-alertmanager")),
 }

@@ -9,22 +9,24 @@ message names in its metadata what it tells).
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import pytest
 import redis
 
 from alert_threader.alertmanager.webhook import fingerprint
 from chaos.alertmanagers import Alert, Alertmanagers
 from chaos.balancer import Balancer, Handed
 from chaos.history import History
-from chaos.plan import Plan
+from chaos.plan import CannotRunError, Plan
 from chaos.stage import wait_until_told
 from chaos.verdict import Verdict, judge_messages, judge_webhooks
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
+from tests import first_release
 from tests.e2e.redis_kit import Replica, start_all
 from tests.e2e.redis_kit import replicas as making
 from tests.e2e.story import said
@@ -86,40 +88,79 @@ class Crowd:
         return list(started.values())
 
 
+@dataclass
+class Scene:
+    """What such a fault is played with."""
+
+    plan: Plan
+    services: Sequence[Replica]
+    crowd: Crowd
+    alertmanagers: Alertmanagers
+    kills: int = 0
+
+    def let_it_happen(self, services: Sequence[Replica], seconds: float, kills: int) -> None:
+        """All alerts fire within a few seconds, then come and go, while these are killed and started again."""
+        chance = random.Random(self.plan.seed + 1 + self.kills)
+        self.kills += kills
+        began = time.monotonic()
+        moments = [began + seconds * (number + 0.5) / kills for number in range(kills)]
+        self.alertmanagers.push(self.crowd.all_fire())
+        while (now := time.monotonic()) < began + seconds:
+            self.alertmanagers.push(self.crowd.change(_CHANGES))
+            if moments and now >= moments[0]:
+                del moments[0]
+                victim = chance.choice(services)
+                victim.kill()
+                self.plan.say(f"{now - began:5.1f} s: killed {victim.folder.name}")
+                victim.launch()
+            time.sleep(max(_TICK - (time.monotonic() - now), 0))
+
+
 def replicas(plan: Plan) -> Verdict:
     """Replicas on Redis behind two real Alertmanagers, kill -9 at random."""
-    seconds, kills = plan.lasting(120, 15), plan.killing(12, 3)
+
+    def play(scene: Scene) -> None:
+        scene.let_it_happen(scene.services, plan.lasting(120, 15), plan.killing(12, 3))
+
+    return judged(plan, play, [f"replica{number}" for number in range(_REPLICAS)])
+
+
+def judged(plan: Plan, play: Callable[[Scene], None], names: Sequence[str], former: Sequence[str] = ()) -> Verdict:
+    """Play with replicas of these names, and compare the accounts in the end.
+
+    ``former`` are those of the first release: where there are any, only they run when it begins.
+    """
     with ExitStack() as closing:
         slack = closing.enter_context(SandboxServer(port=0, rate_limits=False, seed=plan.seed))
         server = closing.enter_context(RedisServer(plan.folder / "redis", appendfsync="everysec"))
         make = closing.enter_context(making(plan.folder, slack.api_url))
-        services = [
-            make(f"replica{number}", server.url, WEB_CONCURRENCY=_WORKERS, SLACK_TIMEOUT="3s")
-            for number in range(_REPLICAS)
-        ]
+        services = [make(name, server.url, WEB_CONCURRENCY=_WORKERS, SLACK_TIMEOUT="3s") for name in (*former, *names)]
+        for service in services[: len(former)]:
+            run_first_release(service)
         history = closing.enter_context(History(server.port))
         balancer = closing.enter_context(Balancer([each.port for each in services], plan.seed, _LOSING))
-        start_all(services)
+        start_all(services[: len(former)] or services)
         alertmanagers = closing.enter_context(Alertmanagers(plan.folder / "alertmanager", balancer.url, CHANNELS))
-        plan.say(f"{len(services)} replicas and two Alertmanagers are up")
+        plan.say("the replicas and two Alertmanagers are up")
 
         crowd = Crowd(random.Random(plan.seed))
         crowd.fill(_ALERTS)
         if not (plan.sound or plan.quick):
             add_faults(slack.workspace)
-        let_it_happen(crowd, alertmanagers, services, seconds, kills, plan)
+        scene = Scene(plan, services, crowd, alertmanagers)
+        play(scene)
         slack.workspace.faults.clear()
         left = wait_until_stored(server, crowd, balancer)
         outdated = [name for name in left if is_left_by_alertmanager(name, crowd, balancer.handed)]
         verdict = Verdict(lost=[f"{name}: its last state did not arrive" for name in left if name not in outdated])
-        verdict.pending = wait_until_told(services)
+        verdict.pending = wait_until_told([each for each in services if each.is_running])
         history.end()
 
         messages = [each for channel in CHANNELS for each in said(slack.workspace, channel)]
         judge_messages(verdict, messages, history.transitions, history.attempts)
         judge_webhooks(verdict, balancer.handed, history.transitions)
         verdict.figures = {
-            "kills": kills,
+            "kills": scene.kills,
             "threads": sum(each.message.thread_ts is None for each in messages),
             "webhooks taken": sum(each.accepted for each in balancer.handed),
             "refused or cut off": sum(not each.accepted for each in balancer.handed),
@@ -128,23 +169,13 @@ def replicas(plan: Plan) -> Verdict:
         return verdict
 
 
-def let_it_happen(
-    crowd: Crowd, alertmanagers: Alertmanagers, services: Sequence[Replica], seconds: float, count: int, plan: Plan
-) -> None:
-    """All alerts fire within a few seconds, then come and go, while one replica after the other is killed."""
-    chance = random.Random(plan.seed + 1)
-    began = time.monotonic()
-    kills = [began + seconds * (number + 0.5) / count for number in range(count)]
-    alertmanagers.push(crowd.all_fire())
-    while (now := time.monotonic()) < began + seconds:
-        alertmanagers.push(crowd.change(_CHANGES))
-        if kills and now >= kills[0]:
-            del kills[0]
-            victim = chance.choice(services)
-            victim.kill()
-            plan.say(f"{now - began:5.1f} s: killed {victim.folder.name}")
-            victim.launch()
-        time.sleep(max(_TICK - (time.monotonic() - now), 0))
+def run_first_release(service: Replica) -> None:
+    """Let a replica that does not run yet run the first release."""
+    try:
+        folder = first_release.extracted()
+    except pytest.skip.Exception as error:
+        raise CannotRunError(str(error)) from error
+    service.source, service.config = folder / "src", folder / "gunicorn.conf.py"
 
 
 def missing(server: RedisServer, alerts: Mapping[str, Alert]) -> list[str]:
@@ -152,7 +183,7 @@ def missing(server: RedisServer, alerts: Mapping[str, Alert]) -> list[str]:
     stored: dict[str, str] = {}
     with redis.Redis.from_url(server.url) as client:
         for name in client.scan_iter(match="*-record:*", count=500):
-            record = json.loads(client.hget(name, "data") or "{}")
+            record = json.loads(next(filter(None, client.hmget(name, "thread", "data")), "{}"))
             stored |= {each: alert["status"] for each, alert in record.get("alerts", {}).items()}
     return [name for name, alert in alerts.items() if (stored.get(name) == "firing") != alert.firing]
 
@@ -171,7 +202,7 @@ def is_left_by_alertmanager(name: str, crowd: Crowd, handed: Sequence[Handed]) -
     """Whether the last webhook that named an alert said its old state, and was accepted.
 
     Of two Alertmanagers the slower one can send what it noted before the faster one's last word, and then neither
-    sends that word again. No receiver can tell such a firing from a new one (DESIGN, rule 3).
+    sends that word again. No receiver can tell such a firing from a new one (rule 3 of ``alert_threader.threads``).
     """
     wanted = "firing" if crowd.alerts[name].firing else "resolved"
     words = [(each, dict(each.alerts)[name]) for each in handed if name in dict(each.alerts)]

@@ -94,6 +94,9 @@ class Service:
             "SLACK_BURST": "100",
             **settings,
         }
+        #: The code that runs, and gunicorn's settings for it.
+        self.source = Path(alert_threader.__file__).parents[1]
+        self.config = CONFIG
         #: What starts it: a program and its options, if it is to have less than this process has.
         self.wrapper: Sequence[str] = ()
         self.answers: list[str] = []
@@ -104,16 +107,15 @@ class Service:
     @property
     def environ(self) -> dict[str, str]:
         """Its whole environment: nothing of the tests' own gets in (proxies, credentials)."""
-        source = str(Path(alert_threader.__file__).parents[1])
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         home = {"HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder)}
-        return {**kept, **home, "PYTHONPATH": source, "PYTHONDONTWRITEBYTECODE": "1", **self.settings}
+        return {**kept, **home, "PYTHONPATH": str(self.source), "PYTHONDONTWRITEBYTECODE": "1", **self.settings}
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process and return at once."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self.wrapper, sys.executable, "-m", "gunicorn", "-c", str(CONFIG)],
+                [*self.wrapper, sys.executable, "-m", "gunicorn", "-c", str(self.config)],
                 cwd=self.folder,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,

@@ -210,7 +210,8 @@ class TestLeases:
         """A crash frees the lane, at the latest when the lease would have had to be renewed."""
         monkeypatch.setattr("alert_threader.store.redis.leases.LEASE_TTL", 0.2)
         claimed(store)
-        wait_until(lambda successor=reopen(): successor.claim(LANE) is not None)  # type: ignore[misc]
+        successor = reopen()
+        wait_until(lambda: successor.claim(LANE) is not None)
 
     def test_work_holds_the_lease(self, verbs: Threads, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """A sender that starts, records or renews in time keeps its lane."""
@@ -395,7 +396,7 @@ class TestHousekeeping:
         assert {thread.key for thread in store.threads()} == {"b"}
         assert store.aged(NOW + DAY) == []
 
-    def test_forgets_what_is_delivered_only(self, verbs: Threads, store: Store, reopen: Reopen) -> None:
+    def test_forgets_what_is_delivered_only(self, verbs: Threads, reopen: Reopen) -> None:
         """What is still pending stays until it is delivered."""
         verbs.notify([fires("a", "1"), fires("b", "1")], NOW)
         deliver(verbs, "a", "1.0")
