@@ -120,6 +120,7 @@ def thread(key: str) -> AlertThread:
 @pytest.fixture
 def killed(store: Path) -> Path:
     """The store of a service that was killed after its last change: only the database has it."""
+    exported, left = b"", {}
     for key in ("first", "last"):
         open_store = SqliteStore(store, Policy(), "C0ALERTS1", 0)
         exported = store.read_bytes()

@@ -178,6 +178,9 @@ def test_ctrl_c() -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        state = Path(f"/proc/{process.pid}/stat")
+        while state.read_text().rpartition(")")[2].split()[0] != "S":
+            pass  # not yet asleep in its read of a webhook
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130

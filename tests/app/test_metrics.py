@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from alert_threader.service import service_of
+from alert_threader.store.database import Database
 from slack_sandbox import SandboxServer
 from tests.app.conftest import CHANNEL, MakeApp, webhook
 from tests.servers import program
@@ -118,8 +119,7 @@ def test_store_that_is_away(client: FlaskClient, tmp_path: Path, monkeypatch: py
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for name in ("fsync", "fdatasync", "pwrite"):
-        monkeypatch.setattr(f"os.{name}", full)
+    monkeypatch.setattr(Database, "write", full)
     assert client.post("/alert", json=webhook()).status_code == 503
     series = scraped(client)
     assert series["store_up",] == 0
@@ -162,7 +162,7 @@ def test_an_id_from_webhook_to_message(
     assert ids[2] == "proxy-77:a"
     assert all(re.fullmatch("[0-9a-f]{12}", each) for each in (*ids[:2], ids[3]))
     sandbox.workspace.wait_for(lambda: "db04" in str(sandbox.workspace.messages(CHANNEL)))
-    sandbox.workspace.wait_for(lambda: service_of(client.application).store.counts(0).pending == 0)
+    sandbox.workspace.wait_for(lambda: service_of(client.application).store.counts().pending == 0)
 
     lines = [vars(record) for record in caplog.records]
     for each in ids:

@@ -25,7 +25,7 @@ from slack_sandbox import SandboxServer
 from tests.servers import RedisServer
 
 #: A call that was begun is looked up at once.
-POLICY = Policy(find_after=0)
+POLICY = Policy(call_timeout=0)
 CHANNEL = "C0ALERTS01"
 PASSWORD = "not-to-be-seen"
 
@@ -217,7 +217,7 @@ def test_threads_that_are_over_stay_behind(run: Run, tmp_path: Path, in_redis: R
     store = in_file(tmp_path)
     over = AlertThread(key="over", channel=CHANNEL, ts="1.0", seen_at=1, resolved_at=1)
     open_still = AlertThread(key="open", channel=CHANNEL, ts="2.0", seen_at=time.time(), resolved_at=time.time())
-    store.insert([over, open_still], replace=False)
+    Threads(store, POLICY).insert([over, open_still], replace=False)
     store.close()
     assert run("migrate", "file", "redis").out[0].startswith("copied 1 thread from file to redis, 0 of them")
     assert in_redis.stamps() == {"open": "2.0"}

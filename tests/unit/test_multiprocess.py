@@ -83,7 +83,8 @@ def test_only_our_folders_are_removed(temporary: Path, monkeypatch: pytest.Monke
     """Not one without a lock, not what a link leads to, and not another user's."""
     monkeypatch.setattr(multiprocess, "_lock", None)
     elsewhere = temporary / "elsewhere"
-    for folder in (elsewhere, temporary / "alert-threader-metrics-unlocked", temporary / "alert-threader-metrics-other"):
+    unlocked, other = (temporary / f"alert-threader-metrics-{name}" for name in ("unlocked", "other"))
+    for folder in (elsewhere, unlocked, other):
         folder.mkdir()
         if "unlocked" not in folder.name:
             (folder / "master.lock").touch()
