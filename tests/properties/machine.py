@@ -19,8 +19,8 @@ from alert_threader.store.base import Lease, Store
 from alert_threader.store.verbs import Threads
 from alert_threader.threads import (
     AlertThread,
+    Applied,
     Batch,
-    Change,
     Failed,
     NotFound,
     Outcome,
@@ -63,14 +63,15 @@ class Said(NamedTuple):
         }
 
 
-TEXTS = st.sampled_from(["one", "another"])
-SAID = st.builds(Said, st.sampled_from(Status), st.sampled_from(["warning", "critical"]), TEXTS, TEXTS, TEXTS)
-STATES = st.dictionaries(st.sampled_from(NAMES), SAID, min_size=1)
-#: What it says of the thread as a whole.
-OTHERWISE = st.fixed_dictionaries(
-    {"truncated": st.sampled_from([0, 3]), "external_url": st.sampled_from(["", "http://am.test", "http://peer.test"])}
+FIRES = Said(Status.FIRING, "warning", "a summary", "a description", "A=1")
+#: What can be new of an alert, and of the thread as a whole.
+NEWS = ({"severity": "critical"}, {"summary": "another"}, {"description": "another"}, {"values": "A=2"})
+OTHER_NEWS = ({"truncated": 3}, {"external_url": "http://am.test"}, {"external_url": "http://new.test"})
+SAID = st.builds(
+    lambda status, news: FIRES._replace(status=status, **news), st.sampled_from(Status), st.sampled_from(NEWS)
 )
-FIRES = Said(Status.FIRING, "warning", "one", "one", "")
+STATES = st.dictionaries(st.sampled_from(NAMES), SAID, min_size=1)
+OTHERWISE = st.sampled_from([{}, *OTHER_NEWS])
 
 
 @dataclass
@@ -169,30 +170,42 @@ class Machine(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), states=STATES, otherwise=OTHERWISE)
     def notify(self, key: str, states: dict[str, Said], otherwise: dict[str, Any]) -> None:
         """A notification of any alerts in any states, and then its duplicate, by way of an HA peer."""
-        given = self.change(key, states, otherwise)
-        applied = self.threads.notify([given], self.now)[0]
-        if applied.reason in (Reason.OPENED, Reason.OPENED_RESOLVED):
-            self.status[key] = {}
-        for name, said in states.items():
-            if self.status[key].get(name) is not said.status:
-                self.status[key][name] = said.status
-                self.transitions[key, name].append("fired" if said.status is Status.FIRING else "resolved")
+        self.apply(key, list(states.items()), otherwise)
         before = self.store.read(key)
         assert before is not None
-        peer = self.change(key, states, {"truncated": 9, "external_url": "http://other.test"})
-        again = self.threads.notify([peer], self.now)[0]
+        peer = {"truncated": 9, "external_url": "http://other.test"}
+        again = self.apply(key, list(states.items()), peer)
         assert (again.reason, again.fired, again.resolved) == (Reason.DUPLICATE, 0, 0)
         assert again.thread.revision == before.revision
 
-    @rule(key=st.sampled_from(KEYS), name=st.sampled_from(NAMES), said=SAID, otherwise=OTHERWISE)
-    def fires_again(self, key: str, name: str, said: Said, otherwise: dict[str, Any]) -> None:
-        """An alert comes and goes between two calls, and says something else."""
-        self.notify(key, {name: said._replace(status=Status.RESOLVED)}, otherwise)
-        self.notify(key, {name: said._replace(status=Status.FIRING)}, otherwise)
+    @rule(key=st.sampled_from(KEYS), name=st.sampled_from(NAMES), said=SAID, otherwise=OTHERWISE, at_once=st.booleans())
+    def fires_again(self, key: str, name: str, said: Said, otherwise: dict[str, Any], at_once: bool) -> None:
+        """An alert comes and goes between two calls, in one notification or in two, and says something else."""
+        states = [(name, said._replace(status=status)) for status in (Status.RESOLVED, Status.FIRING)]
+        for each in [states] if at_once else [[state] for state in states]:
+            self.apply(key, each, otherwise)
 
-    def change(self, key: str, states: dict[str, Said], otherwise: dict[str, Any]) -> Change:
-        """What a notification says of a thread."""
-        return change(*(alert(name, **said.of(name)) for name, said in states.items()), key=key, **otherwise)
+    @rule(key=st.sampled_from(KEYS), news=st.sampled_from([*NEWS, *OTHER_NEWS]), at_once=st.booleans())
+    def one_thing_is_new(self, key: str, news: dict[str, Any], at_once: bool) -> None:
+        """In a thread that stays open, with all delivered before and after: chance alone seldom comes to it."""
+        self.notify(key, dict.fromkeys(NAMES, FIRES._replace(status=Status.RESOLVED)), {})
+        self.notify(key, dict.fromkeys(NAMES, FIRES), {})
+        self.drain()
+        said, otherwise = (FIRES._replace(**news), {}) if news in NEWS else (FIRES, news)
+        self.fires_again(key, NAMES[0], said, otherwise, at_once)
+        self.drain()
+
+    def apply(self, key: str, states: list[tuple[str, Said]], otherwise: dict[str, Any]) -> Applied:
+        """A notification comes; what each alert did is noted."""
+        given = change(*(alert(name, **said.of(name)) for name, said in states), key=key, **otherwise)
+        applied = self.threads.notify([given], self.now)[0]
+        if applied.reason in (Reason.OPENED, Reason.OPENED_RESOLVED):
+            self.status[key] = {}
+        for name, said in states:
+            if self.status[key].get(name) is not said.status:
+                self.status[key][name] = said.status
+                self.transitions[key, name].append("fired" if said.status is Status.FIRING else "resolved")
+        return applied
 
     @rule(seconds=st.sampled_from([1.0, 5.0, 15.0, 40.0, 1800.0, HOUR, 2 * HOUR, 8 * DAY]))
     def time_passes(self, seconds: float) -> None:
