@@ -94,12 +94,12 @@ def _service(slack: Slack, contender: Contender, groups: int, alerts: int) -> di
     before, began = contender.cpu_seconds, time.time()
     load = send(contender, _bodies(groups, alerts), _CONNECTIONS)
     stored = time.time()
-    opening = _wait_told(contender, slack, limit=3 * groups + 30)
+    opening = _wait_until_delivered(contender, slack, limit=3 * groups + 30)
     severities = _severities(slack, contender)
     cpu = contender.cpu_seconds - before
     resolved_at = time.time()
     load_resolved = send(contender, _bodies(groups, alerts, resolved=True), _CONNECTIONS)
-    closing = _wait_told(contender, slack, limit=5 * groups + 30)[len(opening) :]
+    closing = _wait_until_delivered(contender, slack, limit=5 * groups + 30)[len(opening) :]
     posts = _accepted(opening)
     roots = [call for call in posts if call["thread_ts"] is None]
     assert len(roots) == groups, f"{len(roots)} of {groups} threads have a root"
@@ -121,7 +121,7 @@ def _service(slack: Slack, contender: Contender, groups: int, alerts: int) -> di
     }
 
 
-def _wait_told(contender: Contender, slack: Slack, limit: float) -> list[dict[str, Any]]:
+def _wait_until_delivered(contender: Contender, slack: Slack, limit: float) -> list[dict[str, Any]]:
     """Wait until nothing is pending and nothing more comes; return all calls."""
     until = time.monotonic() + limit
     while time.monotonic() < until:

@@ -76,11 +76,13 @@ class Service:
 
     def close(self, timeout: float) -> bool:
         """End delivery, waiting up to ``timeout`` seconds for calls in flight; close the store. Whether all ended."""
-        running, self._running = self._running, None
+        running = self._running
         if running is None:
             return True
+        # Requests that wait for Slack are answered meanwhile, and answer with what they read from the store.
         ended = running.deliverer.stop(timeout)
         running.threads.store.close()
+        self._running = None
         return ended
 
 

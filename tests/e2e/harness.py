@@ -250,7 +250,7 @@ class Service:
         answer: dict[str, Any] = self.get("/health").json
         return answer
 
-    def wait_told(self, timeout: float = 15.0) -> None:
+    def wait_until_delivered(self, timeout: float = 15.0) -> None:
         """Wait until nothing is pending."""
         wait_for(lambda: self.health["pending"] == 0, timeout, lambda: f"{self.health}\n{self.log}")
 
@@ -274,15 +274,18 @@ class Service:
 
     @property
     def commit(self) -> object:
-        """What every commit changes: inode and time of the store's files, of which it replaces or writes one."""
-        files = (file.stat() for file in self.store.parent.glob(f"{self.store.name}*"))
+        """What every commit and export changes: inode and time of the store's files."""
+        files = (file.stat() for file in self.store.parent.glob(f"{self.store.stem}.*"))
         with contextlib.suppress(FileNotFoundError):  # replaced just now
             return [(file.st_ino, file.st_mtime_ns) for file in files]
         return []
 
     def stored(self) -> dict[str, Any]:
-        """The threads in its document and journal, by key."""
-        threads = read_store(self.store, CHANNEL, 0).threads
+        """The threads that are durable, by key; none where it has never run."""
+        try:
+            threads = read_store(self.store, CHANNEL, 0).threads
+        except FileNotFoundError:
+            return {}
         return {key: json.loads(msgspec.json.encode(thread)) for key, thread in threads.items()}
 
     def wait_written(self) -> None:
@@ -300,7 +303,7 @@ class Service:
             for secret in secrets:
                 assert secret not in text, f"a token stands in {place}"
         assert "Traceback" not in self.log, self.log
-        assert "stumbled" not in self.log, self.log
+        assert "failed and starts again" not in self.log, self.log
 
     def _written(self) -> Iterator[tuple[str, str]]:
         yield from (("an answer", answer) for answer in self.answers)

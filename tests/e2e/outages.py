@@ -57,7 +57,7 @@ def a_failing_slack(failure: str, service: Service, workspace: Workspace) -> Non
     fault, named = FAILURES[failure]
     sent = {print_of("Before"): [FIRED], print_of("During"): [FIRED], print_of("Twice"): [FIRED]}
     assert service.send(webhook("Before")).ok
-    service.wait_told()
+    service.wait_until_delivered()
     assert service.health["status"] == "healthy"
 
     workspace.faults.add(**fault)
@@ -88,7 +88,7 @@ def a_failing_slack(failure: str, service: Service, workspace: Workspace) -> Non
 def twenty_seconds_of_503(service: Service, workspace: Workspace) -> None:
     """An outage of 20 s, with alerts that come, go and come back."""
     assert service.send(webhook("Open")).ok
-    service.wait_told()
+    service.wait_until_delivered()
     began = time.monotonic()
     workspace.faults.add("http", status=503, lasting=20)
     steps = [

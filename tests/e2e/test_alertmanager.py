@@ -184,7 +184,7 @@ def test_an_incident(alertmanager: Alertmanager, service: Service, workspace: Wo
     alertmanager.push(name, {"db01": RESOLVED})
     sent[print_of(name)].append(RESOLVED)
     workspace.wait_for(lambda: told(workspace, CHANNEL) == sent, turn)
-    service.wait_told()
+    service.wait_until_delivered()
     root = root_of(workspace, CHANNEL, key(name))
     assert root.color == RED
     assert "Firing: 1 | Resolved: 1" in words(root)
@@ -194,14 +194,14 @@ def test_an_incident(alertmanager: Alertmanager, service: Service, workspace: Wo
     before_repeat = webhooks(service)
     repeated = time.monotonic() + _REPEAT_INTERVAL + turn
     wait_for(lambda: webhooks(service) > before_repeat, repeated - time.monotonic(), lambda: alertmanager.log)
-    service.wait_told()
+    service.wait_until_delivered()
     assert workspace.messages(CHANNEL) == before
 
     # All is well again.
     alertmanager.push(name, {"db02": RESOLVED})
     sent[print_of(name, "db02")].append(RESOLVED)
     workspace.wait_for(lambda: told(workspace, CHANNEL) == sent, turn)
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, sent)
     root = root_of(workspace, CHANNEL, key(name))
     assert root.color == GREEN

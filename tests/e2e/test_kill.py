@@ -35,7 +35,7 @@ def test_between_the_stored_attempt_and_slack(make_service: Callable[..., Servic
         service.kill()
     with SandboxServer(port=port, rate_limits=False) as slack:
         service.start()
-        service.wait_told()
+        service.wait_until_delivered()
         assert_told(slack.workspace, CHANNEL, {print_of("Mute"): [FIRED]})
         service.stop()
 
@@ -54,7 +54,7 @@ def test_during_the_call(make_service: Callable[..., Service], workspace: Worksp
     assert bool(workspace.roots(CHANNEL)) == (accepted == "before")
     service.kill()
     service.start()
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, {print_of("Cut"): [FIRED]})
     assert len(workspace.calls.all("chat.postMessage")) == 1, "it was looked up, not posted again"
 
@@ -75,7 +75,7 @@ def test_after_each_acceptance(make_service: Callable[..., Service], workspace: 
     deafen(workspace, "chat.update", lambda: None)
     service.kill()
     service.start()
-    service.wait_told()
+    service.wait_until_delivered()
     expected = {print_of("Deaf"): [FIRED, RESOLVED], print_of("Deaf", "db02"): [FIRED, RESOLVED]}
     assert_told(workspace, CHANNEL, expected)
     assert root_of(workspace, CHANNEL, key("Deaf")).color == GREEN
@@ -88,7 +88,7 @@ def test_an_edit_that_lands_late(make_service: Callable[..., Service], workspace
     service = make_service(SLACK_TIMEOUT=timeout, RESPONSE_WAIT="0")
     service.start()
     service.send(webhook("Late"))
-    service.wait_told()
+    service.wait_until_delivered()
     workspace.faults.add("hang", method="chat.update", seconds=late, count=1)
     service.send(webhook("Late", {"db01": RESOLVED}))
     workspace.wait_for(lambda: workspace.calls.all("chat.update"))
@@ -97,7 +97,7 @@ def test_an_edit_that_lands_late(make_service: Callable[..., Service], workspace
         service.start()
     service.send_until_taken(webhook("Late"))
     workspace.wait_for(lambda: workspace.calls.all("chat.update")[0].accepted, 15)
-    service.wait_told()
+    service.wait_until_delivered()
     assert root_of(workspace, CHANNEL, key("Late")).color != GREEN
 
 
@@ -116,7 +116,7 @@ def test_during_the_commit(make_service: Callable[..., Service], workspace: Work
         sent[print_of(name)] = [FIRED]
         service.kill()
     service.start()
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, sent)
 
 

@@ -186,7 +186,7 @@ def test_the_request_of_the_readme(service: Service, workspace: Workspace) -> No
     assert resolved.status == 200
     assert resolved.json["results"][0] | {"status": "firing", "delivery": "posted"} == answer.json["results"][0]
     assert resolved.json["results"][0]["delivery"] == "replied"
-    service.wait_told()
+    service.wait_until_delivered()
     root = root_of(workspace, CHANNEL, answer.json["results"][0]["key"])
     assert root.color == GREEN
     (reply,) = workspace.replies(CHANNEL, root.ts)
@@ -246,7 +246,7 @@ def test_reload_under_traffic(make_service: Callable[..., Service], workspace: W
     finally:
         over = True
     assert min(sender.finish() for sender in senders) > 3
-    service.wait_told(timeout=30)
+    service.wait_until_delivered(timeout=30)
     assert_told(workspace, CHANNEL, sent, folded=True)
 
 
@@ -281,7 +281,7 @@ def test_stop_while_slack_hangs(make_service: Callable[..., Service], workspace:
     assert service.stop(within=4) < 3.5
     workspace.faults.clear()
     service.start()
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, {print_of("Stuck"): [FIRED]})
 
 
@@ -296,7 +296,7 @@ def test_stop_ends_waiting_requests(make_service: Callable[..., Service], worksp
     assert waiting.finish().ok
     workspace.faults.clear()
     service.start()
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, {print_of("Waiting"): [FIRED]})
 
 
@@ -312,7 +312,7 @@ def test_pending_work_is_resumed(make_service: Callable[..., Service], workspace
     assert workspace.messages(CHANNEL) == []
     workspace.faults.clear()
     service.start()
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, {print_of(f"Pending{number}"): [FIRED] for number in range(3)})
     assert service.get("/stats").json["webhooks"]["202"] == 0
 
@@ -326,7 +326,7 @@ def test_a_restart_keeps_threads(service: Service, workspace: Workspace) -> None
     service.restart()
     second = service.send(webhook("Kept", {"db01": RESOLVED})).json["results"][0]["thread_ts"]
     assert first == second
-    service.wait_told()
+    service.wait_until_delivered()
     assert root_of(workspace, CHANNEL, key("Kept")).color == GREEN
 
 
@@ -364,19 +364,19 @@ def test_a_copy_is_a_backup(service: Service, workspace: Workspace, tmp_path: Pa
     assert service.health["cached_threads"] == 10
     answer = service.send(webhook("Backup3", {"db01": RESOLVED}))
     assert answer.json["results"][0]["thread_ts"] == root.ts
-    service.wait_told()
+    service.wait_until_delivered()
     assert root_of(workspace, CHANNEL, key("Backup3")).color == GREEN
 
 
 def test_a_backup_after_a_kill(service: Service, workspace: Workspace, tmp_path: Path) -> None:
     """``cp`` of an earlier file over that of a killed service restores it; what came later is set aside, and said."""
     first = service.send(webhook("Early")).json["results"][0]["thread_ts"]
-    service.wait_told()
+    service.wait_until_delivered()
     service.wait_written()
     backup = tmp_path / "backup.json"
     shutil.copyfile(service.store, backup)
     assert service.send(webhook("Late")).status == 200
-    service.wait_told()
+    service.wait_until_delivered()
     service.wait_written()
     assert service.send(webhook("Later")).status == 200
     service.kill()
@@ -411,7 +411,7 @@ def test_a_flat_file_of_an_older_installation(make_service: Callable[..., Servic
     assert service.health["status"] == "healthy"
     answer = service.send(webhook("Old", {"db01": RESOLVED}))
     assert answer.json["results"][0]["thread_ts"] == root_ts
-    service.wait_told()
+    service.wait_until_delivered()
     root = root_of(workspace, CHANNEL, key("Old"))
     assert root.color == GREEN
     assert len(workspace.replies(CHANNEL, root.ts)) == 1
@@ -461,7 +461,7 @@ def test_a_file_of_a_newer_version(make_service: Callable[..., Service]) -> None
 def test_a_full_disk(service: Service, workspace: Workspace) -> None:
     """Where a change cannot be stored, webhook and ``/health`` answer 503 with the reason, and both recover."""
     assert service.send(webhook("Small")).status == 200
-    service.wait_told()
+    service.wait_until_delivered()
     before = service.stored()
     (worker,) = service.workers
     # The worker's files may not grow: as on a full disk, writing fails in the middle. The log is shorter than that.
@@ -484,16 +484,16 @@ def test_a_full_disk(service: Service, workspace: Workspace) -> None:
 def test_forgetting_keeps_what_is_untold(service: Service, workspace: Workspace) -> None:
     """DELETE /cache forgets threads that are told: their next alert opens new ones; what is untold is still told."""
     assert service.send(webhook("Forgotten")).status == 200
-    service.wait_told()
+    service.wait_until_delivered()
     workspace.faults.add("http", status=503, count=1)
     assert service.send(webhook("Untold")).ok
     answer = service.request("DELETE", "/cache")
     assert answer.status == 200
     assert answer.json["ok"] is True
     assert answer.json["forgotten"] >= 1
-    service.wait_told()
+    service.wait_until_delivered()
     assert service.send(webhook("Forgotten")).status == 200
-    service.wait_told()
+    service.wait_until_delivered()
     assert told(workspace, CHANNEL) == {print_of("Forgotten"): [FIRED, FIRED], print_of("Untold"): [FIRED]}
     assert [root.color for root in workspace.roots(CHANNEL)] == [RED] * 3
 
@@ -505,7 +505,7 @@ def test_a_worker_that_dies_alone(service: Service, workspace: Workspace) -> Non
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: service.workers not in ([], [worker]), 10, lambda: service.log)
     service.send_until_taken(webhook("Orphan", {"db01": RESOLVED}))
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, {print_of("Orphan"): [FIRED, RESOLVED]})
 
 

@@ -49,7 +49,7 @@ def test_several_workers(make_replica: MakeReplica, tmp_path: Path) -> None:
     assert fresh["webhooks_total", "202"] == fresh["slack_calls_total", "chat.update", "auth"] == 0
     for number in range(30):
         service.send_until_taken(webhook(f"Count{number}"))
-    service.wait_told()
+    service.wait_until_delivered()
 
     def counted(stored: int) -> None:
         for _ in range(10):

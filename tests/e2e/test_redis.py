@@ -90,7 +90,7 @@ def test_same_webhook_at_the_same_instant(make_replica: MakeReplica, workspace: 
                 sends = [partial(service.send, webhook(name, {instance: what})) for service in (*services, *services)]
                 assert all(answer.ok for answer in at_once(sends))
                 sent.setdefault(print_of(name, instance), []).append(what)
-            services[0].wait_told(30)
+            services[0].wait_until_delivered(30)
     assert_told(workspace, CHANNEL, sent)
     assert len(workspace.roots(CHANNEL)) == len(names)
     for service in services:
@@ -106,7 +106,7 @@ def test_commit_is_seen(make_replica: MakeReplica, workspace: Workspace) -> None
     before = service.commit
     service.send_until_taken(webhook("Seen"))
     assert service.commit != before
-    service.wait_told()
+    service.wait_until_delivered()
     told_at = service.commit
     assert service.get("/health").ok
     service.send_until_taken(webhook("Seen"))
@@ -137,7 +137,7 @@ def test_redis_killed_in_traffic(make_replica: MakeReplica, server: RedisServer,
         threads = now
     for sender in senders:
         sender.finish(60)
-    services[0].wait_told(30)
+    services[0].wait_until_delivered(30)
     sent = {fingerprint: story for steps in scripts for fingerprint, story in stories(steps).items()}
     assert_told(workspace, CHANNEL, sent, folded=True)
     for service in services:
@@ -165,7 +165,7 @@ def test_answers_lost_in_traffic(make_replica: MakeReplica, server: RedisServer,
         proxy.once(bool)
         for sender in senders:
             sender.finish(60)
-        services[0].wait_told(30)
+        services[0].wait_until_delivered(30)
         sent = {fingerprint: story for steps in scripts for fingerprint, story in stories(steps).items()}
         assert_told(workspace, CHANNEL, sent, folded=True)
         assert cuts > 10
@@ -179,7 +179,7 @@ def test_redis_hangs(make_replica: MakeReplica, server: RedisServer, workspace: 
     service.start()
     names = [f"Hang{number}" for number in range(12)]
     service.send_until_taken(webhook("Before"))
-    service.wait_told()
+    service.wait_until_delivered()
     process = server._process
     assert process is not None
     process.send_signal(signal.SIGSTOP)
@@ -193,7 +193,7 @@ def test_redis_hangs(make_replica: MakeReplica, server: RedisServer, workspace: 
         process.send_signal(signal.SIGCONT)
     for name in names:
         service.send_until_taken(webhook(name))
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, {print_of(name): [FIRED] for name in ("Before", *names)})
     service.stop()
 
@@ -248,7 +248,7 @@ def stay_away(folder: Path, slack: SandboxServer) -> None:
         sent = {print_of(name): [FIRED] for name in (*names, "InFlight")}
         for name in names:
             services[0].send_until_taken(webhook(name))
-        services[0].wait_told()
+        services[0].wait_until_delivered()
         threads = services[0].cache
 
         workspace.faults.add("slow", method="chat.postMessage", seconds=0.5, count=1)
@@ -297,7 +297,7 @@ def restart_during_a_call(folder: Path, slack: SandboxServer) -> None:
         server.stop()
         time.sleep(LEASE_TTL / 3)
         server.start()
-        service.wait_told()
+        service.wait_until_delivered()
         assert_told(slack.workspace, CHANNEL, {print_of("Blind"): [FIRED]})
         service.stop()
 
@@ -316,7 +316,7 @@ def freeze_after(moment: str, folder: Path, slack: SandboxServer) -> None:
         frozen.start()
         # From here on Redis knows the scripts.
         frozen.send_until_taken(webhook("WarmUp"))
-        frozen.wait_told()
+        frozen.wait_until_delivered()
         wait_for(lambda: is_free(server), 15)
 
         if parts := _MOMENTS[moment]:
@@ -337,7 +337,7 @@ def freeze_after(moment: str, folder: Path, slack: SandboxServer) -> None:
             frozen.freeze()
         passed = time.monotonic() + LEASE_TTL + 0.5
         other.start()
-        other.wait_told(LEASE_TTL + _SLACK_TIMEOUT + 15)
+        other.wait_until_delivered(LEASE_TTL + _SLACK_TIMEOUT + 15)
         assert told(workspace, CHANNEL) == sent, moment
         time.sleep(max(passed - time.monotonic(), 0))
 
@@ -346,7 +346,7 @@ def freeze_after(moment: str, folder: Path, slack: SandboxServer) -> None:
         time.sleep(_SLACK_TIMEOUT + 1)
         for service, instance in ((frozen, "db11"), (other, "db12")):
             service.send_until_taken(webhook("Frozen", {instance: FIRED}))
-            service.wait_told(30)
+            service.wait_until_delivered(30)
             sent[print_of("Frozen", instance)] = [FIRED]
         assert_told(workspace, CHANNEL, sent)
         assert root_of(workspace, CHANNEL, key("Frozen")).color == RED

@@ -192,7 +192,7 @@ def test_failover(services: list[Replica], watched: Watched, workspace: Workspac
     for name in ("Before0", "Before1"):
         services[0].send_until_taken(webhook(name))
         sent[print_of(name)] = [FIRED]
-    services[0].wait_told()
+    services[0].wait_until_delivered()
     threads = services[0].cache
 
     enough = threading.Event()

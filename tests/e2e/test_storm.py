@@ -71,7 +71,7 @@ def test_a_storm(service: Service, workspace: Workspace) -> None:
     workspace.wait_for(lambda: len(workspace.roots(CHANNEL)) == _GROUPS, _GROUPS / _RATE + _MARGIN)
     # Slack's limit is the test's own floor: were the limit not in force, this would prove nothing.
     assert time.monotonic() - began > (_GROUPS - _BURST - 1) / _RATE
-    service.wait_told()
+    service.wait_until_delivered()
 
     posts = workspace.calls.all("chat.postMessage")
     assert len(posts) <= 1.1 * _GROUPS
@@ -90,7 +90,7 @@ def test_a_storm(service: Service, workspace: Workspace) -> None:
     edits = len(workspace.calls.all("chat.update"))
     answers = at_once([partial(service.send, notification(group, RESOLVED)) for group in range(_GROUPS)])
     assert all(answer.ok for answer in answers)
-    service.wait_told(timeout=2 * _GROUPS / _RATE + _MARGIN)
+    service.wait_until_delivered(timeout=2 * _GROUPS / _RATE + _MARGIN)
     assert_told(workspace, CHANNEL, {fingerprint: [FIRED, RESOLVED] for fingerprint in fired})
     roots = workspace.roots(CHANNEL)
     assert len(roots) == _GROUPS
@@ -132,7 +132,7 @@ def test_three_hundred_at_once(make_service: Callable[..., Service], workspace: 
     took = time.monotonic() - began
     assert {answer.ok for answer in answers} == {True}
     assert took < _CROWD
-    service.wait_told(timeout=60)
+    service.wait_until_delivered(timeout=60)
     assert_told(workspace, CHANNEL, {print_of(f"Crowd{number}"): [FIRED] for number in range(300)})
 
 
@@ -140,7 +140,7 @@ def test_the_same_from_everybody(service: Service, workspace: Workspace) -> None
     """The same webhook from 50 senders at once, as from peers and retries, is told once, in one thread."""
     answers = at_once([partial(service.send, webhook("Same")) for _ in range(50)])
     assert all(answer.ok for answer in answers)
-    service.wait_told()
+    service.wait_until_delivered()
     assert_told(workspace, CHANNEL, {print_of("Same"): [FIRED]})
     (root,) = workspace.roots(CHANNEL)
     assert {answer.json["results"][0]["thread_ts"] for answer in answers} <= {root.ts, None}

@@ -2,25 +2,38 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import pytest
 
 from alert_threader.alertmanager.webhook import Alert, Status
-from alert_threader.delivery import deliverer as delivery
+from alert_threader.delivery import deliverer as watching
+from alert_threader.delivery import sender as sending
 from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.delivery.pacing import Pacing
 from alert_threader.delivery.retry import Verdict
-from alert_threader.store import FileStore
-from alert_threader.store.base import Lease
+from alert_threader.delivery.slack_calls import KIND, SlackCalls
+from alert_threader.slack.client import Sent
+from alert_threader.store import SqliteStore, Threads
+from alert_threader.store.base import Decide, Due, Lease
+from alert_threader.store.tokens import Budget
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import Action, AlertThread, Change, Failed, Policy, Step
-from tests.e2e.harness import wait_for
+from alert_threader.threads import AlertThread, Change, Failed, Policy, Step, Wait, is_pending, slack_lane
+from alert_threader.threads.plan import DEBOUNCE
+from tests.e2e.harness import Background, wait_for
 from tests.taker import Taker
+
+T = TypeVar("T")
 
 NOW = 1_800_000_000.0
 CHANNEL = "C0000001"
+LANE = slack_lane(CHANNEL)
 POLICY = Policy()
+#: How long a request would wait for Slack, in seconds: longer than any test may take.
+_PATIENCE = 30.0
 
 
 class Clock:
@@ -34,11 +47,78 @@ class Clock:
         return self.now
 
 
-def fired(key: str) -> Change:
+class Slack:
+    """A chat that takes everything, and keeps the method and the ``ts`` of each call."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.calls: list[tuple[str, str]] = []
+
+    def post(self, channel: str, message: Mapping[str, Any], thread_ts: str | None = None) -> Sent:  # noqa: ARG002
+        """Take a message."""
+        self.calls.append(("post", thread_ts or ""))
+        return Sent(f"{len(self.calls)}.0", thread_ts is not None)
+
+    def update(self, channel: str, ts: str, message: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Take an edit."""
+        self.calls.append(("update", ts))
+
+    def find(self, channel: str, attempt_id: str, since: float, thread_ts: str | None) -> Sent | None:  # noqa: ARG002
+        """Find nothing."""
+        self.calls.append(("find", thread_ts or ""))
+        return None
+
+
+class Refusing(Taker):
+    """Fails the first calls, each to be made again after ``wait`` seconds; ``limit`` holds back its method."""
+
+    def __init__(self, clock: Clock, failures: int, *, wait: float = 0, limit: float = 0) -> None:
+        """Fail so many times."""
+        super().__init__()
+        self._clock = clock
+        self._left = failures
+        self._wait = wait
+        self._limit = limit
+
+    def call(self, thread: AlertThread, step: Step) -> Verdict:
+        """Refuse, or take it."""
+        taken = super().call(thread, step)
+        if self._left == 0:
+            return taken
+        self._left -= 1
+        retry = Wait(self._clock() + self._wait, self._wait)
+        return Verdict(outcome=Failed(error="refused", retry=retry), limit=self._limit)
+
+
+class Budgets(Taker):
+    """Keeps which calls asked for a token."""
+
+    def __init__(self, calls: SlackCalls) -> None:
+        """Take who makes the calls."""
+        super().__init__()
+        self.asked: list[Step] = []
+        self._calls = calls
+
+    def budget(self, step: Step, lane: str) -> tuple[str, Budget]:
+        """The budget of a step's call."""
+        self.asked.append(step)
+        return self._calls.budget(step, lane)
+
+    def is_unchanged(self, thread: AlertThread) -> bool:
+        """Whether the root shows this already."""
+        return self._calls.is_unchanged(thread)
+
+    def call(self, thread: AlertThread, step: Step) -> Verdict:
+        """Make it."""
+        self.steps.append((thread.key, step))
+        return self._calls.call(thread, step)
+
+
+def fired(key: str, fingerprint: str = "") -> Change:
     """An alert fires."""
     alert = Alert(
         status=Status.FIRING,
-        fingerprint=key,
+        fingerprint=fingerprint or key,
         labels={"alertname": key, "severity": "critical"},
         annotations={},
         starts_at=NOW,
@@ -50,8 +130,48 @@ def fired(key: str) -> Change:
 
 
 def senders() -> set[threading.Thread]:
-    """The threads that speak to a channel."""
-    return {each for each in threading.enumerate() if each.name == f"delivery-{CHANNEL}"}
+    """The threads that work the lane."""
+    return {each for each in threading.enumerate() if each.name == f"delivery-{LANE}"}
+
+
+class Parts(NamedTuple):
+    """A delivery that runs, and what it works on."""
+
+    threads: Threads
+    deliverer: Deliverer
+
+    def fire(self, key: str, fingerprint: str = "") -> list[AlertThread]:
+        """An alert of a thread fires; return the thread."""
+        applied = self.threads.notify([fired(key, fingerprint)], NOW)
+        self.deliverer.wake([LANE])
+        return [each.thread for each in applied]
+
+    def read(self, key: str) -> AlertThread:
+        """A thread that is there."""
+        thread = self.threads.store.read(key)
+        assert thread is not None
+        return thread
+
+    def wait_until_delivered(self, key: str) -> None:
+        """Wait until nothing of a thread is pending."""
+        wait_for(lambda: not is_pending(self.read(key)), 10)
+
+    def change_receiver(self, key: str, receiver: str) -> None:
+        """Change what no root shows."""
+
+        def change(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
+            assert thread is not None
+            return msgspec.structs.replace(thread, revision=thread.revision + 1, receiver=receiver), None
+
+        self.threads.store.transact(key, change)
+
+    def deliver(self, key: str) -> None:
+        """Let a thread open, and wait until it is delivered."""
+        self.fire(key)
+        self.wait_until_delivered(key)
+
+
+Run = Callable[[Taker], Parts]
 
 
 @pytest.fixture
@@ -61,88 +181,192 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def slack() -> Taker:
-    """Where everything goes."""
-    return Taker()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[FileStore]:
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
     """An empty store."""
-    store = FileStore(tmp_path / "threads.json", POLICY, CHANNEL, NOW)
+    store = SqliteStore(tmp_path / "threads.json", POLICY, CHANNEL, NOW)
     yield store
     store.close()
 
 
 @pytest.fixture
-def deliverer(store: FileStore, slack: Taker, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliverer]:
-    """A delivery that runs, and lets time pass for threads at each of its looks."""
-    monkeypatch.setattr(delivery, "_EXPIRE_EVERY", 0.0)
-    running = Deliverer(store, slack, Metrics(), rate=100, burst=100, clock=clock)  # type: ignore[arg-type]
-    running.start()
-    yield running
-    assert running.stop(5)
+def run(store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Start a delivery to somebody, which lets threads age at each of its looks."""
+    monkeypatch.setattr(watching, "_AGE_EVERY", 0.0)
+    running: list[Deliverer] = []
+
+    def start(calls: Taker) -> Parts:
+        threads = Threads(store, POLICY)
+        deliverer = Deliverer(threads, {KIND: calls}, Metrics(), burst=100, clock=clock)
+        running.append(deliverer)
+        deliverer.start()
+        return Parts(threads, deliverer)
+
+    yield start
+    for each in running:
+        assert each.stop(5)
 
 
-def tell(store: FileStore, deliverer: Deliverer, slack: Taker, key: str) -> None:
-    """Let a thread open, and wait until it is told."""
-    store.update([fired(key)], NOW)
-    deliverer.wake([CHANNEL])
-    wait_for(lambda: (key, Step.POST_ROOT) in slack.steps, 10)
+@pytest.fixture
+def slack() -> Slack:
+    """A chat that takes everything."""
+    return Slack()
 
 
-def test_sender_stays_where_nobody_else_sends(store: FileStore, deliverer: Deliverer, slack: Taker) -> None:
+@pytest.fixture
+def slack_calls(slack: Slack, clock: Clock) -> SlackCalls:
+    """The real calls, to that chat."""
+    return SlackCalls(slack, POLICY, Pacing(100, 100), Metrics(), environment="production", clock=clock)
+
+
+def test_sender_stays_where_nobody_else_sends(run: Run) -> None:
     """The next webhook finds the channel's sender ready, and need not wait for another one to start."""
-    tell(store, deliverer, slack, "a")
+    parts = run(Taker())
+    parts.deliver("a")
     first = senders()
-    tell(store, deliverer, slack, "b")
+    parts.deliver("b")
     assert len(first) == 1
     assert senders() == first
 
 
-def test_time_is_told_by_a_sender_that_stays(
-    store: FileStore, deliverer: Deliverer, slack: Taker, clock: Clock
-) -> None:
+def test_time_is_delivered_by_a_sender_that_stays(run: Run, clock: Clock) -> None:
     """What nobody announces, as that a thread has become stale, is found by one that waits for webhooks."""
-    tell(store, deliverer, slack, "a")
+    taker = Taker()
+    run(taker).deliver("a")
     clock.now += POLICY.stale_after
-    wait_for(lambda: ("a", Step.UPDATE_ROOT) in slack.steps, 10)
+    wait_for(lambda: ("a", Step.UPDATE_ROOT) in taker.steps, 10)
 
 
-def test_long_limit_is_waited_out(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where other processes may want the channel: they would only be limited as well."""
+def test_long_limit_is_waited_out(run: Run, store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where other processes may want the lane: they would only be limited as well."""
     claims: list[str] = []
-    claim = store.claim
+    looks: list[str] = []
+    claim, due = store.claim, store.due
 
-    def counted(channel: str) -> Lease | None:
-        claims.append(channel)
-        return claim(channel)
+    def counted_claim(lane: str) -> Lease | None:
+        claims.append(lane)
+        return claim(lane)
+
+    def counted_due(lane: str, now: float) -> list[Due]:
+        looks.append(lane)
+        return due(lane, now)
 
     monkeypatch.setattr(store, "shared", True)
-    monkeypatch.setattr(store, "claim", counted)
-
-    class Limited:
-        """A Slack that asks to wait."""
-
-        def call(self, thread: AlertThread, action: Action) -> Verdict:  # noqa: ARG002
-            """Take nothing."""
-            return Verdict(outcome=Failed(error="ratelimited", retry_at=NOW), limit=3600)
-
-    running = Deliverer(store, Limited(), Metrics(), rate=100, burst=100, clock=Clock())  # type: ignore[arg-type]
-    running.start()
-    store.update([fired("a")], NOW)
-    running.wake([CHANNEL])
-    wait_for(lambda: bool(claims), 10)
-    time.sleep(1)
-    assert running.stop(5)
-    assert claims == [CHANNEL]
+    monkeypatch.setattr(store, "claim", counted_claim)
+    monkeypatch.setattr(store, "due", counted_due)
+    taker = Refusing(clock, 1, limit=3600)
+    run(taker).fire("a")
+    wait_for(lambda: bool(taker.steps), 10)
+    seen = len(looks)
+    wait_for(lambda: len(looks) > seen + 5, 10)
+    assert claims == [LANE]
+    assert taker.steps == [("a", Step.POST_ROOT)]
 
 
-def test_sender_leaves_at_last(
-    store: FileStore, deliverer: Deliverer, slack: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A channel that is used once does not hold a thread for ever; used again, it is told as well."""
-    monkeypatch.setattr(delivery, "_STAY", 0.0)
-    tell(store, deliverer, slack, "a")
+def test_sender_leaves_at_last(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel that is used once does not hold a thread for ever; used again, it is delivered to as well."""
+    monkeypatch.setattr(sending, "_STAY", 0.0)
+    parts = run(Taker())
+    parts.deliver("a")
     wait_for(lambda: not senders(), 10)
-    tell(store, deliverer, slack, "b")
+    parts.deliver("b")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_slow_store_delivers_where_nobody_else_sends(
+    run: Run, store: SqliteStore, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes longer than a lease would live costs time, and no call; in a shared store another may send."""
+    monkeypatch.setattr(sending, "LEASE_TTL", 0.02)
+    monkeypatch.setattr(store, "shared", shared)
+    transact = store.transact
+
+    def slow(key: str, decide: Decide[T], lease: Lease | None = None) -> T:
+        changed = transact(key, decide, lease)
+        time.sleep(0.05)
+        return changed
+
+    monkeypatch.setattr(store, "transact", slow)
+    taker = Taker()
+    parts = run(taker)
+    parts.fire("a")
+    if shared:
+        wait_for(lambda: parts.read("a").attempt is not None, 10)
+        wait_for(lambda: not senders(), 10)
+        assert taker.steps == []
+    else:
+        parts.wait_until_delivered("a")
+        assert taker.steps == [("a", Step.POST_ROOT)]
+
+
+def test_edit_that_shows_nothing_new_is_not_made(run: Run, slack: Slack, slack_calls: SlackCalls, clock: Clock) -> None:
+    """A change that a root does not show costs neither a call nor a token, and leaves nothing pending."""
+    calls = Budgets(slack_calls)
+    parts = run(calls)
+    parts.deliver("a")
+    parts.change_receiver("a", "team")
+    assert is_pending(parts.read("a"))
+    clock.now += DEBOUNCE
+    parts.deliverer.wake([LANE])
+    parts.wait_until_delivered("a")
+    assert slack.calls == [("post", "")]
+    assert calls.asked == [Step.POST_ROOT]
+    assert parts.read("a").receiver == "team"
+
+
+def test_edit_that_shows_something_new_is_made(run: Run, slack: Slack, slack_calls: SlackCalls, clock: Clock) -> None:
+    """A second alert is in a reply and in the root."""
+    parts = run(Budgets(slack_calls))
+    parts.deliver("a")
+    parts.fire("a", "another")
+    wait_for(lambda: ("post", "1.0") in slack.calls, 10)
+    clock.now += DEBOUNCE
+    parts.wait_until_delivered("a")
+    assert slack.calls == [("post", ""), ("post", "1.0"), ("update", "1.0")]
+
+
+def test_request_need_not_wait_for_an_edit_that_is_not_made(
+    run: Run, store: SqliteStore, slack_calls: SlackCalls, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is answered as soon as it is known that the root shows everything."""
+    looking, go_on = threading.Event(), threading.Event()
+    parts = run(Budgets(slack_calls))
+    parts.deliver("a")
+    waiting, is_unchanged, read = parts.deliverer.waiting, slack_calls.is_unchanged, store.read
+    readers: set[threading.Thread] = set()
+
+    def slowly(thread: AlertThread) -> bool:
+        looking.set()
+        return go_on.wait(10) and is_unchanged(thread)
+
+    def noted(key: str) -> AlertThread | None:
+        readers.add(threading.current_thread())
+        return read(key)
+
+    monkeypatch.setattr(slack_calls, "is_unchanged", slowly)
+    parts.change_receiver("a", "team")
+    clock.now += DEBOUNCE
+    thread = parts.read("a")
+    parts.deliverer.wake([LANE])
+    assert looking.wait(10)
+    monkeypatch.setattr(store, "read", noted)
+    began = time.monotonic()
+    request = Background(lambda: waiting.wait_until_delivered([thread], _PATIENCE))
+    wait_for(lambda: bool(readers), 10)
+    go_on.set()
+    (answered,) = request.finish()
+    assert waiting.is_delivered(answered)
+    assert time.monotonic() - began < _PATIENCE
+
+
+def test_wait_is_a_length_where_the_clock_is_set_back(run: Run, clock: Clock) -> None:
+    """A retry that was to come after a second comes after a second, not when the clock is where it was."""
+    taker = Refusing(clock, 1, wait=1)
+    parts = run(taker)
+    parts.fire("a")
+    wait_for(lambda: parts.read("a").failures == 1, 10)
+    clock.now -= 300
+    wait_for(lambda: parts.read("a").retry_at == clock.now + 1, 10)
+    assert len(taker.steps) == 1, "it waits for its second"
+    clock.now += 1
+    parts.wait_until_delivered("a")
+    assert len(taker.steps) == 2

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alert_threader.alertmanager.webhook import Status
-from alert_threader.delivery.slack_calls import Caller
+from alert_threader.delivery.pacing import Pacing
+from alert_threader.delivery.slack_calls import SlackCalls
 from alert_threader.settings.secret import Secret
 from alert_threader.slack.client import Slack
 from alert_threader.telemetry import logs
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import AlertState, AlertThread, Policy, plan
+from alert_threader.threads import AlertState, AlertThread, Policy, Step, start_attempt
 
 SECRET = Secret('s3"cret\\value')  # with signs that JSON escapes
 log = logging.getLogger("alert_threader.delivery")
@@ -195,15 +196,16 @@ def test_trouble_that_comes_back_is_said_again() -> None:
     """A trouble that ended and began again within a minute is written once that is over, for as long as it lasts."""
     stream = configured()
     now = 1000.0
-    caller = Caller(Slack("xoxb-1", "http://127.0.0.1:1/", 1), Policy(), "test", Metrics(), lambda: now)
+    slack = Slack("xoxb-1", "http://127.0.0.1:1/", 1)
+    calls = SlackCalls(slack, Policy(), Pacing(1, 3), Metrics(), environment="test", clock=lambda: now)
     thread = AlertThread(key="a", channel="C0000001", alerts={"1": AlertState(status=Status.FIRING)})
-    action = plan(thread)
-    assert action is not None
+    attempted, step = start_attempt(thread, "id", now, Policy())
+    assert step is Step.POST_ROOT
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: now)
-        caller.call(thread, action)
-        caller._succeeded(thread.channel)
+        calls.call(attempted, step)
+        calls.troubles.succeeded(thread.channel)
         for now in (1010.0, 1030.0, 1070.0):  # noqa: B007 - the clock reads it
-            caller.call(thread, action)
+            calls.call(attempted, step)
     last = [line for line in stream.getvalue().splitlines() if "C0000001" in line][-1]
-    assert "cannot be told" in last
+    assert "cannot deliver to C0000001" in last

@@ -7,19 +7,18 @@ from alert_threader.slack.client import TOO_MANY, Kind, SlackError
 from alert_threader.store.tokens import Bucket, Budget
 from alert_threader.threads import (
     MAX_SIMPLE,
-    Action,
     AlertThread,
     Failed,
     NotFound,
     RootGone,
-    Shown,
     Step,
     Unknown,
     Updated,
+    Wait,
+    shown_now,
 )
 
 NOW = 1000.0
-SHOWN = Shown(digest="d", status="firing")
 
 
 def verdict(kind: Kind, step: Step = Step.POST_REPLY, code: str = "code", failures: int = 0, **how: object) -> Verdict:
@@ -27,11 +26,11 @@ def verdict(kind: Kind, step: Step = Step.POST_REPLY, code: str = "code", failur
     return judge(
         SlackError(kind, code, "text", **how),  # type: ignore[arg-type]  # a test's table
         AlertThread(key="k", channel="C", failures=failures, simple=int(bool(how.pop("simple", 0)))),
-        Action(step=step, at=0, rank=(0, 0, 0.0), shown=SHOWN),
+        step,
         now=NOW,
         chance=0,
         failures=failures + 1,
-        find_after=10,
+        call_timeout=10,
     )
 
 
@@ -39,33 +38,33 @@ def test_rate_limit_holds_back_its_method_only() -> None:
     """For as long as Slack asks; the message is due again at once."""
     judged = verdict(Kind.RATE_LIMITED, retry_after=7)
     assert (judged.limit, judged.pause, judged.trouble) == (7, 0, False)
-    assert judged.outcome == Failed(error="text", retry_at=NOW)
+    assert judged.outcome == Failed(error="text", retry=Wait(NOW, 0))
 
 
 def test_lost_answer_is_looked_up() -> None:
     """A post that Slack may have taken is not sent again before that, and not before Slack is surely done with it."""
     judged = verdict(Kind.TRANSIENT, doubtful=True)
-    assert judged.outcome == Unknown(error="text", retry_at=NOW + 10)
+    assert judged.outcome == Unknown(error="text", retry=Wait(NOW + 10, 10))
     assert judged.pause == 1
 
 
 def test_refused_connection_is_tried_again() -> None:
     """Nothing to look up."""
-    assert verdict(Kind.TRANSIENT).outcome == Failed(error="text", retry_at=NOW + 1)
+    assert verdict(Kind.TRANSIENT).outcome == Failed(error="text", retry=Wait(NOW + 1, 1))
 
 
 def test_lost_edit_is_made_again_when_slack_has_ended_its_work() -> None:
     """Sooner, the lost one could land on top of a newer one."""
     outcome = verdict(Kind.TRANSIENT, Step.UPDATE_ROOT, doubtful=True).outcome
     assert isinstance(outcome, Unknown)
-    assert outcome.retry_at == NOW + 10
+    assert outcome.retry == Wait(NOW + 10, 10)
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.DESTINATION])
 def test_what_a_person_must_mend_is_kept_and_tried_slowly(kind: Kind) -> None:
     """The whole channel waits, nothing is dropped, and it is named as trouble."""
     judged = verdict(kind)
-    assert judged.outcome == Failed(error="text", retry_at=NOW)
+    assert judged.outcome == Failed(error="text", retry=Wait(NOW, 0))
     assert (judged.pause, judged.trouble) == (5, True)
     assert verdict(kind, failures=9).pause == 60
 
@@ -73,36 +72,35 @@ def test_what_a_person_must_mend_is_kept_and_tried_slowly(kind: Kind) -> None:
 @pytest.mark.parametrize("code", ["missing_scope", "not_in_channel", TOO_MANY])
 def test_without_sight_of_the_channel_it_is_posted_again(code: str) -> None:
     """A duplicate beats a loss."""
-    judged = verdict(Kind.AUTH, Step.FIND_ATTEMPT, code=code)
+    judged = verdict(Kind.AUTH, Step.LOOK_UP, code=code)
     assert (judged.outcome, judged.blind, judged.trouble) == (NotFound(), True, False)
 
 
 def test_look_up_that_is_always_refused_is_given_up() -> None:
     """The thread must not be silent for ever; a duplicate beats a loss."""
     for kind in (Kind.UNKNOWN_CODE, Kind.PAYLOAD, Kind.GONE):
-        assert verdict(kind, Step.FIND_ATTEMPT, failures=8).outcome == NotFound()
+        assert verdict(kind, Step.LOOK_UP, failures=8).outcome == NotFound()
     for kind in (Kind.TRANSIENT, Kind.AUTH):
-        assert isinstance(verdict(kind, Step.FIND_ATTEMPT, failures=100).outcome, Unknown)
+        assert isinstance(verdict(kind, Step.LOOK_UP, failures=100).outcome, Unknown)
 
 
 def test_failed_look_up_is_no_answer() -> None:
     """The attempt still stands."""
     for kind in (Kind.TRANSIENT, Kind.RATE_LIMITED, Kind.AUTH, Kind.GONE, Kind.UNKNOWN_CODE, Kind.PAYLOAD):
-        assert isinstance(verdict(kind, Step.FIND_ATTEMPT).outcome, Unknown)
+        assert isinstance(verdict(kind, Step.LOOK_UP).outcome, Unknown)
 
 
 def test_refused_form_becomes_simpler_at_once() -> None:
     """And goes out before anything else is tried."""
-    assert verdict(Kind.PAYLOAD).outcome == Failed(error="text", retry_at=NOW, simpler=True)
+    assert verdict(Kind.PAYLOAD).outcome == Failed(error="text", retry=Wait(NOW, 0), simpler=True)
 
 
 def test_simplest_form_that_is_refused_waits() -> None:
     """There is nothing simpler, so do not storm Slack with it."""
     thread = AlertThread(key="k", channel="C", simple=MAX_SIMPLE)
-    action = Action(step=Step.POST_ROOT, at=0, rank=(0, 0, 0.0), shown=SHOWN)
     error = SlackError(Kind.PAYLOAD, "no_text", "text")
-    judged = judge(error, thread, action, now=NOW, chance=0, failures=1, find_after=10)
-    assert judged.outcome == Failed(error="text", retry_at=NOW + 5, simpler=True)
+    judged = judge(error, thread, Step.POST_ROOT, now=NOW, chance=0, failures=1, call_timeout=10)
+    assert judged.outcome == Failed(error="text", retry=Wait(NOW + 5, 5), simpler=True)
 
 
 def test_pause_of_an_outage_is_short() -> None:
@@ -125,14 +123,28 @@ def test_deleted_root_is_gone() -> None:
 
 def test_root_that_may_not_be_edited_is_left() -> None:
     """Workspaces can forbid edits; trying for ever would not help."""
-    assert verdict(Kind.UNEDITABLE, Step.UPDATE_ROOT).outcome == Updated(ts=None, shown=SHOWN)
+    thread = AlertThread(key="k", channel="C")
+    assert verdict(Kind.UNEDITABLE, Step.UPDATE_ROOT).outcome == Updated(ts=None, shown=shown_now(thread))
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_failure_is_judged(kind: Kind, step: Step) -> None:
+    """None is forgotten, and none but those that Slack has settled for good is the end of a call."""
+    outcome = verdict(kind, step).outcome
+    settled = {
+        (Kind.GONE, Step.POST_REPLY): RootGone,
+        (Kind.GONE, Step.UPDATE_ROOT): RootGone,
+        (Kind.UNEDITABLE, Step.UPDATE_ROOT): Updated,
+    }
+    assert isinstance(outcome, settled.get((kind, step), Unknown if step is Step.LOOK_UP else Failed))
 
 
 def test_own_fault_in_making_a_message_makes_it_simpler() -> None:
     """No alert is lost to a bug in the formatter."""
     thread = AlertThread(key="k", channel="C")
     judged = judge_fault(KeyError("x"), thread, now=NOW, chance=0)
-    assert judged.outcome == Failed(error="KeyError('x')", retry_at=NOW, simpler=True)
+    assert judged.outcome == Failed(error="KeyError('x')", retry=Wait(NOW, 0), simpler=True)
 
 
 def test_backoff_doubles_up_to_a_minute() -> None:

@@ -194,8 +194,11 @@ class Sender:
         """Whether the root shows the record already; then that is noted, without a call and without a token."""
         with suppress(RecordDamagedError):
             thread = self._store.read(key)
-            if thread is not None and self._calls.is_unchanged(thread):
-                return self._parts.threads.record_unchanged(lease, key, thread.revision)
+            if thread is None or not self._calls.is_unchanged(thread):
+                return False
+            if self._parts.threads.record_unchanged(lease, key, thread.revision):
+                self._parts.recorded()  # a request may wait for it
+                return True
         return False
 
     # -- recording -----------------------------------------------------------------------------------------------
