@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alert_threader.alertmanager import webhook as received
-from alert_threader.store import FileStore
+from alert_threader.store import SqliteStore, Threads
 from alert_threader.threads import Identity, Policy, changes
 from bench.load import percentile
 from bench.processes import FILE
@@ -32,10 +32,11 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
     for size in _SIZES:
         path = folder / f"{size}.json"
         prepare(path, size, _CHANNEL)
-        store = FileStore(path, Policy(), _CHANNEL, time.time())
+        store = SqliteStore(path, Policy(), _CHANNEL, time.time())
+        verbs = Threads(store, Policy())
         identity = Identity(environment=ENVIRONMENT, channel=_CHANNEL)
         sent = [changes(received.parse(_change(size, number)), identity) for number in range(times)]
-        took = _median(times, lambda n, store=store, sent=sent: store.update(sent[n], time.time()))  # type: ignore[misc]
+        took = _median(times, lambda n, verbs=verbs, sent=sent: verbs.notify(sent[n], time.time()))  # type: ignore[misc]
         store.close()
         rows.append(Row(f"one change, {size:,} threads ({path.stat().st_size / 1e6:.1f} MB)", "ms", {FILE: took}))
     return rows

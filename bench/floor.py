@@ -1,12 +1,14 @@
 """The floor: what the promise costs with this project's parts, and nothing around them. Nobody could run it.
 
-A webhook is read, applied to its thread and synced to disk before it is answered, as with the file store. Where it is
-to be told, another thread syncs the attempt first and then posts the message. There is no plan for what else is due, no
-lease, pacing, retry, look-up, log or metric: what lies between the floor and the service is what those cost.
+A webhook is read, applied to its thread and committed before it is answered, as with the file store: in SQLite, with
+each commit synced, and shared by those who come during one. Where its thread is to be delivered, another thread commits
+the attempt first and then posts the message. There is no plan for what else is due, no lease, pacing, retry, look-up,
+log or metric, and no readable copy: what lies between the floor and the service is what those cost.
 """
 
 import os
 import queue
+import sqlite3
 import threading
 import time
 import uuid
@@ -17,64 +19,62 @@ from flask import Flask, Response, jsonify, request
 from alert_threader.alertmanager import webhook
 from alert_threader.formatter import render
 from alert_threader.slack.client import Slack
-from alert_threader.store import journal
-from alert_threader.store.commits import Commits, View, Written
-from alert_threader.threads import AlertThread, Identity, Policy, apply, begin, changes
+from alert_threader.store.commits import Commits
+from alert_threader.threads import AlertThread, Identity, Policy, apply, changes, start_attempt
+from alert_threader.threads.schema import decode, encode
 
-#: The variable that makes it tell; without it, it only accepts.
-TELLS = "FLOOR_TELLS"
+#: The variable that makes it deliver; without it, it only accepts.
+DELIVERS = "FLOOR_DELIVERS"
 
 
 class Floor:
-    """Threads as lines in memory, and in a journal."""
+    """Threads as encoded records, in memory and in a database."""
 
     def __init__(self, folder: Path, identity: Identity) -> None:
-        """Take the journal's folder, and what keys are made of."""
+        """Take the database's folder, and what keys are made of."""
         self._identity = identity
         self._policy = Policy()
-        self._lines: dict[str, bytes] = {}
-        self._journal = journal.Journal(folder / "floor.journal", uuid.uuid4().hex)
-        self._commits = Commits(self._lines, self._write)
+        self._records: dict[str, bytes] = {}
+        self._database = sqlite3.connect(folder / "floor.db", isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute("CREATE TABLE thread (key TEXT PRIMARY KEY, record BLOB NOT NULL)")
+        self._commits: Commits[dict[str, bytes]] = Commits(dict, self._write)
 
     def accept(self, body: bytes) -> list[AlertThread]:
         """Store a webhook durably; return its threads."""
         found = changes(webhook.parse(body), self._identity, None, uuid.uuid4().hex)
 
-        def work(view: View) -> list[AlertThread]:
+        def work(staged: dict[str, bytes]) -> list[AlertThread]:
             threads = []
             for change in found:
-                before = view.read(change.key)
+                record = staged.get(change.key) or self._records.get(change.key)
+                before = None if record is None else decode(record)
                 thread = apply(before, change, time.time(), self._policy).thread
                 if thread is not before:
-                    view.write(change.key, thread)
+                    staged[change.key] = encode(thread)
                 threads.append(thread)
             return threads
 
         return self._commits.commit(work)
 
-    def tell(self, thread: AlertThread, slack: Slack) -> None:
+    def deliver(self, thread: AlertThread, slack: Slack) -> None:
         """Post a thread's root, after its attempt is stored."""
-        begun = begin(thread, uuid.uuid4().hex, time.time(), self._policy)
-        if begun is None:
-            return
-        thread, action = begun
-        attempt = thread.attempt
-        assert attempt is not None  # all that it ever tells is an opening
-        self._commits.commit(lambda view: view.write(thread.key, thread))
-        message = render(
-            thread,
-            action.step,
-            attempt.batch,
-            environment=self._identity.environment,
-            attempt_id=attempt.id,
-            simple=thread.simple,
-        )
-        slack.post(thread.channel, message)
+        started, step = start_attempt(thread, uuid.uuid4().hex, time.time(), self._policy)
+        attempt = started.attempt
+        assert step is not None  # all that it ever delivers is an opening
+        assert attempt is not None
+        self._commits.commit(lambda staged: staged.update({started.key: encode(started)}))
+        environment = self._identity.environment
+        message = render(started, step, attempt.batch, environment=environment, attempt_id=attempt.id)
+        slack.post(started.channel, message)
 
-    def _write(self, staged: dict[str, Written]) -> None:
-        lines = {key: written.line for key, written in staged.items() if written.line is not None}
-        self._journal.append(journal.changes(lines.values()))
-        self._lines.update(lines)
+    def _write(self, staged: dict[str, bytes]) -> None:
+        if staged:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany("INSERT OR REPLACE INTO thread VALUES (?, ?)", staged.items())
+            self._database.execute("COMMIT")
+            self._records.update(staged)
 
 
 def app() -> Flask:
@@ -84,24 +84,24 @@ def app() -> Flask:
     identity = Identity(environment=environ["ENVIRONMENT"], channel=environ["SLACK_CHANNEL"])
     floor = Floor(Path(environ["THREAD_STORE_FILE"]).parent, identity)
     slack = Slack(environ["SLACK_BOT_TOKEN"], environ["SLACK_API_URL"], timeout=10)
-    untold: queue.SimpleQueue[tuple[AlertThread, threading.Event]] = queue.SimpleQueue()
+    pending: queue.SimpleQueue[tuple[AlertThread, threading.Event]] = queue.SimpleQueue()
 
-    def tell() -> None:
+    def deliver() -> None:
         while True:
-            thread, told = untold.get()
-            floor.tell(thread, slack)
-            told.set()
+            thread, delivered = pending.get()
+            floor.deliver(thread, slack)
+            delivered.set()
 
-    if environ.get(TELLS):
-        threading.Thread(target=tell, daemon=True).start()
+    if environ.get(DELIVERS):
+        threading.Thread(target=deliver, daemon=True).start()
 
     @made.post("/alert")
     def receive() -> Response:
         threads = floor.accept(request.get_data())
-        if environ.get(TELLS):
+        if environ.get(DELIVERS):
             for thread in threads:
-                untold.put((thread, told := threading.Event()))
-                told.wait()
+                pending.put((thread, delivered := threading.Event()))
+                delivered.wait()
         return jsonify(ok=True, count=len(threads))
 
     @made.get("/health")

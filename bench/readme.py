@@ -49,10 +49,12 @@ class Line:
 LINES = (
     Line("accept", "new: accepted", "webhooks accepted a second, 8 connections", "초당 받은 웹훅, 연결 8개"),
     Line("accept", "new: accepted, × no-op", "… × the no-op route", "… 빈 라우트 대비 (배)"),
+    Line("accept", "new: accepted, × floor", "… × the floor", "… 하한 대비 (배)"),
     Line("accept", "new: p50", "… p50, ms", "… p50, ms"),
     Line("accept", "new: p99", "… p99, ms", "… p99, ms"),
     Line("accept", "repeated: accepted", "the same webhooks again, a second", "같은 웹훅을 다시 받을 때, 초당"),
     Line("accept", "repeated: accepted, × no-op", "… × the no-op route", "… 빈 라우트 대비 (배)"),
+    Line("accept", "repeated: accepted, × floor", "… × the floor", "… 하한 대비 (배)"),
     Line("accept", "repeated: p99", "… p99, ms", "… p99, ms"),
     Line(
         "accept", "new: processor time for 1,000 alerts", "CPU time for 1,000 alerts, s", "알림 1,000건의 CPU 시간, s"
@@ -63,6 +65,7 @@ LINES = (
     Line("burst300", "not answered 2xx", "… not answered 2xx", "… 2xx가 아닌 응답"),
     Line("quiet", "webhook to Slack, median", "quiet webhook until Slack, ms", "한가할 때 웹훅에서 Slack까지, ms"),
     Line("quiet", "webhook to Slack, median, × plain", "… × the plain poster", "… 단순 전송기 대비 (배)"),
+    Line("quiet", "webhook to Slack, median, × floor", "… × the floor", "… 하한 대비 (배)"),
     Line("storm", "threads opened", "storm: threads opened", "폭주: 열린 스레드"),
     Line("storm", "posts for the opening", "… messages for the opening", "… 여는 데 쓴 메시지"),
     Line("storm", "posts per thread, opening", "… messages per thread", "… 스레드당 메시지"),

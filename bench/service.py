@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from alert_threader.store import Threads
 from alert_threader.store.redis.client import connect
 from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Policy
@@ -34,4 +35,4 @@ def running(
 
 def _fill(url: str, count: int, channel: str) -> None:
     with closing(RedisStore(connect(url), _PREFIX, Policy())) as store:
-        store.insert([told(number, channel) for number in range(count)], replace=True)
+        Threads(store, Policy()).insert([told(number, channel) for number in range(count)], replace=True)

@@ -155,7 +155,7 @@ def on_exit(_server: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Let the call in flight end and leave the store. What is still to be told is stored."""
+    """Let the call in flight end and close the store. What is pending is stored."""
     if getattr(worker, "wsgi", None) is None:
         return
     if not service_of(worker.wsgi).close(timeout=settings.slack_timeout + 1):

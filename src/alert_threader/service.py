@@ -38,7 +38,7 @@ class Service:
     metrics: Metrics
     clock: Callable[[], float]
     started_at: float
-    #: Opens the store, waiting up to so many seconds for a process that is leaving it. Raises StoreError.
+    #: Opens the store; its argument is how many seconds to wait for a process that is leaving it. Raises StoreError.
     open_store: Callable[[float], Store]
     #: Wires the other parts on top of it.
     wire: Callable[[Threads], Running]

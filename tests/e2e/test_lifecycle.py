@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -36,6 +37,12 @@ def run(service: Service, *arguments: str, **settings: str) -> subprocess.Comple
         timeout=30,
         check=False,
     )
+
+
+def empty(folder: Path) -> None:
+    """Delete every file in a folder."""
+    for file in folder.iterdir():
+        file.unlink()
 
 
 # -- starting ---------------------------------------------------------------------------------------------------
@@ -125,9 +132,9 @@ def test_nothing_but_its_own_files(service: Service) -> None:
     """No control socket, no pid file: a running service has its store and its log, readable to nobody else."""
     assert service.send(webhook("Tidy")).status == 200
     found = {str(file.relative_to(service.folder)) for file in service.folder.rglob("*") if not file.is_dir()}
-    store = {"threads.json", "threads.json.journal", "threads.json.lock"}
-    # While a document is written, there are a new one and a new journal.
-    assert found - {"store/threads.json.tmp", "store/threads.json.journal.next"} == {
+    store = {"threads.json", "threads.json.lock", "threads.db", "threads.db-wal", "threads.db-shm"}
+    # While the readable copy is written, there is a new one.
+    assert found - {"store/threads.json.tmp"} == {
         "service.log",
         *(f"store/{name}" for name in store),
     }
@@ -144,7 +151,7 @@ def test_log_lines_are_ours(make_service: Callable[..., Service]) -> None:
     wait_for(lambda: service.log.count('"ready"') == 2, 10, lambda: service.log)
     service.stop()
     lines = [json.loads(line) for line in service.log.splitlines()]
-    assert {"gunicorn.error", "alert_threader.routes.alert"} <= {line["logger"] for line in lines}
+    assert {"gunicorn.error", "alert_threader.intake"} <= {line["logger"] for line in lines}
     opened = next(line for line in lines if line["message"] == "webhook opened")
     assert opened["key"] == key("Logged")
 
@@ -355,10 +362,11 @@ def test_a_copy_is_a_backup(service: Service, workspace: Workspace, tmp_path: Pa
     root = root_of(workspace, CHANNEL, key("Backup3"))
 
     service.stop()
-    service.store.unlink()
+    empty(service.store.parent)
     service.start()
     assert service.health["cached_threads"] == 0
     service.stop()
+    empty(service.store.parent)
     shutil.copyfile(backup, service.store)
     service.start()
     assert service.health["cached_threads"] == 10
@@ -369,7 +377,7 @@ def test_a_copy_is_a_backup(service: Service, workspace: Workspace, tmp_path: Pa
 
 
 def test_a_backup_after_a_kill(service: Service, workspace: Workspace, tmp_path: Path) -> None:
-    """``cp`` of an earlier file over that of a killed service restores it; what came later is set aside, and said."""
+    """``cp`` of an earlier file over that of a killed service restores it; the database is set aside, and said."""
     first = service.send(webhook("Early")).json["results"][0]["thread_ts"]
     service.wait_until_delivered()
     service.wait_written()
@@ -383,15 +391,17 @@ def test_a_backup_after_a_kill(service: Service, workspace: Workspace, tmp_path:
     shutil.copyfile(backup, service.store)
     service.start()
     assert service.get("/cache").json["threads"] == {key("Early"): first}
-    (aside,) = service.store.parent.glob("threads.json.journal.unused-*")
-    service.wait_degraded(str(aside), "belongs to another threads.json")
-    assert b"Later" in aside.read_bytes()
+    (aside,) = service.store.parent.glob("threads.db.replaced-*")
+    service.wait_degraded(str(aside), "is not the service's own copy")
+    with contextlib.closing(sqlite3.connect(aside)) as former:
+        keys = {each for (each,) in former.execute("SELECT key FROM thread")}
+    assert keys == {key("Early"), key("Late"), key("Later")}
     assert service.send(webhook("Early", {"db01": RESOLVED})).json["results"][0]["thread_ts"] == first
     assert len(workspace.roots(CHANNEL)) == 3
 
 
 def test_a_kill_before_the_document_is_written(service: Service) -> None:
-    """What was answered is in the journal, and is there after the restart, without a word."""
+    """What was answered is in the database, and is there after the restart, without a word."""
     sent = {key(f"Quick{n}"): service.send(webhook(f"Quick{n}")).json["results"][0]["thread_ts"] for n in range(5)}
     service.kill()
     service.start()
@@ -405,6 +415,7 @@ def test_a_flat_file_of_an_older_installation(make_service: Callable[..., Servic
     service.start()
     root_ts = service.send(webhook("Old")).json["results"][0]["thread_ts"]
     service.stop()
+    empty(service.store.parent)
     service.store.write_text(json.dumps({key("Old"): root_ts, key("Other"): "1700000000.000100"}))
     service.start()
     assert service.get("/cache").json["threads"] == {key("Old"): root_ts, key("Other"): "1700000000.000100"}
@@ -420,10 +431,15 @@ def test_a_flat_file_of_an_older_installation(make_service: Callable[..., Servic
 
 
 @pytest.mark.parametrize("damage", ["no JSON", "cut off", "empty", "one record", "another document"])
-def test_a_damaged_file(service: Service, workspace: Workspace, damage: str) -> None:
-    """A file that cannot be read is kept under another name and spoken of in log and ``/health``; the service runs."""
+@pytest.mark.parametrize("database", ["there", "gone"])
+def test_a_damaged_file(service: Service, workspace: Workspace, damage: str, database: str) -> None:
+    """A file that cannot be read is kept under another name and spoken of in log and ``/health``; the service runs.
+
+    It costs no thread that the database has, but where the file can be read, and is another one, it is started from.
+    """
     assert service.send(webhook("Whole")).status == 200
     assert service.send(webhook("Torn")).status == 200
+    service.wait_until_delivered()
     service.stop()
     whole = service.store.read_bytes()
     damaged = {
@@ -433,15 +449,37 @@ def test_a_damaged_file(service: Service, workspace: Workspace, damage: str) -> 
         "one record": whole.replace(b'"opened_at":', b'"opened_at":"x","was":', 1),
         "another document": b'["threads"]',
     }[damage]
+    if database == "gone":
+        empty(service.store.parent)
     service.store.write_bytes(damaged)
     service.start()
     (aside,) = service.store.parent.glob("threads.json.damaged-*")
     assert aside.read_bytes() == damaged
-    health = service.wait_degraded(str(aside), "to use a backup, stop the service")
-    assert health["cached_threads"] == (1 if damage == "one record" else 0)
+    health = service.wait_degraded(str(aside))
+    kept = 2 if database == "there" else 0
+    assert health["cached_threads"] == (1 if damage == "one record" else kept)
     assert str(aside) in service.log
     assert service.send(webhook("After")).status == 200
     assert len(workspace.roots(CHANNEL)) == 3
+
+
+@pytest.mark.parametrize("damage", ["cut off", "overwritten", "empty"])
+def test_a_damaged_database(service: Service, workspace: Workspace, damage: str) -> None:
+    """A database that cannot be read is kept under another name, and the threads come from the readable copy."""
+    first = service.send(webhook("Whole")).json["results"][0]["thread_ts"]
+    service.wait_until_delivered()
+    service.stop()
+    database = service.store.with_name("threads.db")
+    whole = database.read_bytes()
+    damaged = {"cut off": whole[: len(whole) // 2], "overwritten": b"\0" * len(whole), "empty": b""}[damage]
+    database.write_bytes(damaged)
+    service.start()
+    (aside,) = service.store.parent.glob("threads.db.damaged-*")
+    assert aside.read_bytes() == damaged
+    service.wait_degraded(str(aside), "is damaged")
+    assert str(aside) in service.log
+    assert service.send(webhook("Whole", {"db01": RESOLVED})).json["results"][0]["thread_ts"] == first
+    assert len(workspace.roots(CHANNEL)) == 1
 
 
 def test_a_file_of_a_newer_version(make_service: Callable[..., Service]) -> None:

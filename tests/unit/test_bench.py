@@ -134,7 +134,7 @@ def test_readme_of_a_full_run(tmp_path: Path) -> None:
 
 def test_lines_are_measured() -> None:
     """The rows that the READMEs show are named as the measurements name them."""
-    one = dict.fromkeys(("noop", "plain", *BOTH), 1.0)
+    one = dict.fromkeys(("noop", "plain", "floor", *BOTH), 1.0)
     accepted: dict[str, dict[str, list[float]]] = defaultdict(lambda: {name: [value] for name, value in one.items()})
     sizes: dict[str, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(lambda: one))
     measured = {

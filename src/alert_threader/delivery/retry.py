@@ -30,13 +30,13 @@ _LONGEST_WAIT = 60.0
 #: at least this often, in seconds, so that the truth comes soon after the outage ends.
 _LONGEST_PAUSE = 15.0
 
-#: A code that we do not know is taken for the message's fault after so many failures in a row.
+#: After this many failures in a row a code that we do not know is taken for the message's fault.
 _PATIENCE = 2
 
 #: The app may post, but not read the channel: without channels:history, or where it posts without being a member. Or
 #: there is too much to read.
 _BLIND = frozenset({"access_denied", "missing_scope", "no_permission", "not_in_channel", TOO_MANY})
-#: A look-up that is refused so many times for another reason will not succeed (this takes some minutes).
+#: A look-up that is refused this often for another reason will not succeed (this takes some minutes).
 _LOOK_UPS = 8
 
 
@@ -55,7 +55,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def backoff(failures: int, chance: float, *, slow: bool = False) -> float:
-    """How many seconds to wait after so many failures in a row: doubling up to a minute.
+    """The wait after this many failures in a row, in seconds: it doubles, up to a minute.
 
     ``chance`` is a random number in [0, 1): up to half of the wait is taken off, so that senders do not move in step.
     """

@@ -38,7 +38,7 @@ _IN_VAIN = 10.0
 
 @dataclass(frozen=True)
 class Parts:
-    """What all senders share. ``clock`` is the time of day; ``recorded`` is told of every outcome."""
+    """What all senders share. ``clock`` is the time of day; ``recorded`` is called after every outcome."""
 
     threads: Threads
     metrics: Metrics

@@ -96,7 +96,7 @@ class SlackCalls:
         if not thread.shown.hash:
             return False
         try:
-            return message_hash(self._message(thread, Step.UPDATE_ROOT, Batch(), None)) == thread.shown.hash
+            return self._render(thread, Step.UPDATE_ROOT, Batch())[1] == thread.shown.hash
         except _MessageError:
             return False  # the call for it says what is wrong
 
@@ -138,16 +138,15 @@ class SlackCalls:
             return self._update(thread)
         if step is Step.LOOK_UP:
             return self._look_up(thread, attempt)
-        message = self._message(thread, step, attempt.batch, attempt.id)
+        message, rendered = self._render(thread, step, attempt.batch, attempt.id)
         if step is Step.POST_REPLY:
             return _posted(self._chat.post(thread.channel, message, thread.ts))
-        rendered = message_hash(message) if not thread.simple else ""
         return _posted(self._chat.post(thread.channel, message), rendered)
 
     def _update(self, thread: AlertThread) -> Outcome:
-        message = self._message(thread, Step.UPDATE_ROOT, Batch(), None)
+        message, rendered = self._render(thread, Step.UPDATE_ROOT, Batch())
         self._chat.update(thread.channel, thread.ts or "", message)
-        return Updated(ts=thread.ts, shown=shown_now(thread, message_hash(message) if not thread.simple else ""))
+        return Updated(ts=thread.ts, shown=shown_now(thread, rendered))
 
     def _look_up(self, thread: AlertThread, attempt: Attempt) -> Outcome:
         into = thread.ts if attempt.step is Step.POST_REPLY else None
@@ -155,11 +154,15 @@ class SlackCalls:
         self._metrics.delivery.outcome_looked_up("found" if found else "not_found")
         return _posted(found) if found else NotFound()
 
-    def _message(self, thread: AlertThread, step: Step, batch: Batch, attempt_id: str | None) -> dict[str, Any]:
+    def _render(
+        self, thread: AlertThread, step: Step, batch: Batch, attempt_id: str | None = None
+    ) -> tuple[dict[str, Any], str]:
+        """The message of a step, and its hash: before the call, after which a fault of ours would leave doubt."""
         try:
-            return render(
+            message = render(
                 thread, step, batch, environment=self._environment, attempt_id=attempt_id, simple=thread.simple
             )
+            return message, message_hash(message)
         except Exception as error:
             raise _MessageError(f"a message cannot be made ({type(error).__name__})") from error
 

@@ -1,4 +1,4 @@
-"""``GET /health``: whether alerts are taken and told, and if not, what to do about it."""
+"""``GET /health``: whether alerts are stored and delivered, and if not, what to do about it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from alert_threader.service import Service, current_service
 
 blueprint = Blueprint("health", __name__)
 
-#: What waits longer than this to be told, in seconds, is worth a look though nothing has failed.
+#: What is pending for longer than this, in seconds, is worth a look though nothing has failed.
 _LONG = 120
 
 
