@@ -6,6 +6,7 @@ an operator. Each is one pure function of ``threads``, applied atomically by ``S
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -47,15 +48,7 @@ class Threads:
 
     def notify(self, changes: Sequence[Change], now: float) -> list[Applied]:
         """Apply what a notification says of each of its threads; on return all of it is durable."""
-
-        def decide(change: Change) -> Decide[Applied]:
-            def applied(thread: AlertThread | None) -> tuple[AlertThread | None, Applied]:
-                result = apply(thread, change, now, self.policy)
-                return result.thread, result
-
-            return applied
-
-        return self.store.transact_all([(change.key, decide(change)) for change in changes])
+        return self.store.transact_all([(each.key, partial(_notified, each, now, self.policy)) for each in changes])
 
     def start_attempt(self, lease: Lease, key: str, attempt_id: str, now: float) -> Attempted | None:
         """Start the thread's next call; on return its attempt, or the mark of its edit, is durable.
@@ -136,3 +129,10 @@ class Threads:
                 batch = every[start : start + _BATCH]
                 count += sum(self.store.transact_all([(key, decide) for key in batch]))
         return count
+
+
+def _notified(
+    change: Change, now: float, policy: Policy, thread: AlertThread | None
+) -> tuple[AlertThread | None, Applied]:
+    applied = apply(thread, change, now, policy)
+    return applied.thread, applied
