@@ -930,10 +930,33 @@ sys.exit(print(f"it is not healthy: {said}") or 1)
 PYTHON
 }
 
+# The former version does not read the new one's database, which has every change that was accepted: write all of it into
+# the file that it reads. The database stays beside it, under another name.
+hand_back_threads() {
+  local file=${wanted[THREAD_STORE_FILE]:-$STATE/threads.json} former database aside each
+  database=${file%.json}.db
+  [[ ${wanted[THREAD_STORE]:-file} == file && -f $database && -L $scratch/former/current ]] || return 0
+  former=$(readlink "$scratch/former/current")
+  if [[ -f $former/src/alert_threader/store/sqlite.py ]]; then return 0; fi
+  systemctl stop $SERVICE 2>/dev/null || true
+  if ! THREAD_STORE=file THREAD_STORE_FILE=$file "$target/bin/alert-threader" backup "$scratch/threads.json" >/dev/null; then
+    note "the threads in $database could not be handed back: $file may lack the last changes"
+    return 0
+  fi
+  install -m 600 -o $SERVICE -g $SERVICE "$scratch/threads.json" "$file.new"
+  mv "$file.new" "$file"
+  aside=$database.before-downgrade-$(date -u +%Y%m%dT%H%M%SZ)
+  for each in '' -wal -shm; do
+    if [[ -f $database$each ]]; then mv "$database$each" "$aside$each"; fi
+  done
+  note "the threads are handed back to version $(basename "$former"); the database of this one is kept as $aside"
+}
+
 # Put back what was there before, and end.
 take_back() {
   local name former reason
   phase=settled
+  hand_back_threads
   put_back
   if ! [[ -L $scratch/former/current ]]; then die "that does not work: what was new is gone again"; fi
   former=$(basename "$(readlink "$CURRENT")")
