@@ -1,34 +1,32 @@
 """What Redis does in one step, as Lua: each script has all of its effect or none."""
 
 #: KEYS record, ts, threads, open, lanes, lease, and each lane that lists the record or is to list it.
-#: ARGV expected rev, new rev, data, what the first release finds instead, ts, ages at, whether it is open, key, lease
-#: token, lease ttl (ms), names of lanes as JSON, and for each lane of KEYS its name and the action.
-#: Returns 1, 0 where the revision has changed, -1 where the lease has passed on. An empty argument is none.
+#: ARGV the record, empty to drop it, and a transactions.Write as JSON.
+#: Returns 1, 0 where the revision has changed, -1 where the lease has passed on.
 COMMIT = """
 local record, stamp, threads, open, lanes, lease = unpack(KEYS, 1, 6)
-local expected, rev, data, unreadable, ts, ages_at, is_open, key, token, ttl, listed = unpack(ARGV, 1, 11)
-if token ~= '' and redis.call('GET', lease) ~= token then return -1 end
-if (redis.call('HGET', record, 'rev') or '') ~= expected then return 0 end
+local data, write = ARGV[1], cjson.decode(ARGV[2])
+if write.token ~= '' and redis.call('GET', lease) ~= write.token then return -1 end
+if (redis.call('HGET', record, 'rev') or '') ~= write.expected then return 0 end
 if data == '' then
   redis.call('DEL', record, stamp)
-  redis.call('ZREM', threads, key)
-  redis.call('SREM', open, key)
+  redis.call('ZREM', threads, write.key)
+  redis.call('SREM', open, write.key)
 else
   -- The first write of all: Redis checks its memory only before that, and only for one that adds.
-  redis.call('HSET', record, 'rev', rev, 'thread', data, 'lanes', listed, 'data', unreadable)
+  redis.call('HSET', record, 'rev', write.rev, 'thread', data, 'lanes', write.listed, 'data', write.unreadable)
   redis.call('PERSIST', record)
-  if ts == '' then redis.call('DEL', stamp) else redis.call('SET', stamp, ts) end
-  redis.call('ZADD', threads, ages_at, key)
-  redis.call(is_open == '' and 'SREM' or 'SADD', open, key)
+  if write.ts == '' then redis.call('DEL', stamp) else redis.call('SET', stamp, write.ts) end
+  redis.call('ZADD', threads, write.ages_at, write.key)
+  redis.call(write.is_open and 'SADD' or 'SREM', open, write.key)
 end
-if token ~= '' then redis.call('PEXPIRE', lease, ttl) end
-for i = 7, #KEYS do
-  local lane, action = ARGV[2 * i - 2], ARGV[2 * i - 1]
-  if action == '' then
-    redis.call('HDEL', KEYS[i], key)
+if write.token ~= '' then redis.call('PEXPIRE', lease, write.ttl) end
+for i, place in ipairs(write.places) do
+  if place.action == '' then
+    redis.call('HDEL', KEYS[6 + i], write.key)
   else
-    redis.call('HSET', KEYS[i], key, action)
-    redis.call('SADD', lanes, lane)
+    redis.call('HSET', KEYS[6 + i], write.key, place.action)
+    redis.call('SADD', lanes, place.lane)
   end
 end
 return 1

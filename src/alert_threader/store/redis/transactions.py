@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -38,6 +38,33 @@ _UNREADABLE = "of a newer version"
 
 _encode = msgspec.json.Encoder().encode
 _NOTHING = Plan(actions={}, ages_at=None, is_open=False)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What a lane lists of a record: its action as JSON, empty for nothing any more."""
+
+    lane: str
+    action: str
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """What the commit script must know beside the record itself. An empty text stands for none.
+
+    ``expected`` is the revision that must be there, ``rev`` the next one; ``token`` and ``ttl`` (milliseconds) are of
+    the lease that must hold; ``listed`` are the lanes that list the record then, as JSON, ``places`` those that change.
+    """
+
+    expected: str
+    rev: str
+    key: str
+    ts: str
+    ages_at: str
+    is_open: bool
+    token: str
+    ttl: int
+    listed: str
+    places: list[Place]
+    unreadable: str = _UNREADABLE
 
 
 class Transactions:
@@ -105,7 +132,22 @@ class Transactions:
         key, thread, names = decided.key, decided.thread, self._names
         planned = _NOTHING if thread is None else plan(thread, self._policy)
         # A record may be gone, deleted by hand say, while its action is still listed in the sender's lane.
-        lanes = list(dict.fromkeys([*decided.found.lanes, *planned.actions, *([lease.lane] if lease else [])]))
+        lanes = dict.fromkeys([*decided.found.lanes, *planned.actions, *([lease.lane] if lease else [])])
+        write = Write(
+            expected=decided.found.rev.decode(),
+            rev=uuid.uuid4().hex,
+            key=key,
+            ts=(thread and thread.ts) or "",
+            ages_at="+inf" if planned.ages_at is None else repr(planned.ages_at),
+            is_open=planned.is_open,
+            token=lease.token if lease else "",
+            listed=_encode(list(planned.actions)).decode(),
+            places=[
+                Place(lane, _encode(planned.actions[lane]).decode() if lane in planned.actions else "")
+                for lane in lanes
+            ],
+            ttl=ttl(),
+        )
         keys = [
             names.record(key),
             names.stamp(key),
@@ -115,23 +157,7 @@ class Transactions:
             self._leases.name(lease.lane) if lease else names("lease"),
             *(names("lane", lane) for lane in lanes),
         ]
-        args: list[Any] = [
-            decided.found.rev,
-            uuid.uuid4().hex,
-            "" if thread is None else encode(thread),
-            _UNREADABLE,
-            "" if thread is None else thread.ts or "",
-            "+inf" if planned.ages_at is None else planned.ages_at,
-            "1" if planned.is_open else "",
-            key,
-            lease.token if lease else "",
-            ttl(),
-            _encode(list(planned.actions)),
-        ]
-        for lane in lanes:
-            action = planned.actions.get(lane)
-            args += [lane, "" if action is None else _encode(action)]
-        return keys, args
+        return keys, ["" if thread is None else encode(thread), _encode(write)]
 
 
 class _Decided(NamedTuple):
