@@ -310,15 +310,21 @@ class Machine(RuleBasedStateMachine):
         for _ in range(3):
             self.deliver("ok", None)
 
-    @rule(states=STATES, fate=st.sampled_from(["lost call", "lost answer", "crash before", "crash after"]), then=STATES)
-    def an_edit_is_lost(self, states: dict[str, Said], fate: str, then: dict[str, Said]) -> None:
-        """Mostly, for chance alone seldom comes to it; and the next one is due soon."""
+    @rule(
+        states=STATES,
+        fate=st.sampled_from(["lost call", "lost answer", "crash before", "crash after"]),
+        back=st.sampled_from([0.0, 0.0, 10.0, HOUR]),
+        then=STATES,
+    )
+    def an_edit_is_lost(self, states: dict[str, Said], fate: str, back: float, then: dict[str, Said]) -> None:
+        """Mostly, for chance alone seldom comes to it; the next one is due soon, whatever the clock says."""
         self.some_are_delivered()
         self.notify("a", states, {})
         self.deliver("ok", None)
         self.deliver(fate, None)
+        self.clock_is_set_back(back)
         self.notify("a", then, {})
-        self.some_are_delivered()
+        self.drain()
 
     def call(self, thread: AlertThread, step: Step, fate: str) -> Outcome:
         """What Slack does, and what the service hears of it."""

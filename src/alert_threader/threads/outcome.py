@@ -86,9 +86,7 @@ def record_outcome(thread: AlertThread, attempt_id: str, outcome: Outcome, now: 
             return _succeeded(thread, thread.ts, outcome.shown, now)
         case RootGone():
             rootless = _pending_again(thread, Wait())
-            return msgspec.structs.replace(
-                rootless, ts=None, shown=Shown(), changed_at=now, revision=thread.revision + 1
-            )
+            return msgspec.structs.replace(rootless, ts=None, shown=Shown(), changed_at=now)
         case _:
             assert_never(outcome)
 
