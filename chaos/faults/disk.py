@@ -44,7 +44,8 @@ def read_only(plan: Plan) -> Verdict:
 def _play(plan: Plan, here: Stage, close: Callable[[], None], reopen: Callable[[], None]) -> Verdict:
     """Take the store's folder away and give it back, with a kill -9 and a start in between, during traffic."""
     complaints: set[str] = set()
-    lasting = plan.lasting(5, 1.5)
+    # A file that is open can be written to in a read-only folder: only the readable copy, made each second, cannot.
+    lasting = plan.lasting(5, 3)
     rounds = plan.times(5, 2)
     with Traffic(here.service, seed=plan.seed) as traffic:
         for number in range(rounds):
@@ -62,7 +63,7 @@ def _play(plan: Plan, here: Stage, close: Callable[[], None], reopen: Callable[[
     if not complaints:
         verdict.wrong.append("the service did not notice: neither /health nor a start said anything")
     verdict.wrong += [f"not one clear line: {text!r}" for text in complaints if not _is_clear(text)]
-    # The document is written at its own pace, after the changes.
+    # The readable copy is written at its own pace, after the changes.
     with contextlib.suppress(AssertionError):
         wait_for(lambda: not here.service.health["problems"], 10)
     verdict.wrong += [f"/health still complains: {problem}" for problem in here.service.health["problems"]]
@@ -71,27 +72,24 @@ def _play(plan: Plan, here: Stage, close: Callable[[], None], reopen: Callable[[
 
 
 def _endure(service: Service, traffic: Traffic, close: Callable[[], None], seconds: float) -> set[str]:
-    """Keep the folder closed for so long; return what ``/health`` says while it cannot store."""
+    """Keep the folder closed for so long; return what ``/health`` says: that it cannot store, or not copy."""
     complaints = set()
     until = time.monotonic() + seconds
     while time.monotonic() < until and not traffic.is_over:
         close()
-        answer = service.get("/health")
-        if answer.status == 503:
-            complaints |= set(answer.json["problems"])
+        complaints |= set(service.health["problems"])
         time.sleep(_FILL_EVERY)
     return complaints
 
 
 def _try_to_start(service: Service, close: Callable[[], None]) -> set[str]:
-    """Start where nothing can be written: it answers that it cannot store, or ends and says why; return that."""
+    """Start where nothing can be written: it answers what it cannot do, or ends and says why; return that."""
     close()
     said = len(service.log)
     process = service.launch()
     wait_for(lambda: process.poll() is not None or service.answers_health(), 20, lambda: service.log)
     if process.poll() is None:
-        answer = service.get("/health")
-        return set(answer.json["problems"]) if answer.status == 503 else set()
+        return set(service.health["problems"])
     service.kill()
     lines = [line for line in service.log[said:].splitlines() if "cannot start: " in line]
     return {line.partition("cannot start: ")[2] for line in lines} or {f"nothing at its end: {service.log[said:]}"}

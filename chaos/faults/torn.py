@@ -1,9 +1,10 @@
 """What stands in the store's files after a crash of the machine, a bad disk or a careless hand."""
 
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chaos.plan import Plan
 from chaos.stage import conclude, go_on, stage, wait_until_told
@@ -15,8 +16,8 @@ from tests.e2e.harness import Service
 _FILLING = 1.5
 #: With how many of the damages a short run is content.
 _QUICK = 3
-#: Files beside the store's own that hold no threads, or are none of its own any more.
-_OTHERS = (".lock", ".tmp", ".damaged-", ".unused-", ".replaced-")
+#: What holds threads, beside each other: the database, its log, and the readable copy.
+_NAMES = ("threads.db", "threads.db-wal", "threads.json")
 
 
 def torn_file(plan: Plan) -> Verdict:
@@ -43,7 +44,7 @@ def torn_file(plan: Plan) -> Verdict:
             go_on(traffic, _FILLING)
         verdict = conclude(traffic, here.workspace, here.service, again=sorted(again))
     verdict.wrong += faults
-    verdict.figures = {"damages": done, "threads whose record was destroyed": len(again), **verdict.figures}
+    verdict.figures = {"damages": done, "threads whose record was harmed": len(again), **verdict.figures}
     return verdict
 
 
@@ -58,7 +59,7 @@ class _Harm(NamedTuple):
 def _damage(service: Service, number: int, name: str, chance: random.Random) -> _Harm:
     """Once all is told, kill the service, damage one of its files, and start it again."""
     wait_until_told([service])
-    before = _threads(service)
+    before = service.stored()
     service.kill()
     file = _files(service)[number]
     # Without what is only allocated in advance: nothing stands there that could be damaged.
@@ -66,42 +67,43 @@ def _damage(service: Service, number: int, name: str, chance: random.Random) -> 
     file.write_bytes(_DAMAGES[name](content, chance))
     service.start()
     wait_until_told([service])
-    after = _threads(service)
-    gone = {key for key, ts in before.items() if after.get(key) != ts}
+    after = service.stored()
+    # Gone, or as it was some time ago: what has been told since is told again, or the thread begins anew.
+    harmed = {key for key, record in before.items() if not _is_same(record, after.get(key, {}))}
     problems = service.health["problems"]
-    # What stands in a log of changes may have gone back to an earlier state with the same ts.
-    touched = {key for key in before if key.encode() in content} if problems and file != service.store else set()
     what = f"{file.name} ({len(content)} bytes), {name}"
     return _Harm(
-        f"{what}: {len(gone)} of {len(before)} threads are gone; {problems}",
-        gone | touched,
-        [f"{what}: {fault}" for fault in _unsaid(service, problems, gone)],
+        f"{what}: {len(harmed)} of {len(before)} threads are harmed; {problems}",
+        harmed,
+        [f"{what}: {fault}" for fault in _unsaid(service, problems, harmed)],
     )
+
+
+def _is_same(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether a record says of its alerts what it said, and where they are told."""
+    return all(before.get(part) == after.get(part) for part in ("ts", "alerts", "untold", "attempt"))
 
 
 def _files(service: Service) -> list[Path]:
     """The files that hold the threads."""
-    files = sorted(service.store.parent.glob(f"{service.store.name}*"))
-    return [file for file in files if not any(other in file.name for other in _OTHERS)]
+    files = [service.store.parent / name for name in _NAMES]
+    return [file for file in files if file.exists()]
 
 
-def _threads(service: Service) -> dict[str, str]:
-    threads: dict[str, str] = service.get("/cache").json["threads"]
-    return threads
-
-
-def _unsaid(service: Service, problems: list[str], gone: set[str]) -> list[str]:
-    """What is not said of threads that are gone."""
-    if not gone:
+def _unsaid(service: Service, problems: list[str], harmed: set[str]) -> list[str]:
+    """What is not said of threads that are gone, or are as they were before."""
+    if not harmed:
         return []
     said = "\n".join(problems)
-    kept = [file for file in service.store.parent.iterdir() if ".damaged-" in file.name]
+    kept = [file for file in service.store.parent.iterdir() if ".damaged-" in file.name or ".replaced-" in file.name]
     missing = {
-        "/health does not say it": "damaged" in said and "lost" in said,
-        "the log does not say it": any(" ERROR " in line and "damaged" in line for line in service.log.splitlines()),
+        "/health does not say it": any(word in said for word in ("damaged", "is not the service's own copy")),
+        "the log does not say it": any(
+            " ERROR " in line and str(service.store.parent) in line for line in service.log.splitlines()
+        ),
         "the damaged file is not kept where the service says": any(str(file) in said for file in kept),
     }
-    return [fault for fault, is_said in missing.items() if not is_said]
+    return [f"{fault} ({len(harmed)} threads)" for fault, is_said in missing.items() if not is_said]
 
 
 # -- the damages -----------------------------------------------------------------------------------------------------
@@ -134,11 +136,13 @@ def _flips(content: bytes, chance: random.Random) -> bytes:
 
 
 def _record(content: bytes, chance: random.Random) -> bytes:
-    """One record says what no record says; all around it is whole."""
-    lines = content.split(b"\n")
-    number = chance.choice([n for n, line in enumerate(lines) if b'"status":"' in line] or [0])
-    lines[number] = lines[number].replace(b'"status":"', b'"status":"un', 1)
-    return b"\n".join(lines)
+    """One record says what no record says; all around it is whole, and where it was."""
+    status = b'"status":"'
+    places = [found.end() for found in re.finditer(status, content)]
+    if not places:
+        return content
+    place = chance.choice(places)
+    return content[:place] + b"?" + content[place + 1 :]
 
 
 _DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
