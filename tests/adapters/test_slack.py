@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from alert_threader.slack import client as slack_module
-from alert_threader.slack.client import Kind, Sent, Slack, SlackError
+from alert_threader.slack.client import Sent, Slack
+from alert_threader.slack.failures import FailureKind, SlackError
 from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS1"
@@ -117,41 +118,41 @@ class TestFind:
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind", "code", "doubtful"),
+    ("fault", "kind", "code", "outcome_unknown"),
     [
-        ({"kind": "ratelimited", "retry_after": 7}, Kind.RATE_LIMITED, "ratelimited", False),
-        ({"kind": "http", "status": 503}, Kind.TRANSIENT, "http_503", True),
-        ({"kind": "http", "status": 500}, Kind.TRANSIENT, "http_500", True),
-        ({"kind": "garbage"}, Kind.TRANSIENT, "not_json", True),
-        ({"kind": "drop_before"}, Kind.TRANSIENT, "connection", True),
-        ({"kind": "drop_after"}, Kind.TRANSIENT, "connection", True),
-        ({"kind": "hang", "seconds": 2 * TIMEOUT}, Kind.TRANSIENT, "timeout", True),
-        ({"kind": "error", "error": "internal_error"}, Kind.TRANSIENT, "internal_error", True),
-        ({"kind": "error", "error": "request_timeout"}, Kind.TRANSIENT, "request_timeout", False),
-        ({"kind": "error", "error": "invalid_auth"}, Kind.AUTH, "invalid_auth", False),
-        ({"kind": "error", "error": "token_revoked"}, Kind.AUTH, "token_revoked", False),
-        ({"kind": "error", "error": "is_archived"}, Kind.DESTINATION, "is_archived", False),
-        ({"kind": "error", "error": "not_in_channel"}, Kind.DESTINATION, "not_in_channel", False),
-        ({"kind": "error", "error": "channel_not_found"}, Kind.DESTINATION, "channel_not_found", False),
-        ({"kind": "error", "error": "invalid_attachments"}, Kind.PAYLOAD, "invalid_attachments", False),
-        ({"kind": "error", "error": "invalid_blocks"}, Kind.PAYLOAD, "invalid_blocks", False),
-        ({"kind": "error", "error": "msg_too_long"}, Kind.PAYLOAD, "msg_too_long", False),
-        ({"kind": "error", "error": "message_not_found"}, Kind.GONE, "message_not_found", False),
-        ({"kind": "error", "error": "edit_window_closed"}, Kind.UNEDITABLE, "edit_window_closed", False),
-        ({"kind": "error", "error": "never_heard_of"}, Kind.UNKNOWN_CODE, "never_heard_of", False),
+        ({"kind": "ratelimited", "retry_after": 7}, FailureKind.RATE_LIMITED, "ratelimited", False),
+        ({"kind": "http", "status": 503}, FailureKind.TRANSIENT, "http_503", True),
+        ({"kind": "http", "status": 500}, FailureKind.TRANSIENT, "http_500", True),
+        ({"kind": "garbage"}, FailureKind.TRANSIENT, "not_json", True),
+        ({"kind": "drop_before"}, FailureKind.TRANSIENT, "connection", True),
+        ({"kind": "drop_after"}, FailureKind.TRANSIENT, "connection", True),
+        ({"kind": "hang", "seconds": 2 * TIMEOUT}, FailureKind.TRANSIENT, "timeout", True),
+        ({"kind": "error", "error": "internal_error"}, FailureKind.TRANSIENT, "internal_error", True),
+        ({"kind": "error", "error": "request_timeout"}, FailureKind.TRANSIENT, "request_timeout", False),
+        ({"kind": "error", "error": "invalid_auth"}, FailureKind.AUTH, "invalid_auth", False),
+        ({"kind": "error", "error": "token_revoked"}, FailureKind.AUTH, "token_revoked", False),
+        ({"kind": "error", "error": "is_archived"}, FailureKind.DESTINATION, "is_archived", False),
+        ({"kind": "error", "error": "not_in_channel"}, FailureKind.DESTINATION, "not_in_channel", False),
+        ({"kind": "error", "error": "channel_not_found"}, FailureKind.DESTINATION, "channel_not_found", False),
+        ({"kind": "error", "error": "invalid_attachments"}, FailureKind.PAYLOAD, "invalid_attachments", False),
+        ({"kind": "error", "error": "invalid_blocks"}, FailureKind.PAYLOAD, "invalid_blocks", False),
+        ({"kind": "error", "error": "msg_too_long"}, FailureKind.PAYLOAD, "msg_too_long", False),
+        ({"kind": "error", "error": "message_not_found"}, FailureKind.GONE, "message_not_found", False),
+        ({"kind": "error", "error": "edit_window_closed"}, FailureKind.UNEDITABLE, "edit_window_closed", False),
+        ({"kind": "error", "error": "never_heard_of"}, FailureKind.UNKNOWN_CODE, "never_heard_of", False),
     ],
     ids=lambda value: value.get("error", value["kind"]) if isinstance(value, dict) else "",
 )
 def test_each_failure_has_its_kind(
-    slack: Slack, sandbox: SandboxServer, fault: dict[str, Any], kind: Kind, code: str, doubtful: bool
+    slack: Slack, sandbox: SandboxServer, fault: dict[str, Any], kind: FailureKind, code: str, outcome_unknown: bool
 ) -> None:
-    """What to do next hangs on it; a message that Slack may have taken is called doubtful."""
+    """What to do next hangs on it; a message that Slack may have taken is called outcome_unknown."""
     sandbox.workspace.faults.add(**fault)
     with pytest.raises(SlackError) as caught:
         slack.post(CHANNEL, message())
     error = caught.value
-    assert (error.kind, error.code, error.doubtful) == (kind, code, doubtful)
-    assert error.retry_after == (7 if kind is Kind.RATE_LIMITED else 0)
+    assert (error.kind, error.code, error.outcome_unknown) == (kind, code, outcome_unknown)
+    assert error.retry_after == (7 if kind is FailureKind.RATE_LIMITED else 0)
 
 
 @pytest.mark.parametrize("body", ["", "{", "null", "[]", "[1]", '"ok"', "17", "true", "\0\xff", '{"ok": "maybe"', "{}"])
@@ -167,7 +168,11 @@ def test_answer_that_is_none(slack: Slack, sandbox: SandboxServer, body: str, ca
     }
     with pytest.raises(SlackError) as caught:
         calls[call]()
-    assert (caught.value.kind, caught.value.code, caught.value.doubtful) == (Kind.TRANSIENT, "not_json", True)
+    assert (caught.value.kind, caught.value.code, caught.value.outcome_unknown) == (
+        FailureKind.TRANSIENT,
+        "not_json",
+        True,
+    )
 
 
 def test_refused_connection_is_certain(caplog: pytest.LogCaptureFixture) -> None:
@@ -177,7 +182,7 @@ def test_refused_connection_is_certain(caplog: pytest.LogCaptureFixture) -> None
         slack = Slack(TOKEN, f"http://127.0.0.1:{unused.getsockname()[1]}/api/", TIMEOUT)
         with pytest.raises(SlackError) as caught:
             slack.post(CHANNEL, message())
-    assert (caught.value.code, caught.value.doubtful) == ("refused", False)
+    assert (caught.value.code, caught.value.outcome_unknown) == ("refused", False)
     assert not caplog.records
 
 

@@ -18,7 +18,8 @@ from alert_threader.app import make_service
 from alert_threader.cli.output import say
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
 from alert_threader.settings.settings import SETTINGS, Settings
-from alert_threader.slack.client import Identity, Slack, SlackError
+from alert_threader.slack.client import BotIdentity, Slack
+from alert_threader.slack.failures import SlackError
 from alert_threader.store.disk import advice
 from alert_threader.store.lock import FileLock
 from alert_threader.store.reading import read_store
@@ -78,7 +79,7 @@ def _slack(settings: Settings) -> Iterator[Finding]:
     yield _found("channel", lambda: _channel(slack, settings.slack_channel))
 
 
-def _scopes(identity: Identity) -> Finding:
+def _scopes(identity: BotIdentity) -> Finding:
     granted = identity.scopes
     if not granted:
         return Finding("scopes", True, f"Slack did not say which; needed are {_POST} and {_LOOK_UP[0]}")

@@ -7,7 +7,7 @@ from typing import NamedTuple, assert_never
 
 import msgspec
 
-from alert_threader.slack.client import TOO_MANY, Kind, SlackError
+from alert_threader.slack.failures import TOO_MANY, FailureKind, SlackError
 from alert_threader.threads import (
     MAX_SIMPLE,
     AlertThread,
@@ -86,17 +86,17 @@ def judge(
     again = _Again(error, step, now, call_timeout)
     wait = backoff(thread.failures + 1, chance)
     match error.kind:
-        case Kind.RATE_LIMITED:
+        case FailureKind.RATE_LIMITED:
             return Verdict(outcome=again.after(0), limit=error.retry_after)
-        case Kind.TRANSIENT:
+        case FailureKind.TRANSIENT:
             return Verdict(
                 outcome=again.after(wait), pause=min(backoff(failures, chance), _LONGEST_PAUSE), trouble=True
             )
-        case Kind.AUTH | Kind.DESTINATION:
+        case FailureKind.AUTH | FailureKind.DESTINATION:
             return Verdict(outcome=again.after(0), pause=backoff(failures, chance, slow=True), trouble=True)
-        case Kind.PAYLOAD:
+        case FailureKind.PAYLOAD:
             return Verdict(outcome=again.after(_wait_for_simpler(thread, chance), simpler=True), trouble=True)
-        case Kind.GONE | Kind.UNEDITABLE | Kind.UNKNOWN_CODE:
+        case FailureKind.GONE | FailureKind.UNEDITABLE | FailureKind.UNKNOWN_CODE:
             settled = _settled(error.kind, thread, step)
             simpler = thread.failures >= _PATIENCE
             return settled or Verdict(outcome=again.after(wait, simpler=simpler), trouble=True)
@@ -127,23 +127,23 @@ class _Again(NamedTuple):
         text = str(self.error)
         if self.step is Step.LOOK_UP:
             return Unknown(error=text, retry=Wait(self.now + wait, wait))
-        if self.error.doubtful:
+        if self.error.outcome_unknown:
             wait = max(wait, self.call_timeout)
             return Unknown(error=text, retry=Wait(self.now + wait, wait))
         return Failed(error=text, retry=Wait(self.now + wait, wait), simpler=simpler)
 
 
-def _settled(kind: Kind, thread: AlertThread, step: Step) -> Verdict | None:
+def _settled(kind: FailureKind, thread: AlertThread, step: Step) -> Verdict | None:
     """What a refusal settles for good: the root is gone, or may not be edited any more."""
-    if kind is Kind.GONE and step in (Step.POST_REPLY, Step.UPDATE_ROOT):
+    if kind is FailureKind.GONE and step in (Step.POST_REPLY, Step.UPDATE_ROOT):
         return Verdict(outcome=RootGone(ts=thread.ts))
-    if kind is Kind.UNEDITABLE and step is Step.UPDATE_ROOT:
+    if kind is FailureKind.UNEDITABLE and step is Step.UPDATE_ROOT:
         return Verdict(outcome=Updated(ts=thread.ts, shown=shown_now(thread)))
     return None
 
 
 def _is_blind(error: SlackError, thread: AlertThread) -> bool:
-    refused = error.kind in (Kind.PAYLOAD, Kind.GONE, Kind.UNEDITABLE, Kind.UNKNOWN_CODE)
+    refused = error.kind in (FailureKind.PAYLOAD, FailureKind.GONE, FailureKind.UNEDITABLE, FailureKind.UNKNOWN_CODE)
     return error.code in _BLIND or (refused and thread.failures >= _LOOK_UPS)
 
 

@@ -10,7 +10,8 @@ from alert_threader.delivery.pacing import POST, Pacing
 from alert_threader.delivery.retry import Verdict, judge, judge_fault
 from alert_threader.delivery.troubles import Troubles
 from alert_threader.formatter import message_hash, render
-from alert_threader.slack.client import Kind, Sent, SlackError
+from alert_threader.slack.client import Sent
+from alert_threader.slack.failures import FailureKind, SlackError
 from alert_threader.store.tokens import Budget
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import (
@@ -39,7 +40,7 @@ METHODS = {
     Step.LOOK_UP: "conversations.history",
 }
 #: How a call can end, in the metrics: well, in one of Slack's kinds of failure, or in a fault of ours.
-OUTCOMES = ("ok", *(kind.value for kind in Kind), "fault")
+OUTCOMES = ("ok", *(kind.value for kind in FailureKind), "fault")
 
 
 class Chat(Protocol):
@@ -119,7 +120,9 @@ class SlackCalls:
         except Exception:
             # The call may have been made.
             log.exception("unexpected fault in a call for %s", thread.key)
-            fault = SlackError(Kind.TRANSIENT, "unexpected", "unexpected fault in a call (see the log)", doubtful=True)
+            fault = SlackError(
+                FailureKind.TRANSIENT, "unexpected", "unexpected fault in a call (see the log)", outcome_unknown=True
+            )
             verdict = self._failed(thread, step, fault)
             word, kind = fault.code, "fault"
         self._report(thread, step, word, kind, time.monotonic() - started)
@@ -177,7 +180,7 @@ class SlackCalls:
             failures=failures,
             call_timeout=self._policy.call_timeout,
         )
-        if error.kind is Kind.RATE_LIMITED:
+        if error.kind is FailureKind.RATE_LIMITED:
             self._metrics.slack.rate_limited(METHODS[step], verdict.limit)
         if isinstance(verdict.outcome, Unknown) and step.is_post:
             self._metrics.delivery.outcome_unknown()
@@ -189,7 +192,12 @@ class SlackCalls:
         if verdict.trouble:
             self.troubles.note(thread.channel, METHODS[step], error.code, str(error), failures)
         else:
-            log.log(logging.WARNING if error.kind is Kind.UNEDITABLE else logging.INFO, "%s: %s", thread.channel, error)
+            log.log(
+                logging.WARNING if error.kind is FailureKind.UNEDITABLE else logging.INFO,
+                "%s: %s",
+                thread.channel,
+                error,
+            )
         return verdict
 
 
