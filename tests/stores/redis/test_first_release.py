@@ -81,6 +81,12 @@ def former(server: RedisServer) -> Former:
 
 
 @pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let our store wait as long as a process of the first release takes, which starts while it waits for an answer."""
+    monkeypatch.setattr("alert_threader.store.redis.client._TIMEOUT", 60.0)
+
+
+@pytest.fixture
 def proxy(server: RedisServer) -> Iterator[Proxy]:
     """What stands before the Redis, for one of the two."""
     with Proxy(server.port) as between:
@@ -307,6 +313,7 @@ class TestSideBySide:
         assert kept(verbs.store).firing == 2
         assert verbs.store.stamps() == {"a": "1.0"}
 
+    @pytest.mark.usefixtures("_patient")
     def test_what_an_old_replica_writes_meanwhile_is_kept(
         self, former: Former, verbs: Threads, proxy: Proxy, open_verbs: Open
     ) -> None:
@@ -322,6 +329,7 @@ class TestSideBySide:
         assert ours.notify([fires("a", "3")], NOW)[0].reason is Reason.FIRED
         assert set(kept(verbs.store).alerts) == {"1", "2", "3"}
 
+    @pytest.mark.usefixtures("_patient")
     @pytest.mark.parametrize("first", ["old", "new"])
     def test_thread_that_both_open(
         self, former: Former, verbs: Threads, proxy: Proxy, open_verbs: Open, first: str
