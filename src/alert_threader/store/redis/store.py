@@ -166,7 +166,9 @@ class RedisStore:
     def hand_back(self) -> int:
         """Leave all threads to the first release, and return how many. Every replica must be stopped."""
         with translated():
-            return WayBack(self._redis, self._names, self._records, self._policy).hand_back()
+            count = WayBack(self._redis, self._names, self._records, self._policy).hand_back()
+            self._committer.confirm()
+        return count
 
     def close(self) -> None:
         """Let go of the connections."""
