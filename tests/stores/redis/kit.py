@@ -112,6 +112,11 @@ def snapshot(client: redis.Redis) -> dict[Any, Any]:
     return {name: client.dump(name) for name in client.scan_iter() if "-lease" not in str(name)}
 
 
+def damage(client: redis.Redis, key: str, record: str | bytes = "{") -> None:
+    """Write a record by hand, as something that no process has read yet."""
+    client.hset(f"{PREFIX}-record:{key}", mapping={"thread": record, "rev": "by hand"})
+
+
 class protected:  # noqa: N801 - used like a function
     """A running Redis that asks for a password."""
 
@@ -165,3 +170,17 @@ def count_round_trips(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", counting)
     return trips
+
+
+def count_received(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each answer of Redis has from now on, for texts."""
+    sizes: list[int] = []
+    reads: Any = redis.connection.AbstractConnection.read_response
+
+    def counting(connection: Any, *args: Any, **options: Any) -> Any:
+        answer = reads(connection, *args, **options)
+        sizes.append(sum(map(len, filter(None, answer))) if isinstance(answer, list) else len(answer or b""))
+        return answer
+
+    monkeypatch.setattr(redis.connection.AbstractConnection, "read_response", counting)
+    return sizes

@@ -11,7 +11,7 @@ from alert_threader.store import Lease, Threads
 from alert_threader.threads import Policy, Reason
 from tests.build import NOW
 from tests.servers import RedisServer
-from tests.stores.redis.kit import CALLS, PREFIX, Open, app_on, failure_of, payload, wait_until
+from tests.stores.redis.kit import CALLS, PREFIX, Open, app_on, damage, failure_of, payload, wait_until
 from tests.stores.sending import LANE, claimed, deliver, due, failed, fires, kept
 from tests.taker import Taker, delivery
 
@@ -37,7 +37,7 @@ class TestDamage:
         name = f"{PREFIX}-record:a"
         sound = client.dump(name) or b""
         data = str(client.hget(name, "thread"))
-        damage: dict[str, str | bytes] = {
+        damaged: dict[str, str | bytes] = {
             "no JSON": "{",
             "unknown word": data.replace('"firing"', '"flaring"'),
             "no text": data.encode().replace(b'"critical"', b'"\xff"'),
@@ -45,7 +45,7 @@ class TestDamage:
         if request.param == "no hash":
             client.set(name, "something else")
         else:
-            client.hset(name, "thread", damage[request.param])
+            damage(client, "a", damaged[request.param])
         assert client.dump(name) != sound
         return lambda: client.restore(name, 0, sound, replace=True)
 
@@ -131,7 +131,7 @@ class TestDamage:
         """The first of them are named."""
         verbs.notify([fires(f"key{number:02}", "1") for number in range(12)], NOW)
         for number in range(12):
-            client.hset(f"{PREFIX}-record:key{number:02}", "thread", "{")
+            damage(client, f"key{number:02}")
             failure_of(lambda number=number: verbs.store.read(f"key{number:02}"))  # type: ignore[misc]
         assert len(verbs.store.damaged()) == 12
         *lines, last = verbs.store.warnings()
@@ -148,8 +148,9 @@ class TestDamage:
             assert web.post("/alert", json=payload("Bad")).status_code == 202
             (name,) = client.keys(f"{PREFIX}-record:Bad*")
             assert isinstance(name, str)
-            client.hset(name, "thread", "{")
-            client.hset(f"{PREFIX}-lane:{LANE}", name.partition("-record:")[2], "{")
+            key = name.partition("-record:")[2]
+            damage(client, key)
+            client.hset(f"{PREFIX}-lane:{LANE}", key, "{")
             answer = web.post("/alert", json=payload("Bad"))
             assert answer.status_code == 503
             assert f"DEL '{name}'" in answer.get_json()["error"]
@@ -195,7 +196,7 @@ class TestDamage:
         assert deliver(verbs, "a", "1.0").ts == "1.0"
 
         client.hset(f"{PREFIX}-lane:{LANE}", "b", action)
-        client.hset(f"{PREFIX}-record:b", "thread", "{")
+        damage(client, "b")
         assert due(verbs.store) == []
         assert verbs.store.pending() == {}
         assert verbs.store.counts().pending == 0
@@ -204,7 +205,17 @@ class TestDamage:
     def test_damaged_record(self, verbs: Threads, client: redis.Redis) -> None:
         """A record that cannot be read is an error that names it, not a thread that does not exist."""
         verbs.notify([fires("a", "1"), fires("b", "1")], NOW)
-        client.hset(f"{PREFIX}-record:a", "thread", "{damaged")
+        damage(client, "a")
         for call in ("notify", "read"):
             assert "a" in failure_of(lambda call=call: CALLS[call](verbs, Lease(LANE, "")))  # type: ignore[misc]
         assert kept(verbs.store, "b").firing == 1
+
+    def test_process_that_knows_the_record_heals_it(
+        self, verbs: Threads, server: RedisServer, client: redis.Redis, open_verbs: Open
+    ) -> None:
+        """Where only the text is damaged, its revision tells who has read it that it is the same."""
+        verbs.notify([fires("a", "1")], NOW)
+        client.hset(f"{PREFIX}-record:a", "thread", "{")
+        failure_of(lambda: open_verbs(server.url).store.read("a"))
+        assert verbs.notify([fires("a", "2")], NOW)[0].reason is Reason.FIRED
+        assert kept(open_verbs(server.url).store).firing == 2

@@ -15,14 +15,14 @@ import pytest
 import redis
 
 from alert_threader.errors import RecordDamagedError
-from alert_threader.store import Threads
+from alert_threader.store import RedisStore, Threads
 from alert_threader.store.redis import upkeep
 from alert_threader.threads import Policy, Reason, Step
 from tests import first_release
 from tests.build import CHANNEL, NOW
 from tests.proxy import Proxy
 from tests.servers import HOST, RedisServer
-from tests.stores.redis.kit import PREFIX, Open
+from tests.stores.redis.kit import PREFIX, Open, damage
 from tests.stores.sending import LANE, claimed, deliver, due, fires, kept
 
 #: What the first release's process begins with: its store, and a sender's work.
@@ -78,6 +78,12 @@ def former(server: RedisServer) -> Former:
         return json.loads(first_release.run(["-c", script, url or server.url]))
 
     return run
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let our store wait as long as a process of the first release takes, which starts while it waits for an answer."""
+    monkeypatch.setattr("alert_threader.store.redis.client._TIMEOUT", 60.0)
 
 
 @pytest.fixture
@@ -307,6 +313,7 @@ class TestSideBySide:
         assert kept(verbs.store).firing == 2
         assert verbs.store.stamps() == {"a": "1.0"}
 
+    @pytest.mark.usefixtures("_patient")
     def test_what_an_old_replica_writes_meanwhile_is_kept(
         self, former: Former, verbs: Threads, proxy: Proxy, open_verbs: Open
     ) -> None:
@@ -322,6 +329,7 @@ class TestSideBySide:
         assert ours.notify([fires("a", "3")], NOW)[0].reason is Reason.FIRED
         assert set(kept(verbs.store).alerts) == {"1", "2", "3"}
 
+    @pytest.mark.usefixtures("_patient")
     @pytest.mark.parametrize("first", ["old", "new"])
     def test_thread_that_both_open(
         self, former: Former, verbs: Threads, proxy: Proxy, open_verbs: Open, first: str
@@ -383,3 +391,69 @@ class TestOtherSettings:
         hasty.store.pending()
         assert hasty.store.aged(NOW + 60) == ["a"]
         assert kept(hasty.store).firing == 1
+
+
+class TestWayBack:
+    """To the first release, once every replica of this one is stopped."""
+
+    def test_first_release_goes_on(self, former: Former, verbs: Threads, client: redis.Redis) -> None:
+        """With every thread: what is pending, a call under way, what is open, and what is over."""
+        verbs.notify([fires(key, "1") for key in ("new", "reply", "quiet", "started")], NOW)
+        verbs.notify([fires("over", "1", status="resolved")], NOW)
+        for number, key in enumerate(("reply", "quiet", "over")):
+            deliver(verbs, key, f"{number}.0")
+        verbs.notify([fires("reply", "2")], NOW)
+        lease = claimed(verbs.store)
+        verbs.start_attempt(lease, "started", "ours", NOW)
+        verbs.store.release(lease)
+        before = {thread.key: thread for thread in verbs.store.threads()}
+
+        assert hand_back(verbs) == 5
+        seen = former(
+            """
+            steps = {each.key: str(each.action.step) for each in store.due(CHANNEL, NOW + 60)}
+            threads = {thread.key: [thread.ts, sorted(thread.alerts)] for thread in store.threads()}
+            attempt = store.read("started").attempt.id
+            told = [update(fires("quiet", "2")), update(fires("new", "1")), post("new", "9.0")]
+            store.expire(NOW + 60)
+            counts = store.counts(NOW)
+            [steps, threads, attempt, told, [counts.threads, counts.open]]
+            """
+        )
+        assert seen[0] == {"new": "root", "reply": "reply", "started": "find"}
+        assert seen[1] == {key: [thread.ts, sorted(thread.alerts)] for key, thread in before.items()}
+        assert seen[2:] == ["ours", [["fired"], ["duplicate"], True], [5, 4]]
+        assert client.ttl(f"{PREFIX}-record:over") > 0
+        assert client.ttl(f"{PREFIX}-record:quiet") == -1
+
+    def test_and_forward_again(self, former: Former, verbs: Threads, client: redis.Redis) -> None:
+        """What was handed back is taken over as if it had never been here."""
+        verbs.notify([fires("a", "1"), fires("b", "1")], NOW)
+        deliver(verbs, "a", "1.0")
+        before = list(verbs.store.threads())
+        hand_back(verbs)
+        ours = {name for name in client.scan_iter() if name.startswith(tuple(f"{PREFIX}-{x}" for x in _OURS))}
+        assert ours == set()
+        assert names_of_former(client) != set()
+        former('update(fires("b", "2"))')
+        verbs.store.pending()
+        assert names_of_former(client) == set()
+        assert kept(verbs.store, "a") == next(thread for thread in before if thread.key == "a")
+        assert kept(verbs.store, "b").firing == 2
+        assert due(verbs.store) == ["b"]
+
+    def test_damaged_record_stays(self, verbs: Threads, client: redis.Redis) -> None:
+        """All others are handed back."""
+        verbs.notify([fires("a", "1"), fires("b", "1")], NOW)
+        damage(client, "a")
+        assert hand_back(verbs) == 1
+        assert client.hget(f"{PREFIX}-record:a", "thread") == "{"
+
+
+_OURS = ("lane", "threads", "open", "policy")
+
+
+def hand_back(verbs: Threads) -> int:
+    """Leave all threads to the first release."""
+    assert isinstance(verbs.store, RedisStore)
+    return verbs.store.hand_back()

@@ -7,10 +7,20 @@ import redis
 
 from alert_threader.service import service_of
 from alert_threader.store import Threads
+from alert_threader.store.redis.recent import Found, Recent
 from tests.build import DAY, NOW
 from tests.servers import HOST, RedisServer
-from tests.stores.redis.kit import BUDGET, PREFIX, Open, app_on, count_round_trips, payload, wait_until
-from tests.stores.sending import LANE, claimed, deliver, fires
+from tests.stores.redis.kit import (
+    BUDGET,
+    PREFIX,
+    Open,
+    app_on,
+    count_received,
+    count_round_trips,
+    payload,
+    wait_until,
+)
+from tests.stores.sending import LANE, bare, claimed, deliver, fires, kept
 
 
 class TestNames:
@@ -132,3 +142,29 @@ class TestCosts:
         finally:
             service_of(app).close(1)
         assert len(trips) <= 2, trips
+
+    def test_record_that_nobody_changed_is_not_read_again(
+        self, verbs: Threads, server: RedisServer, open_verbs: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Only its revision is; what another process has written is read in one further round trip."""
+        verbs.notify([fires("a", *map(str, range(100)))], NOW)
+        for other in (None, open_verbs(server.url)):
+            if other is not None:
+                other.notify([fires("a", "new")], NOW)
+            received = count_received(monkeypatch)
+            trips = count_round_trips(monkeypatch)
+            assert kept(verbs.store).firing == (100 if other is None else 101)
+            monkeypatch.undo()
+            assert len(trips) == (1 if other is None else 2)
+            assert (sum(received) < 100) == (other is None)
+
+    def test_memory_for_records_is_bounded(self) -> None:
+        """Those used last are kept, however large they are."""
+        recent = Recent(limit=100)
+        for number in range(10):
+            recent.put(str(number), Found(b"rev", bare(str(number)), (), 30))
+            recent.get("0")
+        assert [key for key in map(str, range(10)) if recent.get(key)] == ["0", "8", "9"]
+        recent.put("9", Found())
+        recent.put("large", Found(b"rev", bare("large"), (), 101))
+        assert not any(map(recent.get, ("0", "8", "9", "large")))

@@ -1,8 +1,9 @@
 """The store in Redis: primitives of ``store.base``, and what every key is called. Nothing else imports ``redis``.
 
 Imports what every store may: ``store.base``, ``threads``, errors. ``store`` is the way in; ``transactions`` changes
-records, ``commit`` makes a change outlive a failover, ``records`` and ``lanes`` read, ``leases`` lends lanes and
-tokens, ``upkeep`` takes over what the first release keeps, ``client`` connects and explains errors.
+records, ``commit`` makes a change outlive a failover, ``records``, ``recent`` and ``lanes`` read, ``leases`` lends
+lanes and tokens, ``upkeep`` takes over what the first release keeps, ``way_back`` hands it back, ``client`` connects
+and explains errors.
 
 The names, for a prefix ``threader:ts``. ``KEYS threader:ts:*`` matches the first only:
 

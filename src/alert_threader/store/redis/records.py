@@ -7,7 +7,7 @@ a person to decide: nothing of it is changed, and all else goes on without it.
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import redis
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from alert_threader.errors import RecordDamagedError
 from alert_threader.store.redis.client import run
 from alert_threader.store.redis.names import Names
-from alert_threader.threads import AlertThread
+from alert_threader.store.redis.recent import Found, Recent
 from alert_threader.threads.schema import decode
 
 log = logging.getLogger(__name__)
@@ -26,16 +26,7 @@ BATCH = 200
 #: Damaged records that are named one by one.
 _NAMED = 10
 
-_decode_lanes = msgspec.json.Decoder(list[str]).decode
-
-
-class Found(NamedTuple):
-    """A record as it is in Redis: its revision there, empty where there is none, and the lanes that list it."""
-
-    rev: bytes = b""
-    thread: AlertThread | None = None
-    lanes: Sequence[str] = ()
-    damage: RecordDamagedError | None = None
+_decode_lanes = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Records:
@@ -47,16 +38,35 @@ class Records:
         self._names = names
         #: The keys of those that could not be read when they were last needed.
         self._damaged: set[str] = set()
+        self._recent = Recent()
 
     def fetch(self, keys: Sequence[str]) -> list[Found]:
-        """The records of these keys, in one round trip. Damaged ones are noted."""
-        found = self._read(keys)
-        for key, each in zip(keys, found, strict=True):
+        """The records of these keys, in one round trip; in two where others have changed what this process knows.
+
+        Damaged ones are noted.
+        """
+        known = {key: each for key in keys if (each := self._recent.get(key)) is not None}
+        commands = [self._revision(key) if key in known else self._whole(key) for key in keys]
+        found: dict[str, Found] = {}
+        for key, answer in zip(keys, run(self._redis, commands), strict=True):
+            if key not in known:
+                found[key] = self._found(key, answer)
+            elif known[key].rev == answer:
+                found[key] = known[key]
+        changed = [key for key in known if key not in found]
+        found |= zip(changed, self._read(changed), strict=True)
+        for key, each in found.items():
             if each.damage is not None:
                 self._note(key)
-            elif self._damaged:
-                self._damaged.discard(key)
-        return found
+                continue
+            self._damaged.discard(key)
+            if known.get(key) is not each:
+                self._recent.put(key, each)
+        return [found[key] for key in keys]
+
+    def written(self, key: str, found: Found) -> None:
+        """Take note of a record as it was written."""
+        self._recent.put(key, found)
 
     def scan(self) -> Iterator[Found]:
         """All records in no order. Those that change meanwhile may come in either state."""
@@ -105,8 +115,14 @@ class Records:
     def _read(self, keys: Sequence[str]) -> list[Found]:
         if not keys:
             return []
-        commands = [("HMGET", self._names.record(key), "rev", "thread", "lanes", "data") for key in keys]
-        return [self._found(key, answer) for key, answer in zip(keys, run(self._redis, commands), strict=True)]
+        answers = run(self._redis, [self._whole(key) for key in keys])
+        return [self._found(key, answer) for key, answer in zip(keys, answers, strict=True)]
+
+    def _whole(self, key: str) -> tuple[str, ...]:
+        return "HMGET", self._names.record(key), "rev", "thread", "lanes", "data"
+
+    def _revision(self, key: str) -> tuple[str, ...]:
+        return "HGET", self._names.record(key), "rev"
 
     def _found(self, key: str, answer: Any) -> Found:
         if isinstance(answer, RedisError):
@@ -118,7 +134,7 @@ class Records:
         if data is None:
             return Found()
         try:
-            return Found(rev or b"", decode(data), () if lanes is None else _decode_lanes(lanes))
+            return Found(rev or b"", decode(data), () if lanes is None else _decode_lanes(lanes), len(data))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return Found(damage=RecordDamagedError(self._advice(key)))
 

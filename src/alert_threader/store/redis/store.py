@@ -15,6 +15,7 @@ from alert_threader.store.redis.names import Names
 from alert_threader.store.redis.records import BATCH, Records
 from alert_threader.store.redis.transactions import Transactions
 from alert_threader.store.redis.upkeep import Upkeep
+from alert_threader.store.redis.way_back import WayBack
 from alert_threader.store.tokens import Budget
 from alert_threader.threads import AlertThread, Policy
 
@@ -35,6 +36,7 @@ class RedisStore:
         """
         # redis-py's types do not say that its answers are bytes here.
         self._redis: Any = client
+        self._policy = policy
         self._fails_over = fails_over
         self._names = names = Names(prefix)
         self._records = Records(client, names)
@@ -160,6 +162,13 @@ class RedisStore:
         with translated():
             damaged = self._records.look_again()
             return [*damaged, *condition.unfit_settings(self._redis, fails_over=self._fails_over)]
+
+    def hand_back(self) -> int:
+        """Leave all threads to the first release, and return how many. Every replica must be stopped."""
+        with translated():
+            count = WayBack(self._redis, self._names, self._records, self._policy).hand_back()
+            self._committer.confirm()
+        return count
 
     def close(self) -> None:
         """Let go of the connections."""

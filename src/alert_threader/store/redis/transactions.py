@@ -20,7 +20,8 @@ from alert_threader.store.base import Decide, Lease
 from alert_threader.store.redis.commit import Change, Committer
 from alert_threader.store.redis.leases import Leases, lost, ttl
 from alert_threader.store.redis.names import Names
-from alert_threader.store.redis.records import BATCH, Found, Records
+from alert_threader.store.redis.recent import Found
+from alert_threader.store.redis.records import BATCH, Records
 from alert_threader.threads import AlertThread, Plan, Policy, plan
 from alert_threader.threads.schema import encode
 
@@ -115,10 +116,14 @@ class Transactions:
             keys = list(batch.left)
             decided = [batch.decide(key, found) for key, found in zip(keys, self._records.fetch(keys), strict=True)]
             written = [each for each in decided if each is not None and (each.is_change or lease is not None)]
-            results = self._committer.commit([self._script_input(each, lease) for each in written]) if written else []
+            inputs = [self._script_input(each, lease) for each in written]
+            results = self._committer.commit([change for change, _ in inputs]) if inputs else []
             if lease is not None and -1 in results:
                 raise lost(lease)
             conflicts = {each.key for each, result in zip(written, results, strict=True) if result == 0}
+            for each, (_, after) in zip(written, inputs, strict=True):
+                if each.key not in conflicts:
+                    self._records.written(each.key, after)
             is_unchanged = len(written) < sum(each is not None for each in decided)
             if is_unchanged and len(conflicts) == len(written):
                 # It may be so by a change that no replica had in time.
@@ -128,7 +133,8 @@ class Transactions:
                 return
         raise StoreError(f"too many changes of {next(iter(batch.left))} at the same moment: send it again")
 
-    def _script_input(self, decided: "_Decided", lease: Lease | None) -> Change:
+    def _script_input(self, decided: "_Decided", lease: Lease | None) -> tuple[Change, Found]:
+        """What the commit script is given to write a record, and the record as it is then."""
         key, thread, names = decided.key, decided.thread, self._names
         planned = _NOTHING if thread is None else plan(thread, self._policy)
         # A record may be gone, deleted by hand say, while its action is still listed in the sender's lane.
@@ -157,7 +163,9 @@ class Transactions:
             self._leases.name(lease.lane) if lease else names("lease"),
             *(names("lane", lane) for lane in lanes),
         ]
-        return keys, ["" if thread is None else encode(thread), _encode(write)]
+        data = b"" if thread is None else encode(thread)
+        after = Found(write.rev.encode(), thread, tuple(planned.actions), len(data))
+        return (keys, [data, _encode(write)]), after
 
 
 class _Decided(NamedTuple):
