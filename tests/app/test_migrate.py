@@ -22,8 +22,8 @@ from alert_threader.store.reading import read_store
 from alert_threader.store.redis.client import connect
 from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import AlertThread, Change, Policy, Posted, is_pending, slack_lane
+from harness.servers import RedisServer
 from slack_sandbox import SandboxServer
-from tests.servers import RedisServer
 
 #: A call that was begun is looked up at once.
 POLICY = Policy(call_timeout=0)

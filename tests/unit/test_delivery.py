@@ -23,7 +23,7 @@ from alert_threader.store.tokens import Budget
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import AlertThread, Change, Failed, Policy, Step, Wait, is_pending, slack_lane
 from alert_threader.threads.plan import DEBOUNCE
-from tests.e2e.harness import Background, wait_for
+from harness.service import Background, wait_for
 from tests.taker import Taker
 
 T = TypeVar("T")

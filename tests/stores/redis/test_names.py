@@ -7,8 +7,8 @@ import redis
 
 from alert_threader.service import service_of
 from alert_threader.store import Threads
+from harness.servers import HOST, RedisServer
 from tests.build import DAY, NOW
-from tests.servers import HOST, RedisServer
 from tests.stores.redis.kit import BUDGET, PREFIX, Open, app_on, count_round_trips, payload, wait_until
 from tests.stores.sending import LANE, claimed, deliver, fires
 

@@ -27,7 +27,7 @@ from alert_threader.store.reading import read_store
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "gunicorn.conf.py"
 HOST = "127.0.0.1"
 CHANNEL = "C0ALERTS1"
