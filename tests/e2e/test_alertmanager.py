@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.service import CHANNEL, HOST, Service, free_port, wait_for
+from harness.servers import HOST, free_port
+from harness.service import CHANNEL, Service, wait_for
 from harness.story import GREEN, RED, assert_told, root_of, said, told, words
 from harness.webhooks import FIRED, RESOLVED, key, labels, print_of
 from slack_sandbox.workspace import Workspace

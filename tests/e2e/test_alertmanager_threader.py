@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.service import CHANNEL, HOST, Service, wait_for
+from harness.servers import HOST
+from harness.service import CHANNEL, Service, wait_for
 from harness.webhooks import FIRED, RESOLVED
 from slack_sandbox.workspace import Workspace
 from tests.e2e import test_alertmanager

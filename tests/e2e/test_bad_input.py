@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.service import CHANNEL, HOST, Answer, Service, exchange
+from harness.servers import HOST
+from harness.service import CHANNEL, Answer, Service, exchange
 from harness.story import root_of
 from harness.webhooks import webhook
 from slack_sandbox import SandboxServer

@@ -10,7 +10,8 @@ from functools import partial
 
 import pytest
 
-from harness.service import CHANNEL, HOST, Background, Service, wait_for
+from harness.servers import HOST
+from harness.service import CHANNEL, Background, Service, wait_for
 from harness.story import GREEN, assert_told, root_of
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
