@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-PYTHON_FILES := src tests $(wildcard bench chaos gunicorn.conf.py)
+PYTHON_FILES := src tests $(wildcard harness bench chaos gunicorn.conf.py)
 SCRIPTS := .ci/run $(wildcard *.sh bin/* scripts/*)
 
 .DEFAULT_GOAL := help

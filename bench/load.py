@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from bench.processes import HOST, Contender, python
+from bench.processes import Contender, python
+from harness.servers import HOST
 
 #: A request that is not answered for so long has failed, in seconds.
 _PATIENCE = 120.0

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +15,8 @@ from urllib.parse import urlsplit
 
 import alert_threader
 from bench.webhooks import ENVIRONMENT
+from harness.servers import HOST, RedisServer, free_port
 
-HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[1]
 #: The service's own settings decide how everything runs; only what a measurement is not about is set here.
 NOOP, PLAIN, FLOOR, FILE, REDIS = "noop", "plain", "floor", "file", "redis"
@@ -40,7 +39,7 @@ class Contender:
         """Take which one, a folder for its files, Slack's address, and environment variables beside the defaults."""
         self.name = name
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.store = folder / "threads.json"
         self._settings = {
             "SLACK_BOT_TOKEN": "xoxb-sandbox-bench",
@@ -184,22 +183,8 @@ def slack(**settings: object) -> Iterator[Slack]:
 @contextlib.contextmanager
 def redis(folder: Path) -> Iterator[str]:
     """Run a redis-server with the settings of setup-redis.sh; its URL."""
-    folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    options = ["--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", "", "--appendonly", "yes"]
-    with (
-        (folder / "redis.log").open("wb") as log,
-        subprocess.Popen(["redis-server", *options], stdout=log, stderr=log) as process,
-    ):
-        try:
-            until = time.monotonic() + _STARTING
-            while not _listens(port):
-                if time.monotonic() > until:
-                    raise RuntimeError(f"redis-server does not start: see {folder}/redis.log")
-                time.sleep(0.02)
-            yield f"redis://{HOST}:{port}/0"
-        finally:
-            process.terminate()
+    with RedisServer(folder, appendfsync="everysec") as server:
+        yield server.url
 
 
 def python(module: str, arguments: Sequence[str], given: bytes) -> bytes:
@@ -228,14 +213,3 @@ def _get_json(host: str, port: int, path: str) -> Any:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat behind the name, which can hold anything: [11] is utime, [12] stime (proc(5))."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from tests.servers import HOST, free_port, program
+from harness.servers import HOST, free_port, program
 
 _CONFIG = """
 route:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from tests.servers import HOST
+from harness.servers import HOST
 
 #: How long a replica may take to answer, in seconds: longer than Alertmanager waits.
 _ANSWERING = 15.0

@@ -8,7 +8,7 @@ import threading
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from tests.servers import HOST
+from harness.servers import HOST
 
 #: A write of the store's script: `+1700000000.000001 [0 lua] "HSET" "threader:ts-record:KEY" "rev" "…" "thread" "{…}"`.
 #: The first release writes the record as "data".

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from chaos.plan import Plan
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict, judge_sent
+from harness.service import CHANNEL, Service, wait_for
+from harness.story import said
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, Service, wait_for
-from tests.e2e.story import said
 
 #: How long what arrived may take to be told once the trouble is over, in seconds: Slack is asked again after a pause
 #: of up to 15 s, and a lost answer is looked for.

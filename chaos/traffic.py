@@ -9,9 +9,9 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from tests.e2e.harness import Background, Service
-from tests.e2e.scripts import Step, script, stories
-from tests.e2e.webhooks import FIRED, key, webhook
+from harness.scripts import Step, script, stories
+from harness.service import Background, Service
+from harness.webhooks import FIRED, key, webhook
 
 #: A group changes about so often, then the next one begins.
 _SHORTEST, _LONGEST = 3, 8

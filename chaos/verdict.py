@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chaos.balancer import Handed
 from chaos.history import Transition
-from tests.e2e.story import GREEN, Said, is_fold, story_of
+from harness.story import GREEN, Said, is_fold, story_of
 
 #: Redis and this process read the same clock; their times differ by no more than this, in seconds.
 _BLUR = 0.005

@@ -1,7 +1,7 @@
 """Alerts, notifications and threads for tests: what a test does not name has a value that is right.
 
 The one place where tests make them, so that a field which is added is added once. Webhooks as they are sent, in JSON,
-are made by ``tests/e2e/webhooks.py``.
+are made by ``harness/webhooks.py``.
 """
 
 from typing import Any

@@ -10,8 +10,8 @@ from chaos.plan import Plan
 from chaos.stage import conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
-from tests.e2e.harness import Service
-from tests.e2e.scripts import make_trouble
+from harness.scripts import make_trouble
+from harness.service import Service
 
 #: Where the module is that shifts a process's clock.
 _SHIFTED = Path(__file__).parents[1] / "shifted"

@@ -13,7 +13,7 @@ from chaos.plan import CannotRunError, Plan
 from chaos.stage import Stage, conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
-from tests.e2e.harness import Service, wait_for
+from harness.service import Service, wait_for
 
 _SIZE = "8m"
 _PIECE = b"\0" * 65536

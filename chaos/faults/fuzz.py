@@ -11,7 +11,7 @@ from chaos.stage import conclude, stage
 from chaos.traffic import Traffic
 from chaos.usage import usage_of
 from chaos.verdict import Verdict
-from tests.e2e.harness import Answer, Service, at_once, exchange, wait_for
+from harness.service import Answer, Service, at_once, exchange, wait_for
 
 _SENDERS = 6
 #: The good webhooks that come meanwhile go here, the others anywhere else.

@@ -9,12 +9,12 @@ from chaos.plan import Plan
 from chaos.stage import conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict, merged
+from harness.replicas import replicas, start_all
+from harness.scripts import make_trouble, wait_for_a_moment
+from harness.servers import RedisServer
+from harness.service import Service, at_once
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import Service, at_once
-from tests.e2e.redis_kit import replicas, start_all
-from tests.e2e.scripts import make_trouble, wait_for_a_moment
-from tests.servers import RedisServer
 
 #: A call that was cut off is looked for after the time that it may take.
 _TIMEOUT = "1s"

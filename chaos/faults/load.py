@@ -11,9 +11,9 @@ from chaos.stage import conclude, stage
 from chaos.traffic import Traffic, groups
 from chaos.usage import Usage, usage_of
 from chaos.verdict import Verdict
-from tests.e2e.harness import Background, Service, wait_for
-from tests.e2e.scripts import Step
-from tests.e2e.webhooks import FIRED, RESOLVED
+from harness.scripts import Step
+from harness.service import Background, Service, wait_for
+from harness.webhooks import FIRED, RESOLVED
 
 #: Threads that fire and resolve again and again. A closed thread is kept for an hour: with other names each time,
 #: memory would have to grow.

@@ -11,7 +11,8 @@ from chaos.stage import conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.usage import usage_of
 from chaos.verdict import Verdict
-from tests.e2e.harness import HOST, Service
+from harness.servers import HOST
+from harness.service import Service
 
 #: How many files the service may have open. It needs about 20 for itself, and one or two for each thread at work.
 _LIMIT = 160

@@ -10,11 +10,11 @@ from chaos.plan import Plan
 from chaos.stage import conclude, go_on
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
+from harness.replicas import PROMPT, Replica, replicas, start_all
+from harness.servers import RedisServer
+from harness.service import wait_for
+from harness.webhooks import webhook
 from slack_sandbox import SandboxServer
-from tests.e2e.harness import wait_for
-from tests.e2e.redis_kit import PROMPT, Replica, replicas, start_all
-from tests.e2e.webhooks import webhook
-from tests.servers import RedisServer
 
 #: How long Redis is away once for each way to end it, in seconds.
 _LONG, _LONG_QUICK = 30.0, 1.0

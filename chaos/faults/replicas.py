@@ -24,13 +24,13 @@ from chaos.history import History
 from chaos.plan import CannotRunError, Plan
 from chaos.stage import wait_until_told
 from chaos.verdict import Verdict, judge_messages, judge_webhooks
+from harness import first_release
+from harness.replicas import Replica, start_all
+from harness.replicas import replicas as making
+from harness.servers import RedisServer
+from harness.story import said
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests import first_release
-from tests.e2e.redis_kit import Replica, start_all
-from tests.e2e.redis_kit import replicas as making
-from tests.e2e.story import said
-from tests.servers import RedisServer
 
 #: Senders of several channels, each with a lease of its own, so that a kill hits more than one.
 CHANNELS = ("C0ALERTS1", "C0CHAOS02", "C0CHAOS03")

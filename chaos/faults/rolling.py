@@ -6,7 +6,7 @@ The same traffic, and the same accounts, as ``replicas``.
 from chaos.faults.replicas import Scene, judged
 from chaos.plan import Plan
 from chaos.verdict import Verdict
-from tests.e2e.redis_kit import start_all
+from harness.replicas import start_all
 
 _OF_EACH = 2
 #: Which part of the time, and of the kills, both releases run side by side. The rest is shared by either alone.

@@ -10,7 +10,7 @@ from chaos.plan import Plan
 from chaos.stage import conclude, go_on, stage, wait_until_told
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
-from tests.e2e.harness import Service
+from harness.service import Service
 
 #: For how long threads come and go before each damage, in seconds.
 _FILLING = 1.5

@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alert_threader.service import service_of
 from alert_threader.store.database import Database
+from harness.servers import program
 from slack_sandbox import SandboxServer
 from tests.app.conftest import CHANNEL, MakeApp, webhook
-from tests.servers import program
 
 Series = dict[tuple[str, ...], float]
 

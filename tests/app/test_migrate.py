@@ -11,7 +11,6 @@ import msgspec
 import pytest
 import redis
 
-from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.app import create_app
 from alert_threader.cli import main as cli
 from alert_threader.errors import StoreError
@@ -22,8 +21,9 @@ from alert_threader.store.reading import read_store
 from alert_threader.store.redis.client import connect
 from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import AlertThread, Change, Policy, Posted, is_pending, slack_lane
+from harness.servers import RedisServer
 from slack_sandbox import SandboxServer
-from tests.servers import RedisServer
+from tests.build import alert, change
 
 #: A call that was begun is looked up at once.
 POLICY = Policy(call_timeout=0)
@@ -103,17 +103,13 @@ def fill(store: Store) -> dict[str, AlertThread]:
 
 
 def _change(key: str, fingerprint: str, channel: str = CHANNEL) -> Change:
-    alert = Alert(
-        status=Status.FIRING,
-        fingerprint=fingerprint,
+    said = alert(
+        fingerprint,
         labels={"alertname": "Überlast", "severity": "critical"},
         annotations={"summary": 'a "quoted" \u2028 line'},
         starts_at=time.time(),
-        ends_at=None,
-        links={},
-        values="",
     )
-    return Change(key=key, channel=channel, alerts=(alert,))
+    return change(said, key=key, channel=channel)
 
 
 class Ran(msgspec.Struct):

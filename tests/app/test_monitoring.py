@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from flask.testing import FlaskClient
 
+from harness.servers import program
 from tests.readme import blocks
-from tests.servers import program
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "monitoring"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.service import Service
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import Service
 from tests.e2e.outages import OUTAGES, Outage
 
 

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.service import CHANNEL, Background, Service
+from harness.story import GREEN, RED, assert_told, root_of, words
+from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, Background, Service
-from tests.e2e.story import GREEN, RED, assert_told, root_of, words
-from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
 
 #: What is wrong with Slack, and a word of it that ``/health`` must say.
 FAILURES: dict[str, tuple[dict[str, Any], str]] = {

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.servers import HOST, free_port
+from harness.service import CHANNEL, Service, wait_for
+from harness.story import GREEN, RED, assert_told, root_of, said, told, words
+from harness.webhooks import FIRED, RESOLVED, key, labels, print_of
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, HOST, Service, free_port, wait_for
-from tests.e2e.story import GREEN, RED, assert_told, root_of, said, told, words
-from tests.e2e.webhooks import FIRED, RESOLVED, key, labels, print_of
 
 _PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 _WEBHOOK_TOKEN = "webhook-token-never-to-be-seen"

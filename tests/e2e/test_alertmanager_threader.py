@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.servers import HOST
+from harness.service import CHANNEL, Service, wait_for
+from harness.webhooks import FIRED, RESOLVED
 from slack_sandbox.workspace import Workspace
 from tests.e2e import test_alertmanager
-from tests.e2e.harness import CHANNEL, HOST, Service, wait_for
 from tests.e2e.test_alertmanager import Alertmanager
-from tests.e2e.webhooks import FIRED, RESOLVED
 from tests.install.box import unusable
 
 _CONFIG = Path(__file__).parents[2] / "alertmanager-threader.yml"

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.servers import HOST
+from harness.service import CHANNEL, Answer, Service, exchange
+from harness.story import root_of
+from harness.webhooks import webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, HOST, Answer, Service, exchange
-from tests.e2e.story import root_of
-from tests.e2e.webhooks import webhook
 
 _MEGABYTE = 1_000_000
 #: What a request begins with that is written by hand.

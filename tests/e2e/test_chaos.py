@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaos.faults import FAULTS
-from tests.e2e.harness import ROOT
+from harness.service import ROOT
 
 #: Most of a fault is waiting: so many go on side by side.
 _AT_ONCE = 2 + (os.cpu_count() or 1)

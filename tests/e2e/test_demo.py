@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import pytest
 import requests
 
-from tests.e2e.harness import ROOT
-from tests.servers import program
+from harness.servers import program
+from harness.service import ROOT
 
 T = TypeVar("T")
 

@@ -10,11 +10,12 @@ from functools import partial
 
 import pytest
 
+from harness.servers import HOST
+from harness.service import CHANNEL, Background, Service, wait_for
+from harness.story import GREEN, assert_told, root_of
+from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, HOST, Background, Service, wait_for
-from tests.e2e.story import GREEN, assert_told, root_of
-from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
 
 #: How long a call may take: what was cut off is looked for after this time. It has to leave
 #: room for what the sandbox takes on a busy machine to accept a call.

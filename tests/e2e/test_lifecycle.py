@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.service import CHANNEL, CONFIG, TOKEN, Background, Service, wait_for
+from harness.story import GREEN, RED, assert_told, root_of, told
+from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, CONFIG, TOKEN, Background, Service, wait_for
-from tests.e2e.story import GREEN, RED, assert_told, root_of, told
-from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
 
 #: How many send at the same time while the service is reloaded.
 _SENDERS = 6

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.replicas import MakeReplica, replicas
+from harness.servers import RedisServer, program
+from harness.service import Service, wait_for
+from harness.webhooks import webhook
 from slack_sandbox import SandboxServer
-from tests.e2e.harness import Service, wait_for
-from tests.e2e.redis_kit import MakeReplica, replicas
-from tests.e2e.webhooks import webhook
-from tests.servers import RedisServer, program
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, Service, wait_for
-from tests.e2e.outages import FAILURES, Outage
-from tests.e2e.story import (
+from harness.service import CHANNEL, Service, wait_for
+from harness.story import (
     GREEN,
     RED,
     assert_threads,
@@ -21,7 +19,9 @@ from tests.e2e.story import (
     told,
     words,
 )
-from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
+from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
+from slack_sandbox.workspace import Workspace
+from tests.e2e.outages import FAILURES, Outage
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from harness.servers import HOST, RedisServer, free_port, program
+from harness.service import wait_for
 from slack_sandbox import SandboxServer
-from tests.e2e.harness import wait_for
 from tests.readme import ROOT, blocks
-from tests.servers import HOST, RedisServer, free_port, program
 
 CHANNEL = "C0123456789"
 #: A command that runs until Ctrl-C.

@@ -13,15 +13,15 @@ import pytest
 import redis
 
 from alert_threader.store.base import LEASE_TTL
+from harness.proxy import Proxy
+from harness.replicas import MakeReplica, asked, assert_refused, replicas, start_all
+from harness.scripts import script, send_all, stories
+from harness.servers import HOST, RedisServer, program
+from harness.service import CHANNEL, Background, at_once, wait_for
+from harness.story import RED, assert_told, root_of, told
+from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, Background, at_once, wait_for
-from tests.e2e.redis_kit import MakeReplica, asked, assert_refused, replicas, start_all
-from tests.e2e.scripts import script, send_all, stories
-from tests.e2e.story import RED, assert_told, root_of, told
-from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
-from tests.proxy import Proxy
-from tests.servers import HOST, RedisServer, program
 
 #: How long Redis is away, in seconds: longer than a lease. ``python -m chaos redis-down`` is about 30 s.
 _OUTAGE = 6.0

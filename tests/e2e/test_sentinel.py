@@ -15,13 +15,13 @@ from typing import Self
 import pytest
 import redis
 
+from harness.replicas import Replica, asked, replicas, start_all
+from harness.servers import HOST, RedisServer, free_port, program
+from harness.service import CHANNEL, Background, Service, wait_for
+from harness.story import assert_told
+from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, Background, Service, wait_for
-from tests.e2e.redis_kit import Replica, asked, replicas, start_all
-from tests.e2e.story import assert_told
-from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
-from tests.servers import HOST, RedisServer, free_port, program
 
 _MASTER = "threads"
 _PASSWORD = "sentinel-never-to-be-seen"

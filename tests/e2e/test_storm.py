@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
+from harness.service import CHANNEL, Service, at_once
+from harness.story import GREEN, assert_told, said, told
+from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import CHANNEL, Service, at_once
-from tests.e2e.story import GREEN, assert_told, said, told
-from tests.e2e.webhooks import FIRED, RESOLVED, key, print_of, webhook
 
 #: The storm of section 3 of the promise, at ten times Slack's pace: 40 groups of 25 alerts, 10 messages a second.
 _TIMES = 10

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import first_release
+from harness import first_release
 from tests.install.kit import (
     BEARER,
     GREEN,

@@ -10,7 +10,7 @@ import pytest
 from alert_threader.store import RedisStore, SqliteStore, Store, Threads
 from alert_threader.store.redis.client import connect
 from alert_threader.threads import Policy
-from tests.servers import RedisServer
+from harness.servers import RedisServer
 
 POLICY = Policy()
 

@@ -6,29 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.store import SqliteStore, Threads
 from alert_threader.threads import AlertThread, Applied, Change, Policy, Posted, slack_lane
+from tests.build import CHANNEL, NOW, alert, change
 
-NOW = 1_800_000_000.0
-CHANNEL = "C0000001"
 LANE = slack_lane(CHANNEL)
 POLICY = Policy()
 
 
 def fired(key: str, summary: str = "ünï\n") -> Change:
     """An alert of a thread fires."""
-    alert = Alert(
-        status=Status.FIRING,
-        fingerprint=key,
-        labels={"alertname": 'quote " and {"a": {"b": 1}}'},
-        annotations={"summary": summary},
-        starts_at=NOW,
-        ends_at=None,
-        links={},
-        values="",
-    )
-    return Change(key=key, channel=CHANNEL, alerts=(alert,))
+    said = alert(key, labels={"alertname": 'quote " and {"a": {"b": 1}}'}, annotations={"summary": summary})
+    return change(said, key=key)
 
 
 class Kit:

@@ -12,7 +12,8 @@ import pytest
 
 from alert_threader.errors import StoreError
 from alert_threader.threads import Policy, Reason, Step, next_step
-from tests.stores.kit import NOW, exported, opened, wait_for
+from tests.build import NOW
+from tests.stores.kit import exported, opened, wait_for
 
 #: A thread as the first release stores it, delivered, and one whose reply is pending.
 DELIVERED = {

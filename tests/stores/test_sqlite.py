@@ -18,7 +18,8 @@ from alert_threader.store import SqliteStore
 from alert_threader.store.commits import Commits
 from alert_threader.store.disk import network_file_system
 from alert_threader.threads import Policy, Reason
-from tests.stores.kit import CHANNEL, LANE, NOW, POLICY, Kit, exported, opened, wait_for
+from tests.build import CHANNEL, NOW
+from tests.stores.kit import LANE, POLICY, Kit, exported, opened, wait_for
 
 
 @pytest.fixture

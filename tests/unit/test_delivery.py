@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 import pytest
 
-from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.delivery import deliverer as watching
 from alert_threader.delivery import sender as sending
 from alert_threader.delivery.deliverer import Deliverer
@@ -23,13 +22,12 @@ from alert_threader.store.tokens import Budget
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import AlertThread, Change, Failed, Policy, Step, Wait, is_pending, slack_lane
 from alert_threader.threads.plan import DEBOUNCE
-from tests.e2e.harness import Background, wait_for
+from harness.service import Background, wait_for
+from tests.build import CHANNEL, NOW, alert, change
 from tests.taker import Taker
 
 T = TypeVar("T")
 
-NOW = 1_800_000_000.0
-CHANNEL = "C0000001"
 LANE = slack_lane(CHANNEL)
 POLICY = Policy()
 #: How long a request would wait for Slack, in seconds: longer than any test may take.
@@ -116,17 +114,8 @@ class Budgets(Taker):
 
 def fired(key: str, fingerprint: str = "") -> Change:
     """An alert fires."""
-    alert = Alert(
-        status=Status.FIRING,
-        fingerprint=fingerprint or key,
-        labels={"alertname": key, "severity": "critical"},
-        annotations={},
-        starts_at=NOW,
-        ends_at=None,
-        links={},
-        values="",
-    )
-    return Change(key=key, channel=CHANNEL, alerts=(alert,))
+    said = alert(fingerprint or key, labels={"alertname": key, "severity": "critical"}, starts_at=NOW)
+    return change(said, key=key, channel=CHANNEL)
 
 
 def senders() -> set[threading.Thread]:

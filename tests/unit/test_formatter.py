@@ -13,6 +13,7 @@ from alert_threader.formatter.mrkdwn import MAX_MESSAGE
 from alert_threader.threads import AlertState, AlertThread, Batch, Change, Event, EventKind, Policy, Step, apply
 from slack_sandbox.checks import MAX_UPDATE_TEXT, blocks_size, check_message
 from slack_sandbox.messages import Content
+from tests import build
 
 T0 = 1705329025.0  # 2024-01-15 14:30:25 UTC
 LABELS = {
@@ -38,15 +39,13 @@ SILENCE = (
 def alert(fingerprint: str = "f1", *, resolved: float | None = None, started: float = T0, **more: Any) -> Alert:
     """One alert of the database, firing unless it has resolved; ``labels`` are added, an empty one is taken away."""
     labels = LABELS | more.pop("labels", {})
-    return Alert(
-        status=Status.FIRING if resolved is None else Status.RESOLVED,
-        fingerprint=fingerprint,
+    return build.alert(
+        fingerprint,
+        Status.FIRING if resolved is None else Status.RESOLVED,
         labels={name: value for name, value in labels.items() if value},
-        annotations=more.pop("annotations", ANNOTATIONS),
         starts_at=started,
         ends_at=resolved,
-        links=more.pop("links", {}),
-        values=more.pop("values", ""),
+        **{"annotations": ANNOTATIONS, **more},
     )
 
 

@@ -25,7 +25,7 @@ from alert_threader.threads import (
     plan,
 )
 from alert_threader.threads.schema import decode, encode
-from tests import first_release
+from harness import first_release
 from tests.build import DAY, HOUR, NOW, alert, described, thread
 from tests.life import Life, rendered
 

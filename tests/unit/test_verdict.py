@@ -9,7 +9,7 @@ import pytest
 from chaos.balancer import Handed
 from chaos.history import Transition
 from chaos.verdict import Verdict, judge_messages, judge_sent, judge_webhooks, merged
-from tests.e2e.story import Said
+from harness.story import Said
 
 STORED = {"a": [Transition(1.0, "fired"), Transition(2.0, "resolved"), Transition(3.0, "fired")]}
 ROOT = ("1.0", None, "x", ["fired:a"])

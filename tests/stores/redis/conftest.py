@@ -9,7 +9,7 @@ import redis
 from alert_threader.store import RedisStore, Threads
 from alert_threader.store.redis.client import connect
 from alert_threader.threads import Policy
-from tests.servers import RedisServer
+from harness.servers import RedisServer
 from tests.stores.redis.kit import PREFIX, Open
 
 

@@ -16,8 +16,8 @@ from alert_threader.settings.settings import Settings
 from alert_threader.store import Lease, Threads
 from alert_threader.store.tokens import Budget
 from alert_threader.threads import Applied, Change
+from harness.servers import HOST, RedisServer
 from tests.build import CHANNEL, NOW
-from tests.servers import HOST, RedisServer
 from tests.stores.sending import ELSEWHERE, LANE, failed, fires
 
 PREFIX = "threader:ts"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import redis
 
+from harness.servers import HOST, RedisServer, free_port, program
 from tests.build import NOW
-from tests.servers import HOST, RedisServer, free_port, program
 from tests.stores.redis.kit import PASSWORD, PREFIX, QUOTED, Open, failure_of, protected
 from tests.stores.sending import deliver, fires, kept
 

@@ -14,8 +14,8 @@ import redis
 from alert_threader.store import RedisStore, Threads
 from alert_threader.store.redis.client import connect
 from alert_threader.threads import Policy, Reason
+from harness.servers import HOST, RedisServer, free_port, program
 from tests.build import NOW
-from tests.servers import HOST, RedisServer, free_port, program
 from tests.stores.redis.kit import (
     PREFIX,
     QUOTED,

@@ -13,8 +13,8 @@ import redis
 from alert_threader.store import Threads
 from alert_threader.store.redis import commit
 from alert_threader.threads import Reason, Step
+from harness.servers import HOST, RedisServer
 from tests.build import NOW
-from tests.servers import HOST, RedisServer
 from tests.stores.redis.kit import PREFIX, PROMPT, Open, count_round_trips, failure_of, taken, wait_until
 from tests.stores.sending import fires, kept
 from tests.taker import Taker, delivery

@@ -18,11 +18,17 @@ from alert_threader.errors import RecordDamagedError
 from alert_threader.store import RedisStore, Threads
 from alert_threader.store.redis import upkeep
 from alert_threader.threads import Policy, Reason, Step
-from tests import first_release
+from harness import first_release
+from harness.proxy import Proxy
+from harness.servers import HOST, RedisServer
 from tests.build import CHANNEL, NOW
+<<<<<<< HEAD
 from tests.proxy import Proxy
 from tests.servers import HOST, RedisServer
 from tests.stores.redis.kit import PREFIX, Open, damage
+=======
+from tests.stores.redis.kit import PREFIX, Open
+>>>>>>> threads
 from tests.stores.sending import LANE, claimed, deliver, due, fires, kept
 
 #: What the first release's process begins with: its store, and a sender's work.

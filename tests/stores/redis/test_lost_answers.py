@@ -6,9 +6,9 @@ import pytest
 
 from alert_threader.store import Threads
 from alert_threader.threads import Failed, Posted, Reason, Step
+from harness.proxy import Proxy
+from harness.servers import HOST, RedisServer
 from tests.build import NOW
-from tests.proxy import Proxy
-from tests.servers import HOST, RedisServer
 from tests.stores.redis.kit import BUDGET, Open, failure_of, wait_until
 from tests.stores.sending import LANE, claimed, deliver, failed, fires, kept
 

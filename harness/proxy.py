@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from tests.servers import HOST
+from harness.servers import HOST
 
 _CHUNK = 1 << 20
 #: Redis' answer to a script that it does not know yet: the client sends it again, in full.

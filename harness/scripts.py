@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
+from harness.service import Service
+from harness.webhooks import FIRED, RESOLVED, print_of, webhook
 from slack_sandbox.workspace import Workspace
-from tests.e2e.harness import Service
-from tests.e2e.webhooks import FIRED, RESOLVED, print_of, webhook
 
 #: A group's name, and what happened to each of its instances.
 Step = tuple[str, dict[str, str]]

@@ -24,12 +24,12 @@ import pytest
 
 import alert_threader
 from alert_threader.store.reading import read_store
+from harness.servers import HOST, free_port
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "gunicorn.conf.py"
-HOST = "127.0.0.1"
 CHANNEL = "C0ALERTS1"
 #: The sandbox takes any token that begins so. What follows must be seen nowhere.
 TOKEN = "xoxb-sandbox-7f3a-never-to-be-seen"
@@ -385,13 +385,6 @@ def at_once(works: Sequence[Callable[[], T]], timeout: float = 60.0) -> list[T]:
 
     running = [Background(partial(when_all_are_there, work)) for work in works]
     return [each.finish(timeout) for each in running]
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_ended(processes: list[int]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from tests.e2e.harness import Answer, Service, wait_for
+from harness.service import Answer, Service, wait_for
 
 #: A webhook is answered within this time even while Redis is away, in seconds.
 PROMPT = 2.0
