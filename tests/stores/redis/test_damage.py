@@ -11,12 +11,7 @@ from alert_threader.store import Lease, Threads
 from alert_threader.threads import Policy, Reason
 from harness.servers import RedisServer
 from tests.build import NOW
-<<<<<<< HEAD
-from tests.servers import RedisServer
 from tests.stores.redis.kit import CALLS, PREFIX, Open, app_on, damage, failure_of, payload, wait_until
-=======
-from tests.stores.redis.kit import CALLS, PREFIX, Open, app_on, failure_of, payload, wait_until
->>>>>>> threads
 from tests.stores.sending import LANE, claimed, deliver, due, failed, fires, kept
 from tests.taker import Taker, delivery
 

@@ -22,13 +22,7 @@ from harness import first_release
 from harness.proxy import Proxy
 from harness.servers import HOST, RedisServer
 from tests.build import CHANNEL, NOW
-<<<<<<< HEAD
-from tests.proxy import Proxy
-from tests.servers import HOST, RedisServer
 from tests.stores.redis.kit import PREFIX, Open, damage
-=======
-from tests.stores.redis.kit import PREFIX, Open
->>>>>>> threads
 from tests.stores.sending import LANE, claimed, deliver, due, fires, kept
 
 #: What the first release's process begins with: its store, and a sender's work.

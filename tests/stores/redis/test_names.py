@@ -7,10 +7,9 @@ import redis
 
 from alert_threader.service import service_of
 from alert_threader.store import Threads
-<<<<<<< HEAD
 from alert_threader.store.redis.recent import Found, Recent
+from harness.servers import HOST, RedisServer
 from tests.build import DAY, NOW
-from tests.servers import HOST, RedisServer
 from tests.stores.redis.kit import (
     BUDGET,
     PREFIX,
@@ -22,12 +21,6 @@ from tests.stores.redis.kit import (
     wait_until,
 )
 from tests.stores.sending import LANE, bare, claimed, deliver, fires, kept
-=======
-from harness.servers import HOST, RedisServer
-from tests.build import DAY, NOW
-from tests.stores.redis.kit import BUDGET, PREFIX, Open, app_on, count_round_trips, payload, wait_until
-from tests.stores.sending import LANE, claimed, deliver, fires
->>>>>>> threads
 
 
 class TestNames:
