@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from alert_threader.errors import StoreDamagedError, StoreError
-from alert_threader.store import database, document
+from alert_threader.store import database, document, wal
 from alert_threader.store.database import Row, damaged_keys, read_only, row, rows
 from alert_threader.store.disk import aside_name, copy_aside, move_aside, sync_folder
 from alert_threader.store.document import Document
@@ -87,6 +87,7 @@ class Opening:
         """Whether there is a whole database; a damaged one is set aside."""
         if not self._database.exists():
             return False
+        self._look_at_log()
         try:
             database.check(self._database)
         except StoreDamagedError as error:
@@ -98,6 +99,15 @@ class Opening:
             )
             return False
         return True
+
+    def _look_at_log(self) -> None:
+        """Say what is lost with a damaged log, and keep it aside: SQLite passes over it and removes it."""
+        log_file = database.files_of(self._database)[1]
+        if log_file.exists() and (what := wal.damage(log_file.read_bytes())):
+            aside = copy_aside(log_file, "damaged", self._now)
+            self._say(
+                f"{log_file} is damaged ({what}) and kept as {aside}: changes that are not in {self._path} are lost"
+            )
 
     def _mend_records(self, text: bytes | None) -> None:
         """Take records that are damaged from the document, which has them as they were some seconds before."""
