@@ -15,6 +15,7 @@ from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.pacing import Pacing
 from alert_threader.delivery.retry import Verdict
 from alert_threader.delivery.slack_calls import KIND, SlackCalls
+from alert_threader.errors import StoreError
 from alert_threader.slack.client import Sent
 from alert_threader.store import SqliteStore, Threads
 from alert_threader.store.base import Decide, Due, Lease
@@ -359,3 +360,118 @@ def test_wait_is_a_length_where_the_clock_is_set_back(run: Run, clock: Clock) ->
     clock.now += 1
     parts.wait_until_delivered("a")
     assert len(taker.steps) == 2
+
+
+class Gated(Taker):
+    """Takes every call, once the gate is open."""
+
+    def __init__(self) -> None:
+        """Begin with a closed gate."""
+        super().__init__()
+        self.gate = threading.Event()
+
+    def call(self, thread: AlertThread, step: Step) -> Verdict:
+        """Wait for the gate."""
+        assert self.gate.wait(_PATIENCE)
+        return super().call(thread, step)
+
+
+class Paused(Taker):
+    """Fails, and lets all calls of the lane pause for an hour."""
+
+    def call(self, thread: AlertThread, step: Step) -> Verdict:
+        """Refuse."""
+        super().call(thread, step)
+        return Verdict(outcome=Failed(error="down", retry=Wait()), pause=3600)
+
+
+def failing(store: SqliteStore, monkeypatch: pytest.MonkeyPatch, *calls: int, stored: bool) -> None:
+    """Let these calls of senders to the store fail, counted from 0; ``stored`` is whether it had done its work."""
+    monkeypatch.setattr(sending, "RETRY_STORE", 0.01)
+    transact = store.transact
+    count = iter(range(100))
+
+    def fails(key: str, decide: Decide[T], lease: Lease | None = None) -> T:
+        fault = lease is not None and next(count) in calls
+        if fault and not stored:
+            raise StoreError("away")
+        word = transact(key, decide, lease)
+        if fault:
+            raise StoreError("away")
+        return word
+
+    monkeypatch.setattr(store, "transact", fails)
+
+
+def test_waiting_sender_is_woken_by_a_webhook(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It need not look by itself: on a quiet day the answer to the webhook waits for it."""
+    monkeypatch.setattr(sending, "_LOOK_ALONE", 2 * _PATIENCE)
+    parts = run(Taker())
+    parts.deliver("a")
+    parts.deliver("b")
+
+
+def test_request_is_answered_as_soon_as_its_alert_is_delivered(
+    run: Run, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for its time to be over."""
+    taker = Gated()
+    parts = run(taker)
+    waiting, read, reads = parts.deliverer.waiting, store.read, threading.Event()
+
+    def noted(key: str) -> AlertThread | None:
+        thread = read(key)
+        reads.set()
+        return thread
+
+    monkeypatch.setattr(store, "read", noted)
+    began = time.monotonic()
+    threads = parts.fire("a")
+    request = Background(lambda: waiting.wait_until_delivered(threads, _PATIENCE))
+    assert reads.wait(10)
+    taker.gate.set()
+    (answered,) = request.finish()
+    assert answered.ts == "1.0"
+    assert time.monotonic() - began < _PATIENCE
+
+
+def test_attempt_that_may_be_stored_without_a_call_is_not_looked_up(
+    run: Run, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that fails while an attempt is stored costs a moment, not the time that Slack might need for a call."""
+    failing(store, monkeypatch, 0, stored=True)
+    taker = Taker()
+    run(taker).deliver("a")
+    assert taker.steps == [("a", Step.POST_ROOT)]
+
+
+def test_outcome_is_recorded_when_the_store_is_back(
+    run: Run, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is away: Slack is neither asked for the message, nor sent it again."""
+    failing(store, monkeypatch, 1, 2, 3, stored=False)
+    taker = Taker()
+    run(taker).deliver("a")
+    assert taker.steps == [("a", Step.POST_ROOT)]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_lane_in_trouble_is_left_to_others_where_there_are_any(
+    run: Run, store: SqliteStore, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where this process cannot reach Slack, another may."""
+    monkeypatch.setattr(store, "shared", shared)
+    looks: list[str] = []
+    due = store.due
+    monkeypatch.setattr(store, "due", lambda lane, now: looks.append(lane) or due(lane, now))
+    monkeypatch.setattr(sending, "_LOOK_ALONE", 0.02)
+    taker = Paused()
+    run(taker).fire("a")
+    wait_for(lambda: bool(taker.steps), 10)
+    if shared:
+        wait_for(lambda: not senders(), 10)
+    else:
+        seen = len(looks)
+        wait_for(lambda: len(looks) > seen + 5, 10)
+        assert senders()
+    assert len(taker.steps) == 1
