@@ -85,7 +85,7 @@ def test_same_figures() -> None:
 def test_links(name: str) -> None:
     """What a README links to within the repository is there; the picture is small enough for a first look."""
     targets = [link for link in re.findall(r"\]\(([^)]+)\)", text(name)) if "://" not in link]
-    assert {"docs/demo.png", "LICENSE", *READMES} - {name} == set(targets)
+    assert {"docs/demo.png", "LICENSE", "ARCHITECTURE.md", "CONTRIBUTING.md", *READMES} - {name} == set(targets)
     assert all((ROOT / target).is_file() for target in targets)
     assert (ROOT / "docs/demo.png").stat().st_size < 300_000
 

@@ -463,7 +463,12 @@ def test_lane_in_trouble_is_left_to_others_where_there_are_any(
     monkeypatch.setattr(store, "shared", shared)
     looks: list[str] = []
     due = store.due
-    monkeypatch.setattr(store, "due", lambda lane, now: looks.append(lane) or due(lane, now))
+
+    def look(lane: str, now: float) -> list[Due]:
+        looks.append(lane)
+        return due(lane, now)
+
+    monkeypatch.setattr(store, "due", look)
     monkeypatch.setattr(sending, "_LOOK_ALONE", 0.02)
     taker = Paused()
     run(taker).fire("a")
