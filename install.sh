@@ -930,15 +930,24 @@ sys.exit(print(f"it is not healthy: {said}") or 1)
 PYTHON
 }
 
-# The former version does not read the new one's database, which has every change that was accepted: write all of it into
-# the file that it reads. The database stays beside it, under another name.
+# The former version does not read what the new one has written: put it where it looks. A file store's database, which has
+# every change that was accepted, stays beside the file under another name.
 hand_back_threads() {
   local file=${wanted[THREAD_STORE_FILE]:-$STATE/threads.json} former database aside each
   database=${file%.json}.db
-  [[ ${wanted[THREAD_STORE]:-file} == file && -f $database && -L $scratch/former/current ]] || return 0
+  [[ -L $scratch/former/current ]] || return 0
   former=$(readlink "$scratch/former/current")
   if [[ -f $former/src/alert_threader/store/sqlite.py ]]; then return 0; fi
   systemctl stop $SERVICE 2>/dev/null || true
+  if [[ ${wanted[THREAD_STORE]:-file} == redis ]]; then
+    if "$target/bin/alert-threader" hand-back >/dev/null; then
+      note "the threads in Redis are handed back to version $(basename "$former")"
+    else
+      note "the threads in Redis could not be handed back: version $(basename "$former") may not read some of them"
+    fi
+    return 0
+  fi
+  [[ -f $database ]] || return 0
   if ! THREAD_STORE=file THREAD_STORE_FILE=$file "$target/bin/alert-threader" backup "$scratch/threads.json" >/dev/null; then
     note "the threads in $database could not be handed back: $file may lack the last changes"
     return 0

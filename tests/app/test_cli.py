@@ -116,7 +116,7 @@ def test_help_names_every_command(run: Cli) -> None:
     """Whoever asks for help learns of every command, and how the service is started."""
     ran = run("--help")
     assert ran.code == 0
-    commands = ("check", "send-test", "render", "migrate", "backup", "restore", "demo", "sandbox")
+    commands = ("check", "send-test", "render", "migrate", "hand-back", "backup", "restore", "demo", "sandbox")
     for word in (*commands, "gunicorn -c gunicorn.conf.py"):
         assert word in ran.out
 

@@ -406,7 +406,7 @@ def test_damaged_record_in_redis(run: Run, server: RedisServer, in_redis: RedisS
     fill(in_redis)
     name = f"{prefix}-record:told"
     with redis.Redis.from_url(server.url) as client:
-        client.hset(name, "thread", "{")
+        client.hset(name, mapping={"thread": "{", "rev": "by hand"})
     for _ in range(2):
         ran = run("check")
         assert (ran.code, ran.err) == (0, [])
@@ -444,3 +444,19 @@ def test_check_redis_away(run: Run, with_redis: pytest.MonkeyPatch, host: str) -
     assert ran.code == 1
     (said,) = said_of_store(ran)
     assert said.startswith(("FAIL Redis cannot be reached: check", "FAIL Redis does not answer: check"))
+
+
+# -- hand-back ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("with_redis")
+def test_hand_back(run: Run, server: RedisServer, in_redis: RedisStore, prefix: str) -> None:
+    """The first release finds every record where it looks, also one with an attempt under way."""
+    fill(in_redis)
+    ran = run("hand-back")
+    assert (ran.code, ran.out[0].partition(":")[0]) == (0, "3 threads in Redis are left to the first release")
+    with redis.Redis.from_url(server.url) as client:
+        for key in ("told", "begun", "new"):
+            record = client.hgetall(f"{prefix}-record:{key}")
+            assert set(record) == {b"rev", b"data"}
+            assert msgspec.json.decode(record[b"data"])["key"] == key

@@ -20,6 +20,7 @@ _COMMANDS = {
     "send-test": "send_test:send_test_command",
     "render": "render:render_command",
     "migrate": "migrate:migrate_command",
+    "hand-back": "hand_back:hand_back_command",
     "backup": "backup:backup_command",
     "restore": "backup:restore_command",
     "demo": "demo:demo_command",
