@@ -97,7 +97,7 @@ def test_backup_of_a_running_service(
     ran = run("backup", copy)
     assert ran.code == 0
     assert ran.out[0].startswith(f"{copy}: 1 thread, ")
-    assert ran.out[0].endswith("read back, it is the same")
+    assert ran.out[0].endswith("verified by reading it back")
     assert json.loads(copy.read_bytes())["threads"][result["key"]]["ts"] == result["thread_ts"]
     assert copy.stat().st_mode & 0o777 == 0o600
 
@@ -157,7 +157,7 @@ def test_backup_of_a_damaged_database(run: Cli, killed: Path, folder: Path) -> N
     killed.with_name("threads.db").write_bytes(b"not a database" * 1000)
     ran = run("backup", folder)
     assert ran.code == 1
-    assert "nothing is copied" in ran.err
+    assert "nothing was copied" in ran.err
     assert "is damaged" in ran.err
     assert list(folder.iterdir()) == []
 
@@ -210,7 +210,7 @@ def test_backup_of_a_bad_store(run: Cli, store: Path, folder: Path, content: byt
     store.write_bytes(content)
     ran = run("backup", folder, "--keep", "1")
     assert (ran.code, ran.out) == (1, [])
-    assert ran.err.startswith(f"alert-threader backup: nothing is copied: {store}")
+    assert ran.err.startswith(f"alert-threader backup: nothing was copied: {store}")
     assert fault in ran.err
     assert sorted(path.name for path in folder.iterdir()) == names
 
@@ -224,7 +224,7 @@ def test_backup_that_is_read_back_differently(
     monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) if path == store else b"garbage")
     ran = run("backup", folder, "--keep", "1")
     assert ran.code == 1
-    assert "what was written is not what is read back" in ran.err
+    assert "the file read back differs from what was written" in ran.err
     assert sorted(path.name for path in folder.iterdir()) == names
 
 
@@ -257,7 +257,7 @@ def test_old_backup_that_stays(run: Cli, folder: Path) -> None:
     ran = run("backup", folder, "--keep", "1")
     assert ran.code == 1
     assert len(ran.out) == 1
-    assert ran.err.startswith(f"alert-threader backup: an older backup in {folder} cannot be removed: ")
+    assert ran.err.startswith(f"alert-threader backup: cannot remove an older backup in {folder}: ")
     assert len(list(folder.iterdir())) == 2
 
 
@@ -303,7 +303,7 @@ def test_restore(run: Cli, store: Path, tmp_path: Path, content: bytes) -> None:
     (former,) = store.parent.glob("threads.json.before-restore-*")
     assert former.read_bytes() == b"whatever it was"
     assert ran.out[1:] == [
-        f"what was there before is kept as {former}",
+        f"the former file is kept as {former}",
         "start the service again: systemctl start alert-threader",
     ]
 

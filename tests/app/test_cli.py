@@ -274,7 +274,7 @@ def test_check_no_slack(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         (("channels:history", "channels:read"), 1, "FAIL chat:write is missing", "ok #"),
         (("chat:write", "channels:read"), 1, "FAIL channels:history (", "ok #"),
         (("chat:write", "groups:history"), 0, "ok chat:write, groups:history", f"ok {CHANNEL}, and the bot"),
-        (("chat:write",), 1, "FAIL channels:history (", f"ok {CHANNEL}, not looked at"),
+        (("chat:write",), 1, "FAIL channels:history (", f"ok {CHANNEL}, not checked"),
     ],
 )
 def test_check_scopes(
@@ -413,7 +413,7 @@ def test_send_test(run: Cli, slack: SandboxServer, service_url: str, monkeypatch
     where = f"(thread {root.ts}, key AlertThreaderTest|warning|alert-threader|default|production)"
     assert ran.out.splitlines() == [
         f"firing: posted, it opened a thread {where}",
-        f"resolved: told in a reply {where}",
+        f"resolved: posted as a reply {where}",
     ]
     assert len(slack.workspace.replies(CHANNEL, root.ts)) == 1
 
@@ -424,7 +424,7 @@ def test_send_test_twice(run: Cli, slack: SandboxServer, service_url: str, tmp_p
     token.write_text("webhook-secret\n")
     arguments = ("send-test", "--url", service_url, "--token-file", token, "--channel", "C0OTHER99")
     assert "posted" in run(*arguments).out
-    assert "told in a reply" in run(*arguments).out
+    assert "posted as a reply" in run(*arguments).out
     assert len(slack.workspace.messages("C0OTHER99")) == 2
 
 
@@ -436,7 +436,7 @@ def test_send_test_refused(run: Cli, service_url: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("WEBHOOK_TOKEN", token)
     ran = run("send-test", "--url", service_url)
     assert (ran.code, ran.out) == (1, "")
-    assert f"the service refuses the alert: {said}" in ran.err
+    assert f"the service refused the alert: {said}" in ran.err
     assert "wrong-secret" not in ran.err
 
 

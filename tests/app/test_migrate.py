@@ -160,7 +160,7 @@ def test_file_to_redis(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
     assert (ran.code, ran.err) == (0, [])
     assert ran.out == [
         "copied 3 threads from file to redis, 2 of them with something pending",
-        "read back: all are the same",
+        "verified by reading them back",
         "start the service with THREAD_STORE=redis, and none on what file still has: it would deliver twice",
     ]
     assert {thread.key: thread for thread in in_redis.threads()} == threads
@@ -229,12 +229,12 @@ def test_target_with_threads(run: Run, tmp_path: Path, in_redis: RedisStore) -> 
     before = {thread.key: thread for thread in in_redis.threads()}
     said = run.refused("migrate", "file", "redis")
     assert said == (
-        "alert-threader migrate: nothing is copied: redis has 2 threads; --force overwrites those that file has too"
+        "alert-threader migrate: nothing was copied: redis has 2 threads; --force overwrites those that file has too"
     )
     assert {thread.key: thread for thread in in_redis.threads()} == before
     ran = run("migrate", "file", "redis", "--force")
     assert ran.code == 0
-    assert "redis had 2 threads: those of the same key are overwritten, the others are still there" in ran.out
+    assert "redis had 2 threads: threads with the same key were overwritten, the others are still there" in ran.out
     assert {thread.key: thread for thread in in_redis.threads()} == {**before, **threads}
 
 
@@ -260,7 +260,7 @@ def test_sender_at_work_in_redis(run: Run, tmp_path: Path, in_redis: RedisStore,
     store.close()
     assert in_redis.claim(slack_lane(CHANNEL)) is not None
     said = run.refused("migrate", *direction)
-    assert f"nothing is copied: a service sends from {slack_lane(CHANNEL)} of redis: stop all that use it" in said
+    assert f"nothing was copied: a service sends from {slack_lane(CHANNEL)} of redis: stop every service" in said
     assert in_redis.claim(slack_lane("C0OTHER99")) is not None, "a lease was left behind"
     assert run("migrate", *direction, "--force").code == 0
 
@@ -294,9 +294,9 @@ def test_nothing_to_copy(run: Run, tmp_path: Path) -> None:
     ("content", "said"),
     [
         (None, "there is no file {path}: correct THREAD_STORE_FILE"),
-        ("{", "nothing is copied: {path} is not a document of threads"),
-        ('{"version": 2, "threads": {"a": 1}}', "nothing is copied: {path}: 1 thread cannot be read: restore"),
-        ('{"version": 99, "threads": {}}', "nothing is copied: {path} was written by a newer version"),
+        ("{", "nothing was copied: {path} is not a document of threads"),
+        ('{"version": 2, "threads": {"a": 1}}', "nothing was copied: {path}: 1 thread cannot be read: restore"),
+        ('{"version": 99, "threads": {}}', "nothing was copied: {path} was written by a newer version"),
         ('{"a|b": "1800000000.000100"}', "SLACK_CHANNEL: is not set: {path} is of an old installation"),
     ],
 )
@@ -402,7 +402,7 @@ def test_check_redis_that_may_lose(run: Run, with_redis: pytest.MonkeyPatch, tmp
 
 @pytest.mark.usefixtures("with_redis")
 def test_damaged_record_in_redis(run: Run, server: RedisServer, in_redis: RedisStore, prefix: str) -> None:
-    """A check names it and what to do, once; nothing is copied without it."""
+    """A check names it and what to do, once; nothing was copied without it."""
     fill(in_redis)
     name = f"{prefix}-record:told"
     with redis.Redis.from_url(server.url) as client:
@@ -415,7 +415,7 @@ def test_damaged_record_in_redis(run: Run, server: RedisServer, in_redis: RedisS
         assert damaged.startswith("warn a record in Redis cannot be read")
         assert f"DEL '{name}'" in damaged
         said = run.refused("migrate", "redis", "file")
-        assert said.startswith("alert-threader migrate: nothing is copied: a record in Redis cannot be read")
+        assert said.startswith("alert-threader migrate: nothing was copied: a record in Redis cannot be read")
         with pytest.raises(StoreError):
             in_redis.read("told")  # as a service does: now it is known, and looked for all the same
 

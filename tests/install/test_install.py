@@ -308,7 +308,7 @@ class TestBackup:
     def test_daily_one(self, unattended: Told) -> None:
         """The unit copies the store beside the running service, for its own eyes."""
         shown = said(unattended["backup"])
-        good = "4 threads, 0 of them with something pending; read back, it is the same"
+        good = "4 threads, 0 of them with something pending; verified by reading it back"
         assert any(line.endswith(good) for line in shown)
         assert shown[-1] == "alert-threader 600"
 

@@ -56,7 +56,7 @@ def backup(target: Path, environ: Mapping[str, str], now: float, *, is_folder: b
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {_reason(error)}") from error
     pending = sum(map(is_pending, contents.threads.values()))
-    yield f"{path}: {_count(contents)}, {pending} of them with something pending; read back, it is the same"
+    yield f"{path}: {_count(contents)}, {pending} of them with something pending; verified by reading it back"
     if into_folder:
         yield from _rotate(target, keep)
 
@@ -88,9 +88,9 @@ def restore(source: Path, environ: Mapping[str, str], now: float) -> Iterator[st
         raise CommandError(f"{path} cannot be written: {_reason(error)}") from error
     finally:
         lock.release()
-    yield f"{path}: {_count(contents)} from {source}; read back, it is the same"
+    yield f"{path}: {_count(contents)} from {source}; verified by reading it back"
     if former.exists():
-        yield f"what was there before is kept as {former}"
+        yield f"the former file is kept as {former}"
     yield "start the service again: systemctl start alert-threader"
 
 
@@ -111,11 +111,11 @@ def _read(path: Path, read: Callable[[Path, str, float], Contents]) -> tuple[Con
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {_reason(error)}") from error
     except StoreError as error:
-        raise CommandError(f"nothing is copied: {path} {error}") from error
+        raise CommandError(f"nothing was copied: {path} {error}") from error
     if contents.damaged:
-        raise CommandError(f"nothing is copied: {path}: {len(contents.damaged)} of its threads cannot be read")
+        raise CommandError(f"nothing was copied: {path}: {len(contents.damaged)} of its threads cannot be read")
     if contents.faults:
-        raise CommandError(f"nothing is copied: {'; '.join(contents.faults)}")
+        raise CommandError(f"nothing was copied: {'; '.join(contents.faults)}")
     records = ((key, encode(thread)) for key, thread in contents.threads.items())
     return contents, contents.text or b"".join(dump(lines(records)))
 
@@ -136,7 +136,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _refuse(path: Path) -> NoReturn:
-    raise CommandError(f"{path}: what was written is not what is read back: look at the disk")
+    raise CommandError(f"{path}: the file read back differs from what was written: check the disk")
 
 
 def _written(path: Path, content: bytes) -> bytes:
@@ -171,7 +171,7 @@ def _rotate(folder: Path, keep: int) -> Iterator[str]:
         for path in old:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise CommandError(f"an older backup in {folder} cannot be removed: {_reason(error)}") from error
+        raise CommandError(f"cannot remove an older backup in {folder}: {_reason(error)}") from error
     yield f"{folder}: kept {len(backups) - len(old)}, removed {len(old)} (--keep {keep})"
 
 

@@ -82,14 +82,14 @@ def _slack(settings: Settings) -> Iterator[Finding]:
 def _scopes(identity: BotIdentity) -> Finding:
     granted = identity.scopes
     if not granted:
-        return Finding("scopes", True, f"Slack did not say which; needed are {_POST} and {_LOOK_UP[0]}")
+        return Finding("scopes", True, f"Slack did not name them; {_POST} and {_LOOK_UP[0]} are needed")
     missing = []
     if _POST not in granted:
-        missing.append(f"{_POST} is missing, nothing can be posted: {_HOW_TO_ADD}")
+        missing.append(f"{_POST} is missing: nothing can be posted; {_HOW_TO_ADD}")
     if not set(_LOOK_UP) & set(granted):
         private = f"for a private channel {_LOOK_UP[1]}"
         missing.append(
-            f"{_LOOK_UP[0]} ({private}) is missing, after a lost answer a message may come twice: {_HOW_TO_ADD}"
+            f"{_LOOK_UP[0]} ({private}) is missing: after a lost answer a message may be posted twice; {_HOW_TO_ADD}"
         )
     return Finding("scopes", not missing, "; ".join(missing) or ", ".join(granted))
 
@@ -103,8 +103,8 @@ def _channel(slack: Slack, channel: str) -> str:
     if is_read:
         return f"{said}, and the bot is in it"
     if has_name:
-        return f"{said}; whether the bot is in it shows only with {_LOOK_UP[0]}"
-    return f"{said}, not looked at: this needs channels:read"
+        return f"{said}; whether the bot is in it can only be seen with {_LOOK_UP[0]}"
+    return f"{said}, not checked: that needs channels:read"
 
 
 def _permitted(ask: Callable[[], object]) -> bool:

@@ -77,7 +77,7 @@ def migrate(
         taken = new.counts().threads
         if taken and not force:
             raise CommandError(
-                f"nothing is copied: {target} has {_count(taken)}; --force overwrites those that {source} has too"
+                f"nothing was copied: {target} has {_count(taken)}; --force overwrites those that {source} has too"
             )
         _copy(threads, Threads(new, policy), claims, force=force)
         copied = {thread.key: thread for thread in new.threads()}
@@ -99,8 +99,8 @@ class _Claims:
                 stack.callback(self._release, lease)
             elif not force:
                 raise CommandError(
-                    f"nothing is copied: a service sends from {lane} of {store.name}: stop all that use it; "
-                    "one that was killed holds the lane for some seconds more (--force does not wait)"
+                    f"nothing was copied: a service sends from {lane} of {store.name}: stop every service; "
+                    "after a kill its lease lasts some seconds more (--force does not wait)"
                 )
 
     def renew(self) -> None:
@@ -109,7 +109,7 @@ class _Claims:
             for lease in self._leases:
                 self._store.renew(lease)
         except LeaseLostError as error:
-            raise CommandError(f"the copy is not whole: {error}: stop all services and use --force") from error
+            raise CommandError(f"the copy is incomplete: {error}: stop all services and use --force") from error
 
     def _release(self, lease: Lease) -> None:
         # One that cannot be given back runs out by itself.
@@ -119,7 +119,7 @@ class _Claims:
 
 def _refuse_damaged(store: Store) -> None:
     if damaged := store.damaged():
-        raise CommandError(f"nothing is copied: {damaged[0]}")
+        raise CommandError(f"nothing was copied: {damaged[0]}")
 
 
 def _copy(threads: list[AlertThread], new: Threads, claims: list[_Claims], *, force: bool) -> None:
@@ -129,7 +129,7 @@ def _copy(threads: list[AlertThread], new: Threads, claims: list[_Claims], *, fo
         left_out = new.insert(threads[first : first + _BATCH], replace=force)
         if left_out:
             raise CommandError(
-                f"the copy is not whole: {left_out[0]} came into {new.store.name} meanwhile: "
+                f"the copy is incomplete: {left_out[0]} came into {new.store.name} meanwhile: "
                 "stop all services and use --force"
             )
 
@@ -146,9 +146,9 @@ def _compare(wanted: Mapping[str, AlertThread], copied: Mapping[str, AlertThread
 def _report(source: StoreName, target: StoreName, threads: list[AlertThread], taken: int) -> Iterator[str]:
     pending = sum(map(is_pending, threads))
     yield f"copied {_count(len(threads))} from {source} to {target}, {pending} of them with something pending"
-    yield "read back: all are the same"
+    yield "verified by reading them back"
     if taken:
-        yield f"{target} had {_count(taken)}: those of the same key are overwritten, the others are still there"
+        yield f"{target} had {_count(taken)}: threads with the same key were overwritten, the others are still there"
     yield f"start the service with THREAD_STORE={target}, and none on what {source} still has: it would deliver twice"
 
 
@@ -171,13 +171,13 @@ def _look_at_file(path: Path, now: float, *, has_channel: bool) -> None:
     except OSError as error:
         raise StoreError(advice(path, error)) from error
     except StoreError as error:
-        raise CommandError(f"nothing is copied: {path} {error}") from error
+        raise CommandError(f"nothing was copied: {path} {error}") from error
     if contents.damaged:
         raise CommandError(
-            f"nothing is copied: {path}: {_count(len(contents.damaged))} cannot be read: restore a backup over it"
+            f"nothing was copied: {path}: {_count(len(contents.damaged))} cannot be read: restore a backup over it"
         )
     if contents.faults:
-        raise CommandError(f"nothing is copied: {'; '.join(contents.faults)}")
+        raise CommandError(f"nothing was copied: {'; '.join(contents.faults)}")
     if not has_channel and any(not thread.channel for thread in contents.threads.values()):
         raise CommandError(f"SLACK_CHANNEL: is not set: {path} is of an old installation and does not name the channel")
 

@@ -19,7 +19,7 @@ def sandbox(say: Callable[[str], None], host: str, port: int) -> None:
         say(f"export SLACK_API_URL={slack.api_url}")
         say("export SLACK_BOT_TOKEN=xoxb-sandbox")
         say("export SLACK_CHANNEL=C0ALERTS01")
-        say("\nCtrl-C ends it; nothing is kept.")
+        say("\nPress Ctrl-C to stop; nothing is kept.")
         ending.wait()
 
 

@@ -27,9 +27,9 @@ _TIMEOUT = 10
 
 _WORDS = {
     "posted": "posted, it opened a thread",
-    "replied": "told in a reply",
-    "updated": "told by an edit of the thread's first message",
-    "unchanged": "told",
+    "replied": "posted as a reply",
+    "updated": "shown by an edit of the first message",
+    "unchanged": "already in Slack",
 }
 
 
@@ -47,7 +47,7 @@ def send_test(
         if resolve:
             yield f"resolved: {service.tell(_alert(severity, started, time.time()), patience)}"
         else:
-            yield "It fires until it is stale: send-test --resolve would have ended it."
+            yield "It fires until it becomes stale. Use send-test --resolve to resolve it at once."
 
 
 def _alert(severity: str, started: float, ended: float | None = None) -> dict[str, Any]:
@@ -100,13 +100,13 @@ class _Service:
     def _send(self, body: dict[str, Any]) -> dict[str, Any]:
         answer = self._ask("POST", self._path, body)
         if not answer.get("ok"):
-            raise CommandError(f"the service refuses the alert: {answer.get('error')}")
+            raise CommandError(f"the service refused the alert: {answer.get('error')}")
         result: dict[str, Any] = answer["results"][0]
         return result
 
     def _trouble(self) -> str:
         problems = self._ask("GET", "/health").get("problems")
-        return "; ".join(problems or ["nothing is wrong, others are told first: see GET /health"])
+        return "; ".join(problems or ["nothing is wrong, other messages are ahead: see GET /health"])
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
@@ -114,7 +114,7 @@ class _Service:
         except requests.ConnectionError:
             raise CommandError(f"nothing answers at {self._url}: is the service running, and there (--url)?") from None
         except (requests.Timeout, requests.RequestException) as error:
-            raise CommandError(f"{self._url} gives no answer ({type(error).__name__}): check --url") from None
+            raise CommandError(f"{self._url} did not answer ({type(error).__name__}): check --url") from None
         try:
             answer = response.json()
         except requests.JSONDecodeError:

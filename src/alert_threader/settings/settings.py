@@ -140,7 +140,7 @@ class Settings:
         if self.webhook_token is not None or is_loopback(self.bind_host):
             return None
         return (
-            f"whoever reaches {self.bind_host} port {self.bind_port} can write to Slack and make threads be forgotten: "
+            f"anyone who can reach {self.bind_host} port {self.bind_port} can post to Slack and forget threads: "
             "set WEBHOOK_TOKEN, or BIND_HOST=127.0.0.1"
         )
 
