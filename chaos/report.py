@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chaos.verdict import Verdict
 
-_HEADS = ("fault", "seconds", "sent", "told", "lost", "twice", "out of order", "verdict")
+_HEADS = ("fault", "seconds", "sent", "delivered", "lost", "twice", "out of order", "verdict")
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,9 @@ class Verdict:
         """What is wrong, by what it is called."""
         return {
             "lost": self.lost,
-            "told twice": self.twice,
+            "delivered twice": self.twice,
             "out of order": self.disordered,
-            "told, but never sent": self.invented,
+            "delivered, but never sent": self.invented,
             "wrong": self.wrong,
         }
 
@@ -63,7 +63,7 @@ class Verdict:
         """What was told and what was not, the figures, and the first of each kind of fault."""
         counts = ", ".join(f"{name} {len(found)}" for name, found in self.faults.items() if name != "wrong")
         figures = ", ".join(f"{count:g} {name}" for name, count in self.figures.items())
-        first = f"sent {self.sent}, told {self.told}, {counts}, pending {self.pending}"
+        first = f"sent {self.sent}, delivered {self.told}, {counts}, pending {self.pending}"
         return "\n".join([first, *(f"  {line}" for line in (figures, *self.reasons) if line)])
 
 
@@ -101,14 +101,18 @@ def judge_messages(
             told[fingerprint] += attempts.get(each.attempt, {}).get(fingerprint, 1)
             position = told[fingerprint]
             if position <= len(stored) and stored[position - 1].what != what:
-                verdict.disordered.append(f"{fingerprint}: {what} is told as change {position} of {_words(stored)}")
+                verdict.disordered.append(
+                    f"{fingerprint}: {what} is delivered as change {position} of {_words(stored)}"
+                )
     verdict.told = told.total()
     for fingerprint in {*transitions, *told}:
         stored, count = transitions.get(fingerprint, ()), told[fingerprint]
         if count < len(stored):
-            verdict.lost.append(f"{fingerprint}: {count} of {len(stored)} changes are told: {_words(stored)}")
+            verdict.lost.append(f"{fingerprint}: {count} of {len(stored)} changes are delivered: {_words(stored)}")
         elif count > len(stored):
-            verdict.twice.append(f"{fingerprint}: {count} changes are told, {len(stored)} are stored: {_words(stored)}")
+            verdict.twice.append(
+                f"{fingerprint}: {count} changes are delivered, {len(stored)} are stored: {_words(stored)}"
+            )
 
 
 def judge_sent(
@@ -134,7 +138,7 @@ def judge_sent(
         may_repeat = bool(wanted) and keys.get(fingerprint) in again
         if not (told[-1:] == list(wanted[-1:]) if may_repeat else is_fold(told, wanted)):
             kind = verdict.lost if may_repeat else _kind_of(verdict, wanted, told)
-            kind.append(f"{fingerprint}: sent {' '.join(wanted)}, told {' '.join(told) or 'nothing'}")
+            kind.append(f"{fingerprint}: sent {' '.join(wanted)}, delivered {' '.join(told) or 'nothing'}")
     roots = {each.key: each.message for each in messages if each.message.thread_ts is None}
     for name, is_firing in firing.items():
         if name in roots and (roots[name].color == GREEN) == is_firing:
