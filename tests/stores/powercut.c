@@ -160,7 +160,7 @@ PWRITE(pwrite64)
 TRUNCATE(ftruncate)
 TRUNCATE(ftruncate64)
 
-/* The record comes after the call: what was not answered yet may not be on the disk. */
+/* Not carried out: the disk that counts is the one that is played from the log. */
 #define SYNC(name)                                                                      \
     int name(int fd) {                                                                  \
         REAL(name);                                                                     \

@@ -20,6 +20,8 @@ def main(folder: Path, sabotage: str) -> None:
     if sabotage == "no folder sync":
         for module in (database, export, disk):
             setattr(module, "sync_folder", lambda _folder: None)  # noqa: B010 - a fault is planted
+    if sabotage == "no folder sync after an export":
+        setattr(export, "sync_folder", lambda _folder: None)  # noqa: B010 - a fault is planted
     number = 0
     with (folder / "words").open("a", buffering=1) as words:
         for life in range(3):
@@ -27,6 +29,8 @@ def main(folder: Path, sabotage: str) -> None:
             verbs = Threads(store, POLICY)
             writer = store._database.writer
             writer.execute("PRAGMA wal_autocheckpoint = 20")
+            if sabotage == "syncs at checkpoints alone":
+                writer.execute("PRAGMA synchronous = NORMAL")
             if sabotage == "no sync of the log":
                 writer.execute("PRAGMA synchronous = OFF")
             for step in range(60):
