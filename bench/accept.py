@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import processes
 from bench.load import Load, send
-from bench.processes import FILE, FLOOR, NOOP, PLAIN, REDIS, STORES
+from bench.processes import BEFORE, FILE, FLOOR, FORMER, FORMER_REDIS, NOOP, PLAIN, REDIS, STORES
 from bench.report import Row, at_least, at_most
 from bench.service import running
 from bench.webhooks import webhook
@@ -26,10 +26,14 @@ _CONTENDERS: dict[str, tuple[str, dict[str, str]]] = {
     NOOP: (NOOP, {}),
     PLAIN: (PLAIN, {}),
     FLOOR: (FLOOR, {}),
+    FORMER: (FORMER, {}),
     FILE: (FILE, {}),
     _NO_WAIT: (FILE, {"RESPONSE_WAIT": "0"}),
+    FORMER_REDIS: (FORMER_REDIS, {}),
     REDIS: (REDIS, {}),
 }
+#: What the service with either store has to reach beside the first release.
+_TIMES_BEFORE = {("new", FILE): 1.15, ("repeated", FILE): 1.25, ("new", REDIS): 1.25, ("repeated", REDIS): 1.25}
 
 #: figure → contender → one value for each round
 _Figures = Mapping[str, Mapping[str, list[float]]]
@@ -84,6 +88,11 @@ def _rows(figures: _Figures, kind: str) -> list[Row]:
         Row(f"{kind}: accepted", "webhooks/s", rate),
         Row(f"{kind}: accepted, × no-op", "", {name: rate[name] / rate[NOOP] for name in rate}),
         at_least(f"{kind}: accepted, × floor", "", {name: rate[name] / rate[FLOOR] for name in rate}, [FILE], 0.85),
+        *(
+            at_least(f"{kind}: accepted, × {before}", "", {name: rate[name] / rate[before]}, [name], goal)
+            for name, before in BEFORE.items()
+            for goal in [_TIMES_BEFORE[kind, name]]
+        ),
         Row(f"{kind}: p50", "ms", p50),
         at_most(f"{kind}: p99", "ms", p99, STORES, 50),
         Row(f"{kind}: longest", "ms", longest),

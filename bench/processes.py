@@ -15,13 +15,18 @@ from urllib.parse import urlsplit
 
 import alert_threader
 from bench.webhooks import ENVIRONMENT
+from harness import first_release
 from harness.servers import HOST, RedisServer, free_port
 
 ROOT = Path(__file__).parents[1]
+_CODE = Path(alert_threader.__file__).parents[1]
 #: The service's own settings decide how everything runs; only what a measurement is not about is set here.
 NOOP, PLAIN, FLOOR, FILE, REDIS = "noop", "plain", "floor", "file", "redis"
 #: The service, with either store: what has goals to reach.
 STORES = (FILE, REDIS)
+#: The first release with either store: what the service is compared with.
+FORMER, FORMER_REDIS = "first release", "first release, Redis"
+BEFORE = {FILE: FORMER, REDIS: FORMER_REDIS}
 _APPS = {NOOP: "bench.noop:app()", PLAIN: "bench.plain:app()", FLOOR: "bench.floor:app()"}
 
 #: How long a process may take to answer for the first time, and to end, in seconds. 10,000 threads are
@@ -43,7 +48,7 @@ class Contender:
         self.store = folder / "threads.json"
         self._settings = {
             "SLACK_BOT_TOKEN": "xoxb-sandbox-bench",
-            "SLACK_CHANNEL": f"C0BENCH{name.upper()}",
+            "SLACK_CHANNEL": "C0BENCH" + "".join(filter(str.isalnum, name.upper())),
             "SLACK_API_URL": api_url,
             "ENVIRONMENT": ENVIRONMENT,
             "BIND_PORT": str(self.port),
@@ -60,12 +65,11 @@ class Contender:
     def __enter__(self) -> Self:
         """Start, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = ROOT / ("gunicorn.conf.py" if self.name in STORES else "bench/gunicorn_conf.py")
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", str(config)],
+                [sys.executable, "-m", "gunicorn", "-c", str(self._config)],
                 cwd=self.folder,
-                env=_environ({**self._settings, "BENCH_APP": _APPS.get(self.name, "")}),
+                env=_environ({**self._settings, "BENCH_APP": _APPS.get(self.name, "")}, self._code),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -82,6 +86,24 @@ class Contender:
     def __exit__(self, *failure: object) -> None:
         """Stop, and make sure of it."""
         self._end()
+
+    def restart(self) -> float:
+        """Stop and start with what is stored by now; return the seconds from the start to the first answer."""
+        self._end()
+        began = time.monotonic()
+        self.__enter__()
+        return time.monotonic() - began
+
+    @property
+    def _code(self) -> Path:
+        """Where its package is."""
+        return first_release.extracted() / "src" if self.name in BEFORE.values() else _CODE
+
+    @property
+    def _config(self) -> Path:
+        if self.name in BEFORE.values():
+            return first_release.extracted() / "gunicorn.conf.py"
+        return ROOT / ("gunicorn.conf.py" if self.name in STORES else "bench/gunicorn_conf.py")
 
     @property
     def log(self) -> str:
@@ -196,10 +218,10 @@ def python(module: str, arguments: Sequence[str], given: bytes) -> bytes:
     return ended.stdout
 
 
-def _environ(settings: dict[str, str]) -> dict[str, str]:
+def _environ(settings: dict[str, str], code: Path = _CODE) -> dict[str, str]:
     """An environment in which nothing of the caller's own (proxies, credentials) is left."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "HOME") if name in os.environ}
-    path = os.pathsep.join((str(Path(alert_threader.__file__).parents[1]), str(ROOT)))
+    path = os.pathsep.join((str(code), str(ROOT)))
     return {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **settings}
 
 

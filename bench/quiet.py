@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import floor, processes
 from bench.load import percentile
-from bench.processes import FILE, FLOOR, PLAIN, STORES, Contender, Slack
+from bench.processes import BEFORE, FILE, FLOOR, PLAIN, STORES, Contender, Slack
 from bench.report import Row, at_most
 from bench.service import running
 from bench.webhooks import webhook
@@ -22,7 +22,7 @@ _PAUSE = 1.2
 def measure(folder: Path, *, quick: bool) -> list[Row]:
     """Return the rows."""
     times = 5 if quick else 30
-    names = (PLAIN, FLOOR, *STORES)
+    names = (PLAIN, FLOOR, *BEFORE.values(), *STORES)
     arrived: dict[str, list[float]] = {name: [] for name in names}
     answered: dict[str, list[float]] = {name: [] for name in names}
     settings = {FLOOR: {floor.DELIVERS: "1"}}
@@ -43,11 +43,13 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
         for each, percent in ((arrived, 50), (arrived, 90), (answered, 50))
     )
     of_plain, of_floor = ({name: medians[name] / medians[base] for name in names} for base in (PLAIN, FLOOR))
+    of_before = {name: medians[name] / medians[before] for name, before in BEFORE.items()}
     return [
         at_most("webhook to Slack, median", "ms", medians, STORES, 50),
         Row("webhook to Slack, p90", "ms", p90s),
         Row("webhook to Slack, median, × plain", "", of_plain),
         at_most("webhook to Slack, median, × floor", "", of_floor, [FILE], 1.15),
+        at_most("webhook to Slack, median, × first release", "", of_before, STORES, 1.05),
         Row("webhook to its answer, median", "ms", answers),
     ]
 

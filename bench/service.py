@@ -10,7 +10,7 @@ from alert_threader.store.redis.client import connect
 from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Policy
 from bench import processes
-from bench.processes import REDIS, Contender
+from bench.processes import FORMER_REDIS, REDIS, Contender
 from bench.stored import prepare, told
 
 _PREFIX = "threader:ts"
@@ -23,10 +23,11 @@ def running(
 ) -> Iterator[Contender]:
     """Run a contender, with a Redis of its own where it needs one, and so many open threads that are told already."""
     with ExitStack() as stack:
-        if name == REDIS:
+        if name in {REDIS, FORMER_REDIS}:
             url = stack.enter_context(processes.redis(folder))
             contender = Contender(name, folder, api_url, THREAD_STORE=REDIS, REDIS_URL=url, **settings)
-            _fill(url, open_threads, contender.channel)
+            if open_threads:
+                _fill(url, open_threads, contender.channel)
         else:
             contender = Contender(name, folder, api_url, **settings)
             prepare(contender.store, open_threads, contender.channel)

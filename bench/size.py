@@ -1,8 +1,8 @@
 """What many open threads cost: memory, and the time to accept a change, at up to 10,000 threads of three alerts each.
 
-The threads are told already. RESPONSE_WAIT is 0: it is the store that is measured here, not the wait for Slack. Memory
-is that of the service's worker, "above empty" what it has more than one that began with no thread; Redis' own memory is
-not in it.
+Slack shows all of the threads already. RESPONSE_WAIT is 0: it is the store that is measured here, not the wait for
+Slack. Memory is that of the service's worker, "above empty" what it has more than one that began with no thread; Redis'
+own memory is not in it. The first release is restarted with as many threads in its file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import processes
 from bench.load import send
-from bench.processes import FILE, STORES
+from bench.processes import FILE, FORMER, STORES
 from bench.report import Row, at_most
 from bench.service import running
 from bench.stored import ALERTS, name_of
@@ -31,6 +31,8 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
         for size in _SIZES:
             for figure, value in _one(store, folder / f"{store}-{size}", size, requests).items():
                 figures.setdefault(figure, {}).setdefault(size, {})[store] = value
+    with processes.slack() as slack, running(FORMER, folder / FORMER, slack.api_url, open_threads=_MANY) as former:
+        figures["restart"][_MANY][FORMER] = former.restart()
     return _rows(figures)
 
 
@@ -56,6 +58,7 @@ def _one(store: str, folder: Path, size: int, requests: int) -> dict[str, float]
         if store == FILE:
             commits = contender.get("/stats")[store].get("commits", 0) - before
             figures["commits per change"] = commits / (alone_requests + requests)
+        figures["restart"] = contender.restart()
         return figures
 
 
@@ -72,7 +75,11 @@ def _rows(figures: _Figures) -> list[Row]:
         rows += [
             Row(f"{figure}, {_threads(size)}, above empty", "MB", above_empty(figure, size)) for size in _SIZES[1:-1]
         ]
-        rows.append(at_most(f"{figure}, {_threads(_MANY)}, above empty", "MB", above_empty(figure, _MANY), STORES, 60))
+        rows.append(at_most(f"{figure}, {_threads(_MANY)}, above empty", "MB", above_empty(figure, _MANY), STORES, 50))
+    rows += [Row(f"restart, {_threads(size)}", "s", figures["restart"][size]) for size in _SIZES]
+    many = figures["restart"][_MANY]
+    of_former = {FILE: many[FILE] / many[FORMER]}
+    rows.append(at_most(f"restart, {_threads(_MANY)}, × {FORMER}", "", of_former, [FILE], 1))
     for figure in ("1 connection, p50", "8 connections, p50"):
         rows += [Row(f"{figure}, {_threads(size)}", "ms", figures[figure][size]) for size in _SIZES[1:]]
         rows.append(at_most(f"{figure}, {_threads(_MANY)}, × {_threads(_FEW)}", "", growth(figure), STORES, 2))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import accept, readme, report, size, storm
+from bench.processes import BEFORE
 from bench.readme import LINES, NEEDED, has_marks, replaced
 from bench.report import Result, Row, at_least, at_most, table
 
@@ -134,7 +135,7 @@ def test_readme_of_a_full_run(tmp_path: Path) -> None:
 
 def test_lines_are_measured() -> None:
     """The rows that the READMEs show are named as the measurements name them."""
-    one = dict.fromkeys(("noop", "plain", "floor", *BOTH), 1.0)
+    one = dict.fromkeys(("noop", "plain", "floor", *BOTH, *BEFORE.values()), 1.0)
     accepted: dict[str, dict[str, list[float]]] = defaultdict(lambda: {name: [value] for name, value in one.items()})
     sizes: dict[str, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(lambda: one))
     measured = {
