@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Iterator
 from typing import Literal
@@ -137,6 +138,57 @@ def test_levels() -> None:
     log.warning("ours")
     logging.getLogger("slack_sdk").warning("theirs")
     assert stream.getvalue() == ""
+
+
+def test_nobody_waits_for_a_line_that_is_being_written() -> None:
+    """A line that comes meanwhile is left to the thread that writes; all lines come, each whole."""
+    stuck, goes_on = threading.Event(), threading.Event()
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            stuck.set()
+            assert goes_on.wait(10)
+            return super().write(text)
+
+    stream = Slow()
+    logs.configure("INFO", "text", stream)
+    first = threading.Thread(target=log.info, args=("first",))
+    first.start()
+    assert stuck.wait(10)
+    for number in range(5):
+        log.info("while it writes %d", number)  # must not wait
+    goes_on.set()
+    first.join()
+    messages = [line.split(" ", 3)[3] for line in stream.getvalue().splitlines()]
+    assert messages == ["first", *(f"while it writes {number}" for number in range(5))]
+
+
+def test_lines_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody reads what is written, a thread waits with its line instead of filling the memory."""
+    monkeypatch.setattr(logs, "_MAX_LINES", 2)
+    stuck, goes_on = threading.Event(), threading.Event()
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            stuck.set()
+            assert goes_on.wait(10)
+            return super().write(text)
+
+    stream = Slow()
+    logs.configure("INFO", "text", stream)
+    first = threading.Thread(target=log.info, args=("first",))
+    first.start()
+    assert stuck.wait(10)
+    log.info("left")
+    log.info("left")
+    waiting = threading.Thread(target=log.info, args=("one too many",))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    goes_on.set()
+    for each in (first, waiting):
+        each.join()
+    assert len(stream.getvalue().splitlines()) == 4
 
 
 def test_repeated_failure_is_counted() -> None:

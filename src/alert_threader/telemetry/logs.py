@@ -7,6 +7,7 @@ said over and over is written once a minute, with how often it was said meanwhil
 import json
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -18,6 +19,8 @@ _HANDLER = "alert_threader"
 _SAID_AGAIN_AFTER = 60
 #: So many failures are known apart. Past it the one that was said first is forgotten.
 _MAX_FAILURES = 500
+#: So many lines may wait to be written. Past it a thread waits with its line: nobody reads what we write.
+_MAX_LINES = 1000
 #: What every record has; whatever else stands in one was given as `extra`.
 _COMMON = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -27,7 +30,7 @@ def configure(level: str, fmt: Literal["text", "json"], stream: TextIO, secrets:
 
     Libraries log from INFO on at most: their debug lines hold whole requests.
     """
-    handler = logging.StreamHandler(stream)
+    handler = _Writer(stream)
     handler.set_name(_HANDLER)
     handler.addFilter(_Repeats())
     handler.setFormatter(_Lines(_as_json if fmt == "json" else _as_text, redactor(secrets)))
@@ -37,6 +40,45 @@ def configure(level: str, fmt: Literal["text", "json"], stream: TextIO, secrets:
     root.addHandler(handler)
     root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
     logging.getLogger("alert_threader").setLevel(level)
+
+
+class _Writer(logging.Handler):
+    """Writes lines to a stream; no thread waits for another's.
+
+    A write gives up Python's lock, so with a lock of its own around it every thread would queue behind every other's
+    line. Instead whoever finds nobody writing writes all lines there are.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: deque[str] = deque()
+        self._writing = threading.Lock()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write the record unless a filter keeps it back, without the lock that the base class would hold meanwhile."""
+        kept = bool(self.filter(record))
+        if kept:
+            self.emit(record)
+        return kept
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, or leave it to the thread that is writing."""
+        try:
+            self._lines.append(f"{self.format(record)}\n")
+            # Again after each turn: a line that came during its end was left to us.
+            while self._lines and self._writing.acquire(blocking=len(self._lines) > _MAX_LINES):
+                try:
+                    self._write()
+                finally:
+                    self._writing.release()
+        except Exception:  # noqa: BLE001 - logging says what is wrong with a stream, and nobody else need care
+            self.handleError(record)
+
+    def _write(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        self._stream.write("".join(lines))
+        self._stream.flush()
 
 
 class _Repeats(logging.Filter):
