@@ -145,11 +145,13 @@ class TestTakenAway:
         kit.fire("after")
         assert {"before", "after"} <= kit.keys
 
-    def test_deleted_folder_is_said(self, kit: Kit, path: Path) -> None:
-        """What cannot be kept is not accepted."""
+    @pytest.mark.parametrize("key", ["new", "known"])
+    def test_deleted_folder_is_said(self, kit: Kit, path: Path, key: str) -> None:
+        """What cannot be kept is not accepted, a duplicate of it neither."""
+        kit.fire("known")
         shutil.rmtree(path.parent)
         with pytest.raises(StoreError, match="cannot keep threads in"):
-            kit.fire("k")
+            kit.fire(key)
         with pytest.raises(StoreError, match="is gone: create it again and restart"):
             kit.store.ping()
 

@@ -7,7 +7,7 @@ written anew and renamed over the former one, so that ``cp`` makes a backup. Wha
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -127,7 +127,10 @@ class SqliteStore:
         return self._queue.commit(work)
 
     def transact_all(self, decisions: Sequence[tuple[str, Decide[T]]]) -> list[T]:
-        """Change several records in one commit; see Store."""
+        """Change several records in one commit; see Store. Where nothing changes, none is needed."""
+        unchanged = self._unchanged(decisions)
+        if unchanged is not None:
+            return unchanged
         damage: list[RecordDamagedError] = []
 
         def work(staged: _Staged) -> list[T]:
@@ -247,6 +250,22 @@ class SqliteStore:
         staged.notes[PLANNED] = settings
         self._database.write(*staged.rows())
         self._index.put(staged.plans())
+
+    def _unchanged(self, decisions: Sequence[tuple[str, Decide[T]]]) -> list[T] | None:
+        """What decisions that leave every record as it is say of it; None where one of them does not.
+
+        None also where the database's name has to be looked at. Most webhooks are duplicates, and nobody waits for one.
+        """
+        words = []
+        with suppress(RecordDamagedError):
+            for key, decide in decisions:
+                if (thread := self._records.read(key)) is None:
+                    return None
+                changed, word = decide(thread)
+                if changed is not thread:
+                    return None
+                words.append(word)
+        return words if len(words) == len(decisions) and self._database.names_stand() else None
 
     def _note(self, notes: dict[str, str]) -> None:
         self._queue.commit(lambda staged: staged.notes.update(notes))
