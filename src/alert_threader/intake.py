@@ -14,7 +14,7 @@ from alert_threader.alertmanager.webhook import Notification, Status
 from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.store.verbs import Threads
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import AlertThread, Applied, Identity, changes, slack_lane
+from alert_threader.threads import AlertThread, Applied, Identity, Reason, changes, slack_lane
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ class Intake:
         began = time.perf_counter()
         with self._metrics.store.measure("notify"):
             applied = self._threads.notify(changes(notification, self._identity, channel, webhook), self._clock())
-        self._deliverer.wake({slack_lane(each.thread.channel) for each in applied})
+        changed = {slack_lane(each.thread.channel) for each in applied if each.reason is not Reason.DUPLICATE}
+        self._deliverer.wake(changed)
         self._count(notification, applied, webhook, time.perf_counter() - began)
         waiting = self._deliverer.waiting
         threads = waiting.wait_until_delivered([each.thread for each in applied], self._response_wait)

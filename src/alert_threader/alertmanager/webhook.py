@@ -9,6 +9,7 @@ needed, null stands for absent, unknown keys are passed over.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -32,6 +33,9 @@ class Status(StrEnum):
 
     FIRING = "firing"
     RESOLVED = "resolved"
+
+
+_STATUSES = {status.value: status for status in Status}
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,12 +142,12 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 def _alert(raw: _RawAlert, top_status: str | None, path: str) -> Alert:
     labels = raw.labels or {}
     given = raw.fingerprint or ""
-    links = {
-        "graph": raw.generator_url,
-        "dashboard": raw.dashboard_url,
-        "panel": raw.panel_url,
-        "silence": raw.silence_url,
-    }
+    links = (
+        ("graph", raw.generator_url),
+        ("dashboard", raw.dashboard_url),
+        ("panel", raw.panel_url),
+        ("silence", raw.silence_url),
+    )
     return Alert(
         status=_status(raw.status or top_status, f"{path}.status"),
         fingerprint=given if 0 < len(given) <= _MAX_FINGERPRINT else fingerprint(labels),
@@ -151,12 +155,14 @@ def _alert(raw: _RawAlert, top_status: str | None, path: str) -> Alert:
         annotations=raw.annotations or {},
         starts_at=_time(raw.starts_at, f"{path}.startsAt"),
         ends_at=_time(raw.ends_at, f"{path}.endsAt"),
-        links={name: url for name, url in links.items() if url},
+        links={name: url for name, url in links if url},
         values=_values(raw.values),
     )
 
 
 def _status(value: str | None, path: str) -> Status:
+    if value in _STATUSES:
+        return _STATUSES[value]
     if not value:
         raise PayloadError(f"{path}: is missing, expected firing or resolved")
     try:
@@ -169,9 +175,14 @@ def _time(value: str | None, path: str) -> float | None:
     if not value:
         return None
     try:
-        moment = msgspec.convert(value, datetime)
+        return _seconds(value)
     except msgspec.ValidationError:
         raise PayloadError(f"{path}: is {value[:40]!r}, expected a time like 2026-01-31T12:00:00Z") from None
+
+
+@lru_cache(maxsize=1024)  # the alerts of a group began together, and each webhook says again when
+def _seconds(value: str) -> float | None:
+    moment = msgspec.convert(value, datetime)
     if moment.year <= _ZERO_TIME_YEAR:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
