@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,11 +18,11 @@ TOKEN = "xoxb-sandbox-secret-1"
 TIMEOUT = 0.5
 
 
-def message(attempt: str = "a1") -> dict[str, object]:
-    """A message with an attempt's id."""
+def message(attempt: str = "a1", key: str = "k") -> dict[str, object]:
+    """A message with an attempt's id and a thread's key."""
     return {
         "text": "x",
-        "metadata": {"event_type": "alert_threader", "event_payload": {"attempt": attempt, "key": "k"}},
+        "metadata": {"event_type": "alert_threader", "event_payload": {"attempt": attempt, "key": key}},
     }
 
 
@@ -36,6 +37,39 @@ def sandbox() -> Iterator[SandboxServer]:
 def slack(sandbox: SandboxServer) -> Slack:
     """The adapter, speaking to it."""
     return Slack(TOKEN, sandbox.api_url, TIMEOUT)
+
+
+class TestFindLast:
+    """What Slack has of a thread since the copy that a store was restored from."""
+
+    def test_newest_root_of_the_key(self, slack: Slack) -> None:
+        """Not that of another thread, nor a reply, nor a message of somebody else."""
+        slack.post(CHANNEL, message())
+        root = slack.post(CHANNEL, message("a2"))
+        slack.post(CHANNEL, message("a3", key="another"))
+        slack.post(CHANNEL, message("a4"), root.ts)
+        slack.post(CHANNEL, {"text": "k"})
+        assert slack.find_last(CHANNEL, "k", time.time(), None) == root
+
+    def test_last_reply(self, slack: Slack) -> None:
+        """The root is none, and a person's answer neither."""
+        root = slack.post(CHANNEL, message())
+        assert slack.find_last(CHANNEL, "k", time.time(), root.ts) is None
+        slack.post(CHANNEL, message("a2"), root.ts)
+        last = slack.post(CHANNEL, message("a3"), root.ts)
+        slack.post(CHANNEL, {"text": "on it"}, root.ts)
+        assert slack.find_last(CHANNEL, "k", time.time(), root.ts) == last
+
+    def test_not_from_before_the_copy(self, slack: Slack) -> None:
+        """That would be a former thread of the same key."""
+        slack.post(CHANNEL, message())
+        assert slack.find_last(CHANNEL, "k", time.time() + 3600, None) is None
+
+    def test_deleted_thread(self, slack: Slack, sandbox: SandboxServer) -> None:
+        """Nothing is found, and the reply that is posted then becomes the root."""
+        root = slack.post(CHANNEL, message())
+        sandbox.workspace.delete(CHANNEL, root.ts)
+        assert slack.find_last(CHANNEL, "k", time.time(), root.ts) is None
 
 
 class TestCalls:

@@ -377,13 +377,16 @@ def test_a_copy_is_a_backup(service: Service, workspace: Workspace, tmp_path: Pa
 
 
 def test_a_backup_after_a_kill(service: Service, workspace: Workspace, tmp_path: Path) -> None:
-    """``cp`` of an earlier file over that of a killed service restores it; the database is set aside, and said."""
+    """``cp`` of an earlier file over that of a killed service restores it; the database is set aside, and said.
+
+    A thread that was opened since goes on where it is in Slack.
+    """
     first = service.send(webhook("Early")).json["results"][0]["thread_ts"]
     service.wait_until_delivered()
     service.wait_written()
     backup = tmp_path / "backup.json"
     shutil.copyfile(service.store, backup)
-    assert service.send(webhook("Late")).status == 200
+    late = service.send(webhook("Late")).json["results"][0]["thread_ts"]
     service.wait_until_delivered()
     service.wait_written()
     assert service.send(webhook("Later")).status == 200
@@ -397,6 +400,10 @@ def test_a_backup_after_a_kill(service: Service, workspace: Workspace, tmp_path:
         keys = {each for (each,) in former.execute("SELECT key FROM thread")}
     assert keys == {key("Early"), key("Late"), key("Later")}
     assert service.send(webhook("Early", {"db01": RESOLVED})).json["results"][0]["thread_ts"] == first
+    assert service.send(webhook("Late")).json["results"][0]["thread_ts"] == late
+    assert service.send(webhook("Later", {"db01": RESOLVED})).status == 200
+    service.wait_until_delivered()
+    assert root_of(workspace, CHANNEL, key("Later")).color == GREEN
     assert len(workspace.roots(CHANNEL)) == 3
 
 

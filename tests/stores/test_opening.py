@@ -181,6 +181,40 @@ class TestBackup:
             assert "1 of its threads are carried over" in kit.store.warnings()[0]
             assert next_step(kit.read("pending")) is Step.POST_ROOT
 
+    @pytest.mark.parametrize("how", ["backup", "no database", "damaged database"])
+    def test_first_post_since_the_copy_is_looked_up(self, path: Path, tmp_path: Path, how: str) -> None:
+        """Of the threads in it, and for a day of those that are opened, for they may be in Slack already."""
+        with opened(path) as kit:
+            kit.fire("k")
+            kit.deliver("k")
+            kit.fire("last", at=NOW + 5)
+        shutil.copy(path, tmp_path / "backup.json")
+        if how == "backup":
+            with opened(path) as kit:
+                kit.fire("since", at=NOW + 10)
+                kit.deliver("since", at=NOW + 10)
+        elif how == "damaged database":
+            path.with_name("threads.db").write_bytes(b"SQLite format 3\0 no more")
+        else:
+            path.with_name("threads.db").unlink()
+        shutil.copy(tmp_path / "backup.json", path)
+        for _ in range(2):  # a restart does not change it
+            with opened(path) as kit:
+                assert [kit.read(key).restored_from for key in ("k", "last")] == [NOW + 5, NOW + 5]
+                kit.fire("since", at=NOW + 60)
+                assert kit.read("since").restored_from == NOW + 5
+        with opened(path) as kit:
+            kit.fire("next day", at=NOW + 25 * 3600)
+            assert kit.read("next day").restored_from == 0
+
+    def test_nothing_is_looked_up_after_an_upgrade(self, path: Path) -> None:
+        """What the first release left is complete."""
+        write_document(path, DELIVERED, journal="j")
+        write_journal(path, "j", {"p": PENDING})
+        with opened(path) as kit:
+            kit.fire("new")
+            assert [kit.read(key).restored_from for key in ("d", "p", "new")] == [0, 0, 0]
+
     @pytest.mark.parametrize("also_database", [False, True])
     def test_deleted_database(self, path: Path, *, also_database: bool) -> None:
         """The copy alone is a backup, and so is the database alone."""

@@ -67,6 +67,10 @@ class Slack:
         self.calls.append(("find", thread_ts or ""))
         return None
 
+    def find_last(self, channel: str, key: str, since: float, thread_ts: str | None) -> Sent | None:
+        """The same, by key."""
+        return self.find(channel, key, since, thread_ts)
+
 
 class Refusing(Taker):
     """Fails the first calls, each to be made again after ``wait`` seconds; ``limit`` holds back its method."""

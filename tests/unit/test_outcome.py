@@ -9,6 +9,7 @@ from alert_threader.threads import (
     Outcome,
     Policy,
     Posted,
+    PostedBefore,
     RootGone,
     Step,
     Unknown,
@@ -25,6 +26,71 @@ from tests.life import Life, rendered
 POLICY = Policy()
 LOST = Unknown(error="timeout", retry=Wait(NOW, 0))
 REFUSED = Failed(error="no", retry=Wait(NOW + 5, 5))
+
+
+class TestRestored:
+    """The first post of a thread that was restored from a copy: it may have been made since."""
+
+    COPIED_AT = NOW + 10
+
+    @pytest.fixture
+    def restored(self, life: Life) -> Life:
+        """A thread whose root is pending in the copy."""
+        life.notify(alert("a"))
+        life.thread.restored_from = self.COPIED_AT
+        life.now = self.COPIED_AT + 100
+        return life
+
+    def test_is_looked_up(self, restored: Life) -> None:
+        """Where Slack does not have it, it is posted; what comes then is not looked up."""
+        assert restored.start() is Step.LOOK_UP
+        restored.end(NotFound())
+        assert restored.start() is Step.POST_ROOT
+        restored.end(Posted(ts="1.0", threaded=False))
+        restored.notify(alert("b"))
+        assert restored.start() is Step.POST_REPLY
+
+    def test_is_still_looked_up_by_its_key_after_a_failure(self, restored: Life) -> None:
+        """Also by the next process."""
+        restored.start()
+        restored.end(LOST)
+        assert restored.thread.is_asked_by_key
+        assert restored.due is Step.LOOK_UP
+
+    def test_root_that_is_there_is_the_root(self, restored: Life) -> None:
+        """What it told is not told again; what came since is, and the root is edited to show it."""
+        restored.notify(alert("b"))
+        restored.start()
+        restored.notify(alert("c"))
+        root = f"{self.COPIED_AT + 50:.6f}"
+        restored.end(PostedBefore(ts=root))
+        assert restored.thread.ts == root
+        assert restored.call() == ["b fired", "c fired"]
+        assert restored.deliver() == [Step.UPDATE_ROOT]
+        assert restored.due is None
+
+    def test_reply_that_is_there(self, life: Life) -> None:
+        """The same for a thread whose root the copy knows."""
+        life.notify(alert("a"))
+        life.deliver()
+        life.notify(alert("b"))
+        life.thread.restored_from = self.COPIED_AT
+        life.now = self.COPIED_AT + 100
+        root = life.thread.ts
+        assert life.start() is Step.LOOK_UP
+        life.end(PostedBefore(ts=f"{self.COPIED_AT + 50:.6f}"))
+        assert (life.thread.ts, life.deliver()) == (root, [Step.UPDATE_ROOT])
+
+    def test_attempt_of_the_copy_is_looked_up_by_its_id(self, life: Life) -> None:
+        """It was made before the copy; only if Slack does not have it, the next one is looked up by the key."""
+        life.notify(alert("a"))
+        life.start()
+        life.thread.restored_from = self.COPIED_AT
+        life.now = self.COPIED_AT + 100
+        assert not life.thread.is_asked_by_key
+        life.end(NotFound())
+        assert life.start() is Step.LOOK_UP
+        assert life.thread.is_asked_by_key
 
 
 class TestPost:

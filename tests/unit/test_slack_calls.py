@@ -49,6 +49,10 @@ class Chat:
         self.calls += 1
         return Sent("1.0", threaded=thread_ts is not None)
 
+    def find_last(self, channel: str, key: str, since: float, thread_ts: str | None) -> Sent | None:
+        """The same, by key."""
+        return self.find(channel, key, since, thread_ts)
+
 
 @pytest.fixture
 def chat() -> Chat:

@@ -22,6 +22,7 @@ from alert_threader.threads import (
     Outcome,
     Policy,
     Posted,
+    PostedBefore,
     Step,
     Unknown,
     Updated,
@@ -54,6 +55,9 @@ class Chat(Protocol):
 
     def find(self, channel: str, attempt_id: str, since: float, thread_ts: str | None) -> Sent | None:
         """Look a message up by its attempt's id; None if Slack does not have it."""
+
+    def find_last(self, channel: str, key: str, since: float, thread_ts: str | None) -> Sent | None:
+        """Look the last message of a thread up by the thread's key; None if Slack has none since then."""
 
 
 class _MessageError(Exception):
@@ -153,6 +157,10 @@ class SlackCalls:
 
     def _look_up(self, thread: AlertThread, attempt: Attempt) -> Outcome:
         into = thread.ts if attempt.step is Step.POST_REPLY else None
+        if thread.is_asked_by_key:
+            last = self._chat.find_last(thread.channel, thread.key, thread.restored_from, into)
+            self._metrics.delivery.outcome_looked_up("found" if last else "not_found")
+            return PostedBefore(ts=last.ts) if last else NotFound()
         found = self._chat.find(thread.channel, attempt.id, attempt.at, into)
         self._metrics.delivery.outcome_looked_up("found" if found else "not_found")
         return _posted(found) if found else NotFound()

@@ -20,7 +20,7 @@ _PAGE = 200
 _MAX_PAGES = 10
 #: A message is looked for so long before and after its attempt, in seconds: this machine's clock need not be Slack's.
 _CLOCK_MARGIN = 2 * 60 * 60
-#: The same in a channel that is too busy for that.
+#: The same where that would be too much.
 _BUSY_MARGIN = 5 * 60
 
 
@@ -104,6 +104,24 @@ class Slack:
                 raise
         return self._find_in_channel(channel, attempt_id, since, _BUSY_MARGIN)
 
+    def find_last(self, channel: str, key: str, since: float, thread_ts: str | None) -> Sent | None:
+        """Look the last message of a thread up by the key in its metadata; None if Slack has had none since then.
+
+        ``since`` is in seconds since the epoch; ``thread_ts`` names the thread whose replies are searched, None looks
+        for a root. Raises SlackError, also where there are too many messages to say.
+        """
+        oldest = since - _BUSY_MARGIN  # further back are former threads of the same key
+        if thread_ts is not None:
+            replies = list(self._replies(channel, thread_ts, oldest))
+            last = next((m["ts"] for m in reversed(replies) if _payload_of(m).get("key") == key), None)
+            return None if last is None else Sent(last, threaded=True)
+        for message in self._pages(self._client.conversations_history, channel=channel, oldest=f"{oldest:.6f}"):
+            # A reply that was sent to the channel too has the root's ts.
+            is_root = message.get("thread_ts") in (None, message["ts"])
+            if is_root and _payload_of(message).get("key") == key:
+                return Sent(message["ts"], threaded=False)
+        return None
+
     def identify(self) -> BotIdentity:
         """Check the token. Raises SlackError."""
         answer = _call(self._client.auth_test)
@@ -134,15 +152,19 @@ class Slack:
         return None
 
     def _find_reply(self, channel: str, thread_ts: str, attempt_id: str, oldest: float) -> Sent | None:
+        messages = self._replies(channel, thread_ts, oldest)
+        return next((Sent(m["ts"], threaded=True) for m in messages if _attempt_of(m) == attempt_id), None)
+
+    def _replies(self, channel: str, thread_ts: str, oldest: float) -> Iterator[dict[str, Any]]:
+        """A thread's replies, oldest first; none where its root is gone."""
         try:
-            messages = self._pages(
-                self._client.conversations_replies, channel=channel, ts=thread_ts, oldest=f"{oldest:.6f}"
-            )
-            return next((Sent(m["ts"], threaded=True) for m in messages if _attempt_of(m) == attempt_id), None)
+            method = self._client.conversations_replies
+            for message in self._pages(method, channel=channel, ts=thread_ts, oldest=f"{oldest:.6f}"):
+                if message["ts"] != thread_ts:
+                    yield message
         except SlackError as error:
-            if error.kind is FailureKind.GONE:
-                return None
-            raise
+            if error.kind is not FailureKind.GONE:
+                raise
 
     @staticmethod
     def _pages(method: Callable[..., SlackResponse], **arguments: str) -> Iterator[dict[str, Any]]:
@@ -158,8 +180,12 @@ class Slack:
 
 
 def _attempt_of(message: Mapping[str, Any]) -> str | None:
-    payload = (message.get("metadata") or {}).get("event_payload") or {}
-    return payload.get("attempt") if isinstance(payload, dict) else None
+    return _payload_of(message).get("attempt")
+
+
+def _payload_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    payload = (message.get("metadata") or {}).get("event_payload")
+    return payload if isinstance(payload, dict) else {}
 
 
 def _call(method: Callable[..., SlackResponse], **arguments: Any) -> SlackResponse:

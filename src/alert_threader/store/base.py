@@ -81,6 +81,12 @@ class Store(Protocol):
         RecordDamagedError is raised once the changes of all other records are durable: they need not wait for it.
         """
 
+    def restored_from(self, now: float) -> float:
+        """The time of the copy that the store was restored from not long before ``now``, 0 where it was not.
+
+        Both in seconds since the epoch. What was posted since that time may be missing here.
+        """
+
     def claim(self, lane: str) -> Lease | None:
         """Take the lane, for LEASE_TTL in a shared store; None while somebody else has it. The first who asks wins."""
 

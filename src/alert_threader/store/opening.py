@@ -34,8 +34,23 @@ log = logging.getLogger(__name__)
 
 #: The note in the database that says for what policy the plans in it were made.
 PLANNED = "planned"
+#: The note that says of what time the copy was that the database was made from, and how long that matters.
+_RESTORED = "restored"
+#: After a restore an alert of a thread that was opened since the copy comes again within this time, in seconds:
+#: Alertmanager's ``repeat_interval`` is 4 hours unless somebody sets it.
+_MISSED_FOR = 24 * 60 * 60
 
 _encode_plan = msgspec.json.Encoder().encode
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """A start from a copy: the time of the copy, and until when threads are missed that were opened after it.
+
+    Both in seconds since the epoch, 0 where there was none.
+    """
+
+    copied_at: float = 0
+    until: float = 0
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -43,6 +58,10 @@ class Opened(msgspec.Struct, frozen=True):
 
     exported: str
     warnings: list[str]
+    restored: Restored
+
+
+_decode_restored = msgspec.json.Decoder(Restored).decode
 
 
 def database_of(path: Path) -> Path:
@@ -76,12 +95,17 @@ class Opening:
         if is_whole:
             self._mend_records(text)
         if is_whole and (text is None or digest in self._own_digests()):
-            return Opened(digest, self._warnings)
+            return self._opened(digest)
         found = None if text is None else self._load(text, is_needed=not is_whole)
-        if is_whole and found is None:
-            return Opened("", self._warnings)
-        self._start_from(merge(self._path, found), digest if found is not None else "", is_whole=is_whole)
-        return Opened(digest if found is not None else "", self._warnings)
+        exported = "" if found is None else digest
+        if not is_whole or found is not None:
+            self._start_from(merge(self._path, found), exported, is_whole=is_whole)
+        return self._opened(exported)
+
+    def _opened(self, exported: str) -> Opened:
+        with closing(read_only(self._database)) as connection:
+            note = connection.execute("SELECT value FROM note WHERE name = ?", (_RESTORED,)).fetchone()
+        return Opened(exported, self._warnings, Restored() if note is None else _decode_restored(note[0]))
 
     def _is_whole(self) -> bool:
         """Whether there is a whole database; a damaged one is set aside."""
@@ -120,20 +144,30 @@ class Opening:
         with suppress(StoreError):
             copies = {} if text is None else document.load(text, self._channel, self._now).records
         mended = {key: document.thread_of(copies[key]) if key in copies else None for key in damaged}
+        restored = self._restored(mended.values())
         lost = sum(thread is None for thread in mended.values())
         threads = [thread for thread in {**kept, **mended}.values() if thread is not None]
         aside = self._keep_former("damaged")
-        self._build(threads, self._own_digests())
+        self._build(threads, self._own_digests(), restored)
         self._say(
             f"{self._database}: {len(damaged)} records are damaged: {len(damaged) - lost} of them are taken from "
             f"{self._path}, {lost} are lost; the damaged database is kept as {aside}"
         )
 
-    def _build(self, threads: Iterable[AlertThread], digests: Iterable[str]) -> None:
+    def _restored(self, copies: Iterable[AlertThread | None]) -> Restored:
+        """Mark threads as those of a copy, whose time is that of their last change."""
+        found = [thread for thread in copies if thread is not None]
+        copied_at = max(map(last_change, found), default=0.0)
+        for thread in found:
+            thread.restored_from = copied_at
+        return Restored(copied_at, self._now + _MISSED_FOR)
+
+    def _build(self, threads: Iterable[AlertThread], digests: Iterable[str], restored: Restored) -> None:
         """Put a database of these threads under the name, in one step with taking the former one away."""
         new = self._database.with_name(f"{self._database.name}.new")
         exported = dict(zip((EXPORTED, EXPORTING), digests, strict=False))
-        database.build(new, (row_of(thread, self._policy) for thread in threads), exported | self._planned)
+        notes = exported | self._planned | {_RESTORED: msgspec.json.encode(restored).decode()}
+        database.build(new, (row_of(thread, self._policy) for thread in threads), notes)
         for each in database.files_of(self._database)[1:]:
             each.unlink(missing_ok=True)  # beside another database, a log would be taken for its own
         new.rename(self._database)
@@ -172,6 +206,9 @@ class Opening:
         threads = {key: thread for key, thread in read.items() if thread is not None}
         if damaged := len(read) - len(threads):
             self._say_lost(f"{self._path}: {damaged} threads cannot be read and are lost")
+        # What the first release left is no copy: nothing was posted since.
+        is_copy = is_whole or not recovered.document.is_named
+        restored = self._restored(threads.values()) if is_copy else Restored()
         carried = self._carried(threads) if is_whole else []
         threads.update((thread.key, thread) for thread in carried)
         if is_whole:
@@ -180,7 +217,7 @@ class Opening:
                 f"{self._path} is not the service's own copy: it starts from that file; the former database is kept as "
                 f"{aside}, and {len(carried)} of its threads are carried over because something in them is pending"
             )
-        self._build(threads.values(), [digest])
+        self._build(threads.values(), [digest], restored)
         self._put_journals_away(recovered)
 
     def _carried(self, threads: dict[str, AlertThread]) -> list[AlertThread]:

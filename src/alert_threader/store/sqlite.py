@@ -147,6 +147,10 @@ class SqliteStore:
             raise damage[0]
         return words
 
+    def restored_from(self, now: float) -> float:
+        """The time of the copy that it was restored from; see Store."""
+        return self._opened.restored.copied_at if now < self._opened.restored.until else 0.0
+
     def claim(self, lane: str) -> Lease | None:
         """Take the lane; see Store."""
         return self._leases.claim(lane)

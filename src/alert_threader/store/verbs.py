@@ -18,6 +18,7 @@ from alert_threader.threads import (
     Change,
     Outcome,
     Policy,
+    Reason,
     Step,
     age,
     apply,
@@ -48,7 +49,9 @@ class Threads:
 
     def notify(self, changes: Sequence[Change], now: float) -> list[Applied]:
         """Apply what a notification says of each of its threads; on return all of it is durable."""
-        return self.store.transact_all([(each.key, partial(_notified, each, now, self.policy)) for each in changes])
+        restored_from = self.store.restored_from(now)
+        notified = partial(_notified, now=now, policy=self.policy, restored_from=restored_from)
+        return self.store.transact_all([(each.key, partial(notified, each)) for each in changes])
 
     def start_attempt(self, lease: Lease, key: str, attempt_id: str, now: float) -> Attempted | None:
         """Start the thread's next call; on return its attempt, or the mark of its edit, is durable.
@@ -132,7 +135,9 @@ class Threads:
 
 
 def _notified(
-    change: Change, now: float, policy: Policy, thread: AlertThread | None
+    change: Change, thread: AlertThread | None, *, now: float, policy: Policy, restored_from: float
 ) -> tuple[AlertThread | None, Applied]:
     applied = apply(thread, change, now, policy)
+    if applied.reason in (Reason.OPENED, Reason.OPENED_RESOLVED):
+        applied.thread.restored_from = restored_from
     return applied.thread, applied

@@ -22,7 +22,8 @@ The rules:
 10. A notification is applied once however often it arrives.
 
 Nothing is delivered twice: a post is an attempt, stored with an id before the call; one whose outcome is unknown is
-looked up in Slack before anything else is posted for the thread. An edit may be made twice, but none is made while an
+looked up in Slack before anything else is posted for the thread. So is the first post of a thread after a restore, by
+the thread's key. An edit may be made twice, but none is made while an
 earlier one could still land on top of it.
 
 Whether the root must be edited follows from the record's revision, which every change raises but delivery's own
@@ -38,6 +39,7 @@ from alert_threader.threads.outcome import (
     NotFound,
     Outcome,
     Posted,
+    PostedBefore,
     RootGone,
     Unknown,
     Updated,
@@ -90,6 +92,7 @@ __all__ = [
     "Plan",
     "Policy",
     "Posted",
+    "PostedBefore",
     "Reason",
     "RepeatPolicy",
     "RootGone",

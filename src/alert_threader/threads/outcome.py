@@ -32,6 +32,12 @@ class Updated(msgspec.Struct, frozen=True, tag=True):
     shown: Shown
 
 
+class PostedBefore(msgspec.Struct, frozen=True, tag=True):
+    """The last message of a restored thread that Slack has had since the copy: its root, or a reply."""
+
+    ts: str
+
+
 class NotFound(msgspec.Struct, frozen=True, tag=True):
     """The attempt was looked up, and Slack has no such message: it may be posted again."""
 
@@ -60,7 +66,7 @@ class RootGone(msgspec.Struct, frozen=True, tag=True):
     ts: str | None
 
 
-Outcome = Posted | Updated | NotFound | Failed | Unknown | RootGone
+Outcome = Posted | PostedBefore | Updated | NotFound | Failed | Unknown | RootGone
 
 
 def record_outcome(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -> AlertThread:
@@ -76,6 +82,8 @@ def record_outcome(thread: AlertThread, attempt_id: str, outcome: Outcome, now: 
     match outcome:
         case Posted():
             return _posted(thread, outcome, now)
+        case PostedBefore():
+            return _posted_before(thread, outcome)
         case NotFound():
             return _pending_again(thread, Wait())
         case Unknown():
@@ -114,6 +122,18 @@ def _posted(thread: AlertThread, posted: Posted, now: float) -> AlertThread:
     return _succeeded(thread, posted.ts, Shown(), now)
 
 
+def _posted_before(thread: AlertThread, found: PostedBefore) -> AlertThread:
+    """Go on where Slack is: only what came after its message is still pending, and nobody knows what the root shows."""
+    if thread.attempt is None:
+        return thread
+    told = thread.attempt.batch
+    later = {fingerprint: event for fingerprint, event in told.events.items() if event.at > float(found.ts)}
+    pending = msgspec.structs.replace(told, events=later, reopened=told.reopened and bool(later), repeated=False)
+    is_root = thread.attempt.step is Step.POST_ROOT
+    known = _succeeded(thread, found.ts if is_root else thread.ts, Shown(), 0)
+    return msgspec.structs.replace(known, pending=pending.then(thread.pending), restored_from=0)
+
+
 def _succeeded(thread: AlertThread, ts: str | None, shown: Shown, at: float) -> AlertThread:
     shown = msgspec.structs.replace(shown, at=at)
     return msgspec.structs.replace(
@@ -142,6 +162,8 @@ def _failed(thread: AlertThread, failed: Failed) -> AlertThread:
 def _pending_again(thread: AlertThread, retry: Wait) -> AlertThread:
     """The thread as if its call had not been made: what it carried is pending again, before what came since."""
     waiting = msgspec.structs.replace(thread, retry_at=retry.until, retry_wait=retry.length)
+    if thread.is_asked_by_key:
+        waiting.restored_from = 0
     if thread.attempt is None:
         waiting.shown = thread.shown.as_uncertain()
     else:

@@ -127,7 +127,8 @@ def start_attempt(thread: AlertThread, attempt_id: str, now: float, policy: Poli
 
     The record that is returned must be stored before the call. A post takes what is pending with it, as an attempt;
     what happens to the thread during the call becomes pending anew. An edit can be repeated, so it only leaves a mark.
-    ``attempt_id`` names either (``AlertThread.under_way``).
+    ``attempt_id`` names either (``AlertThread.under_way``). The first post after a restore is looked up instead, for it
+    may have been made since the copy.
     """
     thread = anchored(thread, now)
     step = next_step(thread)
@@ -146,6 +147,7 @@ def start_attempt(thread: AlertThread, attempt_id: str, now: float, policy: Poli
             shown=shown_now(thread),
         )
         thread = msgspec.structs.replace(thread, attempt=attempt, pending=Batch())
+        step = Step.LOOK_UP if thread.is_asked_by_key else step
     elif step is Step.UPDATE_ROOT:
         thread = msgspec.structs.replace(thread, shown=thread.shown.as_uncertain(wait, attempt_id))
     return thread, step

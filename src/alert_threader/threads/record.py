@@ -257,8 +257,8 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: The time between the repeats it got, and whether one was missed.
     repeat_interval: float = 0
     unconfirmed_since: float | None = None
-    #: Whether its root may have been posted after the copy that this record was restored from.
-    restored: bool = False
+    #: The time of the copy that it, or the store it was opened in, was restored from; 0 once its next post is known.
+    restored_from: float = 0
 
     @property
     def status(self) -> Status:
@@ -269,6 +269,11 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     def under_way(self) -> str:
         """The id of the call whose outcome is not recorded, empty where there is none."""
         return self.attempt.id if self.attempt is not None else self.shown.edit
+
+    @property
+    def is_asked_by_key(self) -> bool:
+        """Whether the attempt is the first after a restore: Slack is asked what it has of the thread since the copy."""
+        return self.attempt is not None and 0 < self.restored_from < self.attempt.at
 
     @property
     def retry(self) -> Wait:
