@@ -22,7 +22,9 @@ from alert_threader.cli.send_test import send_test
 from alert_threader.service import service_of
 from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.slack.client import Slack
+from alert_threader.store import SqliteStore
 from alert_threader.store.lock import FileLock
+from alert_threader.threads import Policy
 from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS01"
@@ -316,6 +318,18 @@ def test_check_store_in_use(run: Cli, tmp_path: Path) -> None:
     path = tmp_path / "threads.json"
     said = f"ok {path} is in use by process {os.getpid()} (the service is running); no threads yet"
     assert lines(ran)["store"] == said
+
+
+@pytest.mark.usefixtures("slack")
+def test_check_backup_that_waits(run: Cli, tmp_path: Path) -> None:
+    """A file that was put in the place of the service's own copy is named: the next start begins with it."""
+    path = tmp_path / "threads.json"
+    SqliteStore(path, Policy(), CHANNEL, 0).close()
+    assert lines(run("check"))["store"] == f"ok {path} can be written; 0 threads"
+    path.write_text('{"version": 2, "threads": {}}')
+    ran = run("check")
+    assert ran.code == 0
+    assert lines(ran)["store"].startswith(f"warn {path} is not the service's own copy: the next start begins with")
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ use afterwards.
 """
 
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from alert_threader.slack.client import BotIdentity, Slack
 from alert_threader.slack.failures import SlackError
 from alert_threader.store.disk import advice
 from alert_threader.store.lock import FileLock
-from alert_threader.store.reading import read_store
+from alert_threader.store.reading import awaits_start, read_store
 
 _POST = "chat:write"
 _LOOK_UP = ("channels:history", "groups:history")
@@ -55,7 +56,12 @@ def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
         yield Finding("access", True, settings.exposure, warns=True)
     yield from _slack(settings)
     if settings.thread_store == "file":
-        yield _found("store", lambda: _file_store(settings.thread_store_file, settings.slack_channel, now))
+        path = settings.thread_store_file
+        yield _found("store", lambda: _file_store(path, settings.slack_channel, now))
+        with suppress(OSError, sqlite3.Error):  # said above
+            if awaits_start(path):
+                text = f"{path} is not the service's own copy: the next start begins with that file; delete it to go on"
+                yield Finding("store", True, f"{text} with what the service has", warns=True)
     else:
         yield from _shared_store(settings)
 

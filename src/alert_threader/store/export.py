@@ -158,6 +158,13 @@ class Exporter:
         return True
 
 
+def own_digests(database: Path) -> set[str]:
+    """The digests of a database's last export, and of the one that is about to take its place. Raises sqlite3.Error."""
+    with closing(read_only(database)) as connection:
+        found = connection.execute("SELECT value FROM note WHERE name IN (?, ?)", (EXPORTED, EXPORTING))
+        return {str(value) for (value,) in found if value}
+
+
 def current_export(path: Path) -> Path:
     """Where the export of a store goes while another document stands under its name."""
     return path.with_name(f"{path.name}.current")

@@ -25,7 +25,7 @@ from alert_threader.store import database, document, wal
 from alert_threader.store.database import Row, damaged_keys, read_only, row, rows
 from alert_threader.store.disk import aside_name, copy_aside, move_aside, sync_folder
 from alert_threader.store.document import Document
-from alert_threader.store.export import EXPORTED, EXPORTING, digest_of
+from alert_threader.store.export import EXPORTED, EXPORTING, digest_of, own_digests
 from alert_threader.store.former import Recovered, journals_of, merge
 from alert_threader.threads import AlertThread, Policy, is_pending, plan
 from alert_threader.threads.schema import encode
@@ -94,7 +94,7 @@ class Opening:
         is_whole = self._is_whole()
         if is_whole:
             self._mend_records(text)
-        if is_whole and (text is None or digest in self._own_digests()):
+        if is_whole and (text is None or digest in own_digests(self._database)):
             return self._opened(digest)
         found = None if text is None else self._load(text, is_needed=not is_whole)
         exported = "" if found is None else digest
@@ -148,7 +148,7 @@ class Opening:
         lost = sum(thread is None for thread in mended.values())
         threads = [thread for thread in {**kept, **mended}.values() if thread is not None]
         aside = self._keep_former("damaged")
-        self._build(threads, self._own_digests(), restored)
+        self._build(threads, own_digests(self._database), restored)
         self._say(
             f"{self._database}: {len(damaged)} records are damaged: {len(damaged) - lost} of them are taken from "
             f"{self._path}, {lost} are lost; the damaged database is kept as {aside}"
@@ -178,12 +178,6 @@ class Opening:
         aside = aside_name(self._database, why, self._now)
         aside.hardlink_to(self._database)
         return aside
-
-    def _own_digests(self) -> set[str]:
-        """The digests of the last export, and of the one that was about to take its place."""
-        with closing(read_only(self._database)) as connection:
-            found = connection.execute("SELECT value FROM note WHERE name IN (?, ?)", (EXPORTED, EXPORTING))
-            return {str(value) for (value,) in found if value}
 
     def _load(self, text: bytes, *, is_needed: bool) -> Document | None:
         """Read the document; one that cannot be read is kept aside, and never started from."""

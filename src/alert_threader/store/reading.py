@@ -9,6 +9,7 @@ import msgspec
 from alert_threader.errors import StoreDamagedError, StoreError
 from alert_threader.store import document
 from alert_threader.store.database import complaint, damaged_keys, is_damage, read_only, rows
+from alert_threader.store.export import digest_of, own_digests
 from alert_threader.store.former import merge
 from alert_threader.store.opening import database_of
 from alert_threader.threads import AlertThread
@@ -44,6 +45,20 @@ def read_store(path: Path, channel: str, now: float) -> Contents:
     unreadable = {*damaged, *(key for key, thread in records.items() if thread is None)}
     threads = {key: thread for key, thread in records.items() if thread is not None and key not in unreadable}
     return Contents(threads, sorted(unreadable), [] if verdict == "ok" else [f"{database} is damaged: {verdict}"])
+
+
+def awaits_start(path: Path) -> bool:
+    """Whether the next start begins with a document that somebody put in the place of the store's own copy.
+
+    Raises OSError and sqlite3.Error.
+    """
+    database = database_of(path)
+    if not database.exists() or not path.exists():
+        return False
+    # Asked before and after: a running service may be writing its copy anew.
+    known = own_digests(database)
+    digest = digest_of(path.read_bytes())
+    return digest not in known | own_digests(database)
 
 
 def read_document(path: Path, channel: str, now: float) -> Contents:
