@@ -15,7 +15,7 @@ from alert_threader.threads import Change, Identity, Policy, changes
 from bench import processes
 from bench.load import percentile
 from bench.report import Row, at_most
-from bench.stored import told
+from bench.stored import delivered
 from bench.webhooks import ENVIRONMENT, webhook
 
 _SIZES = (10, 1_000, 10_000)
@@ -31,7 +31,7 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
     with processes.redis(folder) as url, closing(RedisStore(connect(url), "bench", Policy())) as store:
         verbs, stored = Threads(store, Policy()), 0
         for size in _SIZES:
-            verbs.insert([told(number, _CHANNEL) for number in range(stored, size)], replace=True)
+            verbs.insert([delivered(number, _CHANNEL) for number in range(stored, size)], replace=True)
             stored = size
             verbs.notify([_change("WarmUp")], time.time())
             took[f"{size:,}"] = percentile(list(_timed(verbs, size, times)), 50) * 1000

@@ -11,7 +11,7 @@ from alert_threader.store.redis.store import RedisStore
 from alert_threader.threads import Policy
 from bench import processes
 from bench.processes import FORMER_REDIS, REDIS, Contender
-from bench.stored import prepare, told
+from bench.stored import delivered, prepare
 
 _PREFIX = "threader:ts"
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -21,7 +21,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 def running(
     name: str, folder: Path, api_url: str, settings: Mapping[str, str] = _NONE, *, open_threads: int = 0
 ) -> Iterator[Contender]:
-    """Run a contender, with a Redis of its own where it needs one, and so many open threads that are told already."""
+    """Run a contender, with a Redis of its own where it needs one, and that many open threads that Slack shows."""
     with ExitStack() as stack:
         if name in {REDIS, FORMER_REDIS}:
             url = stack.enter_context(processes.redis(folder))
@@ -36,4 +36,4 @@ def running(
 
 def _fill(url: str, count: int, channel: str) -> None:
     with closing(RedisStore(connect(url), _PREFIX, Policy())) as store:
-        Threads(store, Policy()).insert([told(number, channel) for number in range(count)], replace=True)
+        Threads(store, Policy()).insert([delivered(number, channel) for number in range(count)], replace=True)

@@ -1,4 +1,4 @@
-"""A file of open threads that are all told, made by the service's own rules, without a webhook or a call."""
+"""A file of open threads that Slack shows, made by the service's own rules, without a webhook or a call."""
 
 import time
 from pathlib import Path
@@ -21,12 +21,12 @@ def prepare(path: Path, count: int, channel: str) -> None:
     """Write a document of so many threads, unless it is to be empty."""
     if count:
         path.parent.mkdir(parents=True, exist_ok=True)
-        threads = (told(number, channel) for number in range(count))
+        threads = (delivered(number, channel) for number in range(count))
         lines = document.lines((thread.key, encode(thread)) for thread in threads)
         path.write_bytes(b"".join(document.dump(lines)))
 
 
-def told(number: int, channel: str) -> AlertThread:
+def delivered(number: int, channel: str) -> AlertThread:
     """An open thread that Slack shows."""
     now, policy = time.time(), Policy()
     notification = received.parse(webhook(name_of(number), ALERTS))

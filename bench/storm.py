@@ -3,7 +3,7 @@
 The groups come as Alertmanager sends them, a webhook each, the least severe first. The service meets it with both
 stores at the same time, each before a Slack of its own: after the first second it is Slack's pace that takes the time.
 The plain poster gets the opening once, alone: it answers 500 as soon as one call fails, and Alertmanager would send all
-of that group again, the told ones too. A thread that gets no root has no time for it: there the figure is missing.
+of that group again, the delivered ones too. A thread that gets no root has no time for it: there the figure is missing.
 """
 
 import time
@@ -58,7 +58,7 @@ def _rows(figures: Mapping[str, Mapping[str, float]], groups: int) -> list[Row]:
         at_most("roots posted before a more severe one", "", of("inversions"), STORES, 0),
         at_most("replies per thread, all resolved", "", of("replies"), STORES, 1),
         at_most("updates per thread, all resolved", "", of("updates"), STORES, 1),
-        Row("all resolved is told after", "s", of("closed")),
+        Row("all resolved is shown after", "s", of("closed")),
         Row("processor time for the opening", "s", of("cpu")),
     ]
 
@@ -130,7 +130,7 @@ def _wait_until_delivered(contender: Contender, slack: Slack, limit: float) -> l
         if calls and contender.get("/health")["pending"] == 0 and time.time() - quiet_since > _SILENCE:
             return calls
         time.sleep(_POLL)
-    raise TimeoutError(f"not all was told within {limit} s: {contender.get('/health')}")
+    raise TimeoutError(f"not all was delivered within {limit} s: {contender.get('/health')}")
 
 
 def _accepted(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Real Alertmanagers in one cluster, told of alerts as Prometheus tells them."""
+"""Real Alertmanagers in one cluster, which get alerts as Prometheus sends them."""
 
 import contextlib
 import http.client

@@ -43,12 +43,12 @@ def table(results: Mapping[str, Result]) -> str:
 
 def write_json(path: Path, machine: Mapping[str, object], results: Mapping[str, Result]) -> None:
     """Write everything to a file."""
-    told = {
+    document = {
         name: {"word": result.word, "seconds": round(result.seconds, 1), "missing": result.missing}
         | (asdict(result.verdict) if result.verdict is not None else {})
         for name, result in results.items()
     }
-    text = json.dumps({"machine": machine, "faults": told}, indent=2, ensure_ascii=False)
+    text = json.dumps({"machine": machine, "faults": document}, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", "utf-8")
 
 
@@ -56,7 +56,7 @@ def _row(name: str, result: Result) -> tuple[str, ...]:
     found = result.verdict
     if found is None:
         return name, f"{result.seconds:.0f}", "", "", "", "", "", f"{result.word}: {result.missing}"
-    counts = (found.sent, found.told, len(found.lost), len(found.twice), len(found.disordered))
+    counts = (found.sent, found.delivered, len(found.lost), len(found.twice), len(found.disordered))
     return name, f"{result.seconds:.0f}", *map(str, counts), result.word
 
 

@@ -1,4 +1,4 @@
-"""What most faults are played on: a Slack and a service, and how it is seen in the end that all is told."""
+"""What most faults are played on: a Slack and a service, and how the end is awaited."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ from harness.story import said
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
 
-#: How long what arrived may take to be told once the trouble is over, in seconds: Slack is asked again after a pause
+#: How long delivery may take once the trouble is over, in seconds: Slack is asked again after a pause
 #: of up to 15 s, and a lost answer is looked for.
-_TELLING = 60.0
+_DELIVERING = 60.0
 
 
 class Stage(NamedTuple):
@@ -59,12 +59,12 @@ def stage(
 def conclude(
     traffic: Traffic, workspace: Workspace, *services: Service, channel: str = CHANNEL, again: Sequence[str] = ()
 ) -> Verdict:
-    """Wait until all is told, and compare what Slack shows with what was sent.
+    """Wait until everything is delivered, and compare what Slack shows with what was sent.
 
     ``again`` are the keys of threads whose record is known to be destroyed: those may have another root.
     """
     workspace.faults.clear()
-    verdict = Verdict(pending=wait_until_told(services))
+    verdict = Verdict(pending=wait_until_delivered(services))
     judge_sent(verdict, said(workspace, channel), traffic.changes, traffic.firing, again)
     answers = traffic.answers
     verdict.figures["webhooks taken"] = sum(n for status, n in answers.items() if 200 <= status < 300)
@@ -75,11 +75,11 @@ def conclude(
     return verdict
 
 
-def wait_until_told(services: Sequence[Service]) -> int:
+def wait_until_delivered(services: Sequence[Service]) -> int:
     """Wait until nothing is pending; return how much is if it does not end."""
     for service in services:
         wait_for(service.answers_health, 30, lambda service=service: service.log)  # type: ignore[misc]
-    until = time.monotonic() + _TELLING
+    until = time.monotonic() + _DELIVERING
     # Where it cannot store it says nothing of what is pending.
     while (pending := int(services[0].health.get("pending", -1))) and time.monotonic() < until:
         time.sleep(0.02)

@@ -19,9 +19,9 @@ _LAST_WORDS = 1.0
 class Verdict:
     """What is wrong, one line each, and how much there was to go wrong."""
 
-    #: A change that was accepted and is not stored, or is stored and not told.
+    #: A change that was accepted and is not stored, or is stored and not delivered.
     lost: list[str] = field(default_factory=list)
-    #: A message that was posted again, a change that is told again, a thread with two roots.
+    #: A message that was posted again, a change that is delivered again, a thread with two roots.
     twice: list[str] = field(default_factory=list)
     #: A message that tells another state than the alert had at that point, or stands in another thread.
     disordered: list[str] = field(default_factory=list)
@@ -29,12 +29,12 @@ class Verdict:
     invented: list[str] = field(default_factory=list)
     #: What else is not as it should be.
     wrong: list[str] = field(default_factory=list)
-    #: What still waits to be told in the end.
+    #: What is still pending in the end.
     pending: int = 0
-    #: How many changes there were to tell, and how many were told in words of their own: of those that followed each
-    #: other while nothing could be told, the last one stands for all (rule 8).
+    #: How many changes were sent, and how many were delivered on their own: of those that followed each
+    #: other while nothing could be delivered, the last one stands for all (rule 8).
     sent: int = 0
-    told: int = 0
+    delivered: int = 0
     #: What else there is to know, by name.
     figures: dict[str, float] = field(default_factory=dict)
 
@@ -60,10 +60,10 @@ class Verdict:
         return [f"{name}: {fault}" for name, found in self.faults.items() for fault in found[:5]]
 
     def __str__(self) -> str:
-        """What was told and what was not, the figures, and the first of each kind of fault."""
+        """What was delivered and what was not, the figures, and the first of each kind of fault."""
         counts = ", ".join(f"{name} {len(found)}" for name, found in self.faults.items() if name != "wrong")
         figures = ", ".join(f"{count:g} {name}" for name, count in self.figures.items())
-        first = f"sent {self.sent}, delivered {self.told}, {counts}, pending {self.pending}"
+        first = f"sent {self.sent}, delivered {self.delivered}, {counts}, pending {self.pending}"
         return "\n".join([first, *(f"  {line}" for line in (figures, *self.reasons) if line)])
 
 
@@ -80,7 +80,7 @@ def merged(verdicts: Sequence[Verdict]) -> Verdict:
         wrong=[line for each in verdicts for line in each.wrong],
         pending=sum(each.pending for each in verdicts),
         sent=sum(each.sent for each in verdicts),
-        told=sum(each.told for each in verdicts),
+        delivered=sum(each.delivered for each in verdicts),
         figures=dict(figures),
     )
 
@@ -94,19 +94,19 @@ def judge_messages(
     """Compare what Slack tells, oldest message first, with what is stored. One message may tell several changes."""
     _judge_threads(verdict, messages)
     verdict.sent = sum(map(len, transitions.values()))
-    told: Counter[str] = Counter()
+    delivered: Counter[str] = Counter()
     for each in messages:
-        for what, fingerprint in each.told:
+        for what, fingerprint in each.delivered:
             stored = transitions.get(fingerprint, ())
-            told[fingerprint] += attempts.get(each.attempt, {}).get(fingerprint, 1)
-            position = told[fingerprint]
+            delivered[fingerprint] += attempts.get(each.attempt, {}).get(fingerprint, 1)
+            position = delivered[fingerprint]
             if position <= len(stored) and stored[position - 1].what != what:
                 verdict.disordered.append(
                     f"{fingerprint}: {what} is delivered as change {position} of {_words(stored)}"
                 )
-    verdict.told = told.total()
-    for fingerprint in {*transitions, *told}:
-        stored, count = transitions.get(fingerprint, ()), told[fingerprint]
+    verdict.delivered = delivered.total()
+    for fingerprint in {*transitions, *delivered}:
+        stored, count = transitions.get(fingerprint, ()), delivered[fingerprint]
         if count < len(stored):
             verdict.lost.append(f"{fingerprint}: {count} of {len(stored)} changes are delivered: {_words(stored)}")
         elif count > len(stored):
@@ -126,19 +126,19 @@ def judge_sent(
 
     ``sent`` is each alert's changes in order, ``firing`` whether a key's thread fires in the end. Of changes that
     followed each other the last may stand for all (rule 8). The threads of the keys in ``again`` may have begun anew,
-    and told once more what they told.
+    and delivered once more what they delivered.
     """
     _judge_threads(verdict, messages, again)
     story = story_of(messages)
-    keys = {fingerprint: each.key for each in messages for _, fingerprint in each.told}
+    keys = {fingerprint: each.key for each in messages for _, fingerprint in each.delivered}
     verdict.sent += sum(map(len, sent.values()))
-    verdict.told += sum(map(len, story.values()))
+    verdict.delivered += sum(map(len, story.values()))
     for fingerprint in {*sent, *story}:
-        wanted, told = sent.get(fingerprint, ()), story.get(fingerprint, [])
+        wanted, delivered = sent.get(fingerprint, ()), story.get(fingerprint, [])
         may_repeat = bool(wanted) and keys.get(fingerprint) in again
-        if not (told[-1:] == list(wanted[-1:]) if may_repeat else is_fold(told, wanted)):
-            kind = verdict.lost if may_repeat else _kind_of(verdict, wanted, told)
-            kind.append(f"{fingerprint}: sent {' '.join(wanted)}, delivered {' '.join(told) or 'nothing'}")
+        if not (delivered[-1:] == list(wanted[-1:]) if may_repeat else is_fold(delivered, wanted)):
+            kind = verdict.lost if may_repeat else _kind_of(verdict, wanted, delivered)
+            kind.append(f"{fingerprint}: sent {' '.join(wanted)}, delivered {' '.join(delivered) or 'nothing'}")
     roots = {each.key: each.message for each in messages if each.message.thread_ts is None}
     for name, is_firing in firing.items():
         if name in roots and (roots[name].color == GREEN) == is_firing:
@@ -160,14 +160,14 @@ def judge_webhooks(verdict: Verdict, handed: Sequence[Handed], transitions: Mapp
                 verdict.invented.append(f"{fingerprint}: {transition.what} at {transition.at:.3f}")
 
 
-def _kind_of(verdict: Verdict, wanted: Sequence[str], told: Sequence[str]) -> list[str]:
+def _kind_of(verdict: Verdict, wanted: Sequence[str], delivered: Sequence[str]) -> list[str]:
     """Where a story belongs that is not the one that was sent."""
     if not wanted:
         return verdict.invented
-    if any(told.count(what) > wanted.count(what) for what in set(told)):
+    if any(delivered.count(what) > wanted.count(what) for what in set(delivered)):
         return verdict.twice
     rest = iter(wanted)
-    return verdict.lost if all(what in rest for what in told) else verdict.disordered
+    return verdict.lost if all(what in rest for what in delivered) else verdict.disordered
 
 
 def _judge_threads(verdict: Verdict, messages: Iterable[Said], again: Collection[str] = ()) -> None:

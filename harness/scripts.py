@@ -33,14 +33,14 @@ def script(name: str, chance: random.Random, length: int) -> list[Step]:
 
 def stories(steps: list[Step]) -> dict[str, list[str]]:
     """What a script says of each alert, by fingerprint: its changes, in order."""
-    told: dict[str, list[str]] = {}
+    stories: dict[str, list[str]] = {}
     for name, states in steps:
         for instance, state in states.items():
-            story = told.setdefault(print_of(name, instance), [])
+            story = stories.setdefault(print_of(name, instance), [])
             if story[-1:] != [state]:
                 story.append(state)
-    assert all(a != b for story in told.values() for a, b in pairwise(story))
-    return told
+    assert all(a != b for story in stories.values() for a, b in pairwise(story))
+    return stories
 
 
 def send_all(service: Service, steps: list[Step], pause: float) -> None:

@@ -19,7 +19,7 @@ class Said(NamedTuple):
     message: Message
     key: str
     attempt: str
-    told: list[tuple[str, str]]
+    delivered: list[tuple[str, str]]
 
 
 def said(workspace: Workspace, channel: str) -> list[Said]:
@@ -27,7 +27,7 @@ def said(workspace: Workspace, channel: str) -> list[Said]:
     return [_read(message) for message in sorted(workspace.messages(channel), key=lambda message: message.ts)]
 
 
-def told(workspace: Workspace, channel: str) -> dict[str, list[str]]:
+def delivered(workspace: Workspace, channel: str) -> dict[str, list[str]]:
     """What a channel tells of each alert, by fingerprint, in the order of the messages."""
     return story_of(said(workspace, channel))
 
@@ -36,21 +36,25 @@ def story_of(messages: Iterable[Said]) -> dict[str, list[str]]:
     """What messages tell of each alert, by fingerprint, in their order."""
     story: dict[str, list[str]] = {}
     for each in messages:
-        for what, fingerprint in each.told:
+        for what, fingerprint in each.delivered:
             story.setdefault(fingerprint, []).append(what)
     return story
 
 
-def assert_told(workspace: Workspace, channel: str, sent: Mapping[str, Sequence[str]], *, folded: bool = False) -> None:
+def assert_delivered(
+    workspace: Workspace, channel: str, sent: Mapping[str, Sequence[str]], *, folded: bool = False
+) -> None:
     """Fail unless a channel tells exactly what was sent of each alert, once, in order, each thread with one root.
 
-    With ``folded`` changes that followed each other while Slack was away may be told as their last one (rule 8).
+    With ``folded`` changes that followed each other while Slack was away may be delivered as the last one (rule 8).
     """
-    story = told(workspace, channel)
-    assert set(story) == set(sent), "alerts that were sent and alerts that are told differ"
+    story = delivered(workspace, channel)
+    assert set(story) == set(sent), "alerts that were sent and alerts that are delivered differ"
     for fingerprint, wanted in sent.items():
         fits = is_fold(story[fingerprint], wanted) if folded else story[fingerprint] == list(wanted)
-        assert fits, f"{fingerprint}: sent {list(wanted)}, told {story[fingerprint]}:\n{listing(workspace, channel)}"
+        assert fits, (
+            f"{fingerprint}: sent {list(wanted)}, delivered {story[fingerprint]}:\n{listing(workspace, channel)}"
+        )
     assert_threads(workspace, channel)
 
 

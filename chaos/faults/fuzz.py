@@ -18,12 +18,12 @@ _SENDERS = 6
 _GOOD = "C0GOOD0001"
 #: An answer of 4xx is logged by Alertmanager: it is one line of at most so many characters.
 _LONGEST = 600
-#: What a mutant says that is accepted has to be told too: so many seconds for each, at the most.
-_TELLING = 0.2
+#: What a mutant says that is accepted has to be delivered too: seconds for each, at most.
+_DELIVERING = 0.2
 
 
 def fuzz(plan: Plan) -> Verdict:
-    """10,000 fuzzed requests: never 5xx or a crash, every refusal one line, and all that is accepted is told."""
+    """10,000 fuzzed requests: never 5xx or a crash, every refusal one line, and all that is accepted is delivered."""
     count = plan.times(10_000, 600)
     with stage(plan, SLACK_RATE="1000", RESPONSE_WAIT="0", SLACK_TIMEOUT="5s", LOG_LEVEL="ERROR") as here:
         wait_for(lambda: here.service.workers, 5)
@@ -31,10 +31,10 @@ def fuzz(plan: Plan) -> Verdict:
         with Traffic(here.service, seed=plan.seed, path=f"/alert/{_GOOD}") as traffic:
             senders = [partial(_send, here.service, plan.seed + n, count // _SENDERS + 1) for n in range(_SENDERS)]
             accounts = at_once(senders, timeout=60 + count / 10)
-        told = sum((account for account, _ in accounts), Counter[str]())
+        totals = sum((account for account, _ in accounts), Counter[str]())
         wait_for(
             lambda: here.service.health["pending"] == 0,
-            30 + told["accepted"] * _TELLING,
+            30 + totals["accepted"] * _DELIVERING,
             lambda: str(here.service.health),
         )
         verdict = conclude(traffic, here.workspace, here.service, channel=_GOOD)
@@ -42,8 +42,8 @@ def fuzz(plan: Plan) -> Verdict:
         if here.service.workers != workers:
             verdict.wrong.append("the worker crashed, and another one took its place")
         verdict.figures = {
-            "fuzzed": sum(told.values()),
-            **dict(sorted(told.items())),
+            "fuzzed": sum(totals.values()),
+            **dict(sorted(totals.items())),
             "threads": here.service.health["cached_threads"],
             "MB more memory": round(usage_of(here.service.workers[0]).memory - before.memory),
             **verdict.figures,

@@ -22,7 +22,7 @@ from chaos.alertmanagers import Alert, Alertmanagers
 from chaos.balancer import Balancer, Handed
 from chaos.history import History
 from chaos.plan import CannotRunError, Plan
-from chaos.stage import wait_until_told
+from chaos.stage import wait_until_delivered
 from chaos.verdict import Verdict, judge_messages, judge_webhooks
 from harness import first_release
 from harness.replicas import Replica, start_all
@@ -153,7 +153,7 @@ def judged(plan: Plan, play: Callable[[Scene], None], names: Sequence[str], form
         left = wait_until_stored(server, crowd, balancer)
         outdated = [name for name in left if is_left_by_alertmanager(name, crowd, balancer.handed)]
         verdict = Verdict(lost=[f"{name}: its last state did not arrive" for name in left if name not in outdated])
-        verdict.pending = wait_until_told([each for each in services if each.is_running])
+        verdict.pending = wait_until_delivered([each for each in services if each.is_running])
         history.end()
 
         messages = [each for channel in CHANNELS for each in said(slack.workspace, channel)]

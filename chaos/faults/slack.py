@@ -143,7 +143,7 @@ def _play(
 
 
 def _before_the_time(calls: list[Call]) -> list[Call]:
-    """The calls that came although one of the same method was told to wait."""
+    """The calls that came although the method was rate limited."""
     early, until = [], dict[tuple[str, str], float]()
     for call in calls:
         place = call.method, call.channel

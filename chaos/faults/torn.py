@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chaos.plan import Plan
-from chaos.stage import conclude, go_on, stage, wait_until_told
+from chaos.stage import conclude, go_on, stage, wait_until_delivered
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
 from harness.service import Service
@@ -57,8 +57,8 @@ class _Harm(NamedTuple):
 
 
 def _damage(service: Service, number: int, name: str, chance: random.Random) -> _Harm:
-    """Once all is told, kill the service, damage one of its files, and start it again."""
-    wait_until_told([service])
+    """Once everything is delivered, kill the service, damage one of its files, and start it again."""
+    wait_until_delivered([service])
     before = service.stored()
     service.kill()
     file = _files(service)[number]
@@ -66,9 +66,9 @@ def _damage(service: Service, number: int, name: str, chance: random.Random) -> 
     content = file.read_bytes().rstrip(b"\0")
     file.write_bytes(_DAMAGES[name](content, chance))
     service.start()
-    wait_until_told([service])
+    wait_until_delivered([service])
     after = service.stored()
-    # Gone, or as it was some time ago: what has been told since is told again, or the thread begins anew.
+    # Gone, or as it was some time ago: what was delivered since is delivered again, or the thread begins anew.
     harmed = {key for key, record in before.items() if not _is_same(record, after.get(key, {}))}
     problems = service.health["problems"]
     what = f"{file.name} ({len(content)} bytes), {name}"
@@ -80,7 +80,7 @@ def _damage(service: Service, number: int, name: str, chance: random.Random) -> 
 
 
 def _is_same(before: dict[str, Any], after: dict[str, Any]) -> bool:
-    """Whether a record says of its alerts what it said, and where they are told."""
+    """Whether a record says of its alerts what it said, and where they are shown."""
     return all(before.get(part) == after.get(part) for part in ("ts", "alerts", "untold", "attempt"))
 
 

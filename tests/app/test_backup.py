@@ -113,7 +113,7 @@ def test_backup_of_a_running_service(
 
 
 def thread(key: str) -> AlertThread:
-    """A thread that is told."""
+    """A thread that Slack shows."""
     return AlertThread(key=key, channel="C0ALERTS1", ts="1234567890.000100", opened_at=1, seen_at=1)
 
 

@@ -433,7 +433,7 @@ def test_send_test(run: Cli, slack: SandboxServer, service_url: str, monkeypatch
 
 
 def test_send_test_twice(run: Cli, slack: SandboxServer, service_url: str, tmp_path: Path) -> None:
-    """Every test is told anew, to whatever channel; the token may stand in a file."""
+    """Every test is a new thread, in whatever channel; the token may stand in a file."""
     token = tmp_path / "token"
     token.write_text("webhook-secret\n")
     arguments = ("send-test", "--url", service_url, "--token-file", token, "--channel", "C0OTHER99")
@@ -463,7 +463,7 @@ def test_send_test_not_told(slack: SandboxServer, service_url: str) -> None:
 
 
 def test_send_test_waits(run: Cli, slack: SandboxServer, service_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An alert that Slack gets late is waited for, and told once."""
+    """An alert that Slack gets late is waited for, and delivered once."""
     slack.workspace.faults.add("http", method="chat.postMessage", status=503, count=3)
     monkeypatch.setenv("WEBHOOK_TOKEN", "webhook-secret")
     ran = run("send-test", "--url", service_url)

@@ -151,7 +151,7 @@ class Run:
 
 
 def test_file_to_redis(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
-    """All threads arrive as they were, attempts and untold events too; it says what it did and what is next."""
+    """All threads arrive as they were, attempts and pending events too; it says what it did and what is next."""
     store = in_file(tmp_path)
     threads = fill(store)
     store.close()
@@ -172,7 +172,7 @@ def test_file_to_redis(run: Run, tmp_path: Path, in_redis: RedisStore) -> None:
 
 
 def test_service_goes_on(run: Run, tmp_path: Path, with_redis: pytest.MonkeyPatch, slack: SandboxServer) -> None:
-    """A service on the target tells what was still to be told, once: what is under way it looks up first."""
+    """A service on the target delivers what was pending, once; an attempt under way is looked up first."""
     store = in_file(tmp_path)
     fill(store)
     store.close()

@@ -162,7 +162,7 @@ class TestBadInput:
         assert client.get("/cache").get_json()["cached_threads"] == 0
 
     def test_no_service_is_503(self, make_app: MakeApp) -> None:
-        """While it starts or stops, senders are told to come again."""
+        """While it starts or stops, senders are asked to send it again."""
         app = make_app()
         service_of(app).close(5)
         answer = app.test_client().post("/alert", json=webhook())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.service import CHANNEL, Background, Service
-from harness.story import GREEN, RED, assert_told, root_of, words
+from harness.story import GREEN, RED, assert_delivered, root_of, words
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
@@ -78,7 +78,7 @@ def a_failing_slack(failure: str, service: Service, workspace: Workspace) -> Non
     workspace.faults.clear()
     service.wait_healthy(timeout=20)
     assert service.health["slack"]["last_error"] is None
-    assert_told(workspace, CHANNEL, sent)
+    assert_delivered(workspace, CHANNEL, sent)
     # A code that we do not know is taken for the message's fault after a while, and a simpler one has no colour.
     if failure != "unknown code":
         assert root_of(workspace, CHANNEL, key("Before")).color == GREEN
@@ -111,7 +111,7 @@ def twenty_seconds_of_503(service: Service, workspace: Workspace) -> None:
         time.sleep(0.05)
 
     service.wait_healthy(timeout=60)
-    assert_told(
+    assert_delivered(
         workspace,
         CHANNEL,
         {

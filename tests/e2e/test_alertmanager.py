@@ -15,7 +15,7 @@ import pytest
 
 from harness.servers import HOST, free_port
 from harness.service import CHANNEL, Service, wait_for
-from harness.story import GREEN, RED, assert_told, root_of, said, told, words
+from harness.story import GREEN, RED, assert_delivered, delivered, root_of, said, words
 from harness.webhooks import FIRED, RESOLVED, key, labels, print_of
 from slack_sandbox.workspace import Workspace
 
@@ -55,7 +55,7 @@ receivers:
 
 
 class Alertmanager:
-    """A running Alertmanager, told which alerts there are as Prometheus tells it."""
+    """A running Alertmanager, which gets alerts as Prometheus sends them."""
 
     def __init__(self, folder: Path, service: Service) -> None:
         """Start one that notifies a service."""
@@ -164,7 +164,7 @@ def test_an_incident(alertmanager: Alertmanager, service: Service, workspace: Wo
     # It opens; beside it an alert of another team's, by another route, into that team's channel.
     alertmanager.push(name, {"db01": FIRED})
     alertmanager.push("DiskFull", {"db09": FIRED}, team="database")
-    workspace.wait_for(lambda: told(workspace, CHANNEL) == sent, _SLACK)
+    workspace.wait_for(lambda: delivered(workspace, CHANNEL) == sent, _SLACK)
     root = root_of(workspace, CHANNEL, key(name))
     assert root.color == RED
     assert root.mentions == ()
@@ -175,16 +175,16 @@ def test_an_incident(alertmanager: Alertmanager, service: Service, workspace: Wo
     service.kill()
     alertmanager.push(name, {"db02": FIRED})
     wait_for(lambda: "Notify attempt failed" in alertmanager.log, turn, lambda: alertmanager.log)
-    assert told(workspace, CHANNEL) == sent
+    assert delivered(workspace, CHANNEL) == sent
     service.start()
     sent[print_of(name, "db02")] = [FIRED]
-    workspace.wait_for(lambda: told(workspace, CHANNEL) == sent, turn)
-    assert_told(workspace, CHANNEL, sent)
+    workspace.wait_for(lambda: delivered(workspace, CHANNEL) == sent, turn)
+    assert_delivered(workspace, CHANNEL, sent)
 
     # One of the two resolves: said in a reply, the root still burns.
     alertmanager.push(name, {"db01": RESOLVED})
     sent[print_of(name)].append(RESOLVED)
-    workspace.wait_for(lambda: told(workspace, CHANNEL) == sent, turn)
+    workspace.wait_for(lambda: delivered(workspace, CHANNEL) == sent, turn)
     service.wait_until_delivered()
     root = root_of(workspace, CHANNEL, key(name))
     assert root.color == RED
@@ -201,9 +201,9 @@ def test_an_incident(alertmanager: Alertmanager, service: Service, workspace: Wo
     # All is well again.
     alertmanager.push(name, {"db02": RESOLVED})
     sent[print_of(name, "db02")].append(RESOLVED)
-    workspace.wait_for(lambda: told(workspace, CHANNEL) == sent, turn)
+    workspace.wait_for(lambda: delivered(workspace, CHANNEL) == sent, turn)
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, sent)
+    assert_delivered(workspace, CHANNEL, sent)
     root = root_of(workspace, CHANNEL, key(name))
     assert root.color == GREEN
     assert "RESOLVED" in root.text

@@ -12,7 +12,7 @@ import pytest
 
 from harness.servers import HOST
 from harness.service import CHANNEL, Background, Service, wait_for
-from harness.story import GREEN, assert_told, root_of
+from harness.story import GREEN, assert_delivered, root_of
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
@@ -37,7 +37,7 @@ def test_between_the_stored_attempt_and_slack(make_service: Callable[..., Servic
     with SandboxServer(port=port, rate_limits=False) as slack:
         service.start()
         service.wait_until_delivered()
-        assert_told(slack.workspace, CHANNEL, {print_of("Mute"): [FIRED]})
+        assert_delivered(slack.workspace, CHANNEL, {print_of("Mute"): [FIRED]})
         service.stop()
 
 
@@ -56,7 +56,7 @@ def test_during_the_call(make_service: Callable[..., Service], workspace: Worksp
     service.kill()
     service.start()
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, {print_of("Cut"): [FIRED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Cut"): [FIRED]})
     assert len(workspace.calls.all("chat.postMessage")) == 1, "it was looked up, not posted again"
 
 
@@ -78,7 +78,7 @@ def test_after_each_acceptance(make_service: Callable[..., Service], workspace: 
     service.start()
     service.wait_until_delivered()
     expected = {print_of("Deaf"): [FIRED, RESOLVED], print_of("Deaf", "db02"): [FIRED, RESOLVED]}
-    assert_told(workspace, CHANNEL, expected)
+    assert_delivered(workspace, CHANNEL, expected)
     assert root_of(workspace, CHANNEL, key("Deaf")).color == GREEN
 
 
@@ -118,7 +118,7 @@ def test_during_the_commit(make_service: Callable[..., Service], workspace: Work
         service.kill()
     service.start()
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, sent)
+    assert_delivered(workspace, CHANNEL, sent)
 
 
 def deafen(workspace: Workspace, method: str, act: Callable[[], object]) -> None:

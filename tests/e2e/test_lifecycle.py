@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.service import CHANNEL, CONFIG, TOKEN, Background, Service, wait_for
-from harness.story import GREEN, RED, assert_told, root_of, told
+from harness.story import GREEN, RED, assert_delivered, delivered, root_of
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox.workspace import Workspace
 
@@ -49,7 +49,7 @@ def empty(folder: Path) -> None:
 
 
 def test_wrong_settings(make_service: Callable[..., Service]) -> None:
-    """All faults are told in one message, the process ends with 1, and neither a traceback nor a secret is seen."""
+    """All faults are named in one message, the process ends with 1, and neither a traceback nor a secret is seen."""
     service = make_service(
         SLACK_BOT_TOKEN=f"xoxp{TOKEN.removeprefix('xoxb')}",
         SLACK_CHANNEL="#alerts",
@@ -114,11 +114,11 @@ def test_a_second_process_on_the_same_file(
     assert "THREAD_STORE_FILE" in said
     assert "Traceback" not in said
     assert service.send(webhook("First", {"db01": RESOLVED})).status == 200
-    assert_told(workspace, CHANNEL, {print_of("First"): [FIRED, RESOLVED]})
+    assert_delivered(workspace, CHANNEL, {print_of("First"): [FIRED, RESOLVED]})
 
 
 def test_a_folder_that_cannot_be_written(make_service: Callable[..., Service]) -> None:
-    """A store that cannot be kept is told in one line at the start, with exit code 1."""
+    """A store that cannot be kept is named in one line at the start, with exit code 1."""
     service = make_service()
     (service.folder / "file").write_text("not a folder")
     ended = run(service, THREAD_STORE_FILE=str(service.folder / "file" / "threads.json"))
@@ -223,7 +223,7 @@ def test_a_webhook_token(make_service: Callable[..., Service], workspace: Worksp
 
 
 def test_reload_under_traffic(make_service: Callable[..., Service], workspace: Workspace) -> None:
-    """Two reloads under traffic: each webhook is answered 2xx at the first try, and each change is told once."""
+    """Two reloads under traffic: each webhook is answered 2xx at the first try, and each change is delivered once."""
     service = make_service(RESPONSE_WAIT="100ms")
     service.start()
     sent: dict[str, list[str]] = {}
@@ -254,7 +254,7 @@ def test_reload_under_traffic(make_service: Callable[..., Service], workspace: W
         over = True
     assert min(sender.finish() for sender in senders) > 3
     service.wait_until_delivered(timeout=30)
-    assert_told(workspace, CHANNEL, sent, folded=True)
+    assert_delivered(workspace, CHANNEL, sent, folded=True)
 
 
 def test_reload_reads_a_rotated_secret(make_service: Callable[..., Service], workspace: Workspace) -> None:
@@ -269,7 +269,7 @@ def test_reload_reads_a_rotated_secret(make_service: Callable[..., Service], wor
     secret.write_text(TOKEN)
     service.reload()
     service.wait_healthy(timeout=20)
-    assert_told(workspace, CHANNEL, {print_of("Rotated"): [FIRED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Rotated"): [FIRED]})
     secret.write_text("")
     service.reload()
     wait_for(lambda: service.log.count(" ready ") == 3, 15, lambda: service.log)
@@ -279,7 +279,7 @@ def test_reload_reads_a_rotated_secret(make_service: Callable[..., Service], wor
 
 @pytest.mark.parametrize("kind", ["hang", "hang_after"])
 def test_stop_while_slack_hangs(make_service: Callable[..., Service], workspace: Workspace, kind: str) -> None:
-    """A stop ends within the graceful timeout while Slack hangs; what was under way is told once after the start."""
+    """A stop ends within the graceful timeout while Slack hangs; what was under way is delivered once, later."""
     service = make_service(SLACK_TIMEOUT="1s", GRACEFUL_TIMEOUT="3s", RESPONSE_WAIT="0")
     service.start()
     workspace.faults.add(kind, method="chat.postMessage", seconds=0.9 if kind == "hang" else 20, count=1)
@@ -289,7 +289,7 @@ def test_stop_while_slack_hangs(make_service: Callable[..., Service], workspace:
     workspace.faults.clear()
     service.start()
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, {print_of("Stuck"): [FIRED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Stuck"): [FIRED]})
 
 
 def test_stop_ends_waiting_requests(make_service: Callable[..., Service], workspace: Workspace) -> None:
@@ -304,11 +304,11 @@ def test_stop_ends_waiting_requests(make_service: Callable[..., Service], worksp
     workspace.faults.clear()
     service.start()
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, {print_of("Waiting"): [FIRED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Waiting"): [FIRED]})
 
 
 def test_pending_work_is_resumed(make_service: Callable[..., Service], workspace: Workspace) -> None:
-    """What could not be told before a stop is told after the start, without a webhook."""
+    """What could not be delivered before a stop is delivered after the start, without a webhook."""
     service = make_service(RESPONSE_WAIT="0")
     service.start()
     workspace.faults.add("http", status=503)
@@ -320,7 +320,7 @@ def test_pending_work_is_resumed(make_service: Callable[..., Service], workspace
     workspace.faults.clear()
     service.start()
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, {print_of(f"Pending{number}"): [FIRED] for number in range(3)})
+    assert_delivered(workspace, CHANNEL, {print_of(f"Pending{number}"): [FIRED] for number in range(3)})
     assert service.get("/stats").json["webhooks"]["202"] == 0
 
 
@@ -521,17 +521,17 @@ def test_a_full_disk(service: Service, workspace: Workspace) -> None:
     resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert service.send(large).ok
     service.wait_healthy()
-    story = told(workspace, CHANNEL)
+    story = delivered(workspace, CHANNEL)
     assert len(story) == 41
     assert set(map(tuple, story.values())) == {(FIRED,)}
 
 
-def test_forgetting_keeps_what_is_untold(service: Service, workspace: Workspace) -> None:
-    """DELETE /cache forgets threads that are told: their next alert opens new ones; what is untold is still told."""
+def test_forgetting_keeps_what_is_pending(service: Service, workspace: Workspace) -> None:
+    """DELETE /cache forgets what is delivered, and the next alert opens a new thread; what is pending is delivered."""
     assert service.send(webhook("Forgotten")).status == 200
     service.wait_until_delivered()
     workspace.faults.add("http", status=503, count=1)
-    assert service.send(webhook("Untold")).ok
+    assert service.send(webhook("Pending")).ok
     answer = service.request("DELETE", "/cache")
     assert answer.status == 200
     assert answer.json["ok"] is True
@@ -539,7 +539,7 @@ def test_forgetting_keeps_what_is_untold(service: Service, workspace: Workspace)
     service.wait_until_delivered()
     assert service.send(webhook("Forgotten")).status == 200
     service.wait_until_delivered()
-    assert told(workspace, CHANNEL) == {print_of("Forgotten"): [FIRED, FIRED], print_of("Untold"): [FIRED]}
+    assert delivered(workspace, CHANNEL) == {print_of("Forgotten"): [FIRED, FIRED], print_of("Pending"): [FIRED]}
     assert [root.color for root in workspace.roots(CHANNEL)] == [RED] * 3
 
 
@@ -551,7 +551,7 @@ def test_a_worker_that_dies_alone(service: Service, workspace: Workspace) -> Non
     wait_for(lambda: service.workers not in ([], [worker]), 10, lambda: service.log)
     service.send_until_taken(webhook("Orphan", {"db01": RESOLVED}))
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, {print_of("Orphan"): [FIRED, RESOLVED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Orphan"): [FIRED, RESOLVED]})
 
 
 def test_idle_connections_hold_nobody_up(service: Service) -> None:

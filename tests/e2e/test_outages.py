@@ -1,6 +1,6 @@
 """Slack fails in every way it knows, and the webhook is taken all the same.
 
-Nothing is lost, nothing is told twice, and ``/health`` says what is wrong and what to do, until it is over.
+Nothing is lost, nothing is delivered twice, and ``/health`` says what is wrong and what to do, until it is over.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from harness.service import CHANNEL, Service, wait_for
 from harness.story import (
     GREEN,
     RED,
+    assert_delivered,
     assert_threads,
-    assert_told,
+    delivered,
     header,
     root_of,
     said,
-    told,
     words,
 )
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
@@ -33,7 +33,7 @@ def service(make_service: Callable[..., Service]) -> Service:
 
 
 def test_rate_limited(service: Service, workspace: Workspace) -> None:
-    """A 429 is obeyed for as long as it says, is nobody's trouble, and what came meanwhile is told once."""
+    """A 429 is obeyed for as long as it says, is nobody's trouble, and what came meanwhile is delivered once."""
     workspace.faults.add("ratelimited", method="chat.postMessage", retry_after=2, count=1)
     assert service.send(webhook("Limited")).status == 202
     assert service.send(webhook("Behind")).status == 202
@@ -42,7 +42,7 @@ def test_rate_limited(service: Service, workspace: Workspace) -> None:
     refused, *others = workspace.calls.all("chat.postMessage")
     assert refused.outcome == "ratelimited"
     assert min(call.time for call in others) >= refused.time + 2
-    assert_told(workspace, CHANNEL, {print_of("Limited"): [FIRED], print_of("Behind"): [FIRED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Limited"): [FIRED], print_of("Behind"): [FIRED]})
     assert service.get("/stats").json["slack_calls"]["chat.postMessage"]["rate_limited"] == 1
 
 
@@ -56,16 +56,16 @@ def test_a_refused_form(service: Service, workspace: Workspace, code: str) -> No
     root = root_of(workspace, CHANNEL, key("Ornate"))
     assert "The database is on fire" in root.text
     assert root.attachments == ()
-    assert_told(workspace, CHANNEL, {print_of("Ornate"): [FIRED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Ornate"): [FIRED]})
     # The next message has everything again.
     assert service.send(webhook("Ornate", {"db01": RESOLVED}, summary="The database is on fire")).ok
     service.wait_healthy()
-    assert_told(workspace, CHANNEL, {print_of("Ornate"): [FIRED, RESOLVED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Ornate"): [FIRED, RESOLVED]})
     assert root_of(workspace, CHANNEL, key("Ornate")).color == GREEN
 
 
 def test_a_token_that_is_not_accepted(service: Service, workspace: Workspace) -> None:
-    """With a wrong token everything is kept, ``/health`` names the setting to correct; once it works, all is told."""
+    """With a wrong token everything is kept, ``/health`` names the setting to correct; then all is delivered."""
     workspace.configure(token_valid=False)
     assert service.send(webhook("Keyless")).status == 202
     assert service.send(webhook("Keyless", {"db01": FIRED, "db02": FIRED})).status == 202
@@ -74,7 +74,7 @@ def test_a_token_that_is_not_accepted(service: Service, workspace: Workspace) ->
     workspace.configure(token_valid=True)
     service.wait_healthy(timeout=20)
     expected = {print_of("Keyless"): [FIRED], print_of("Keyless", "db02"): [FIRED]}
-    assert_told(workspace, CHANNEL, expected)
+    assert_delivered(workspace, CHANNEL, expected)
 
 
 def test_channels_that_cannot_be_posted_in(service: Service, workspace: Workspace) -> None:
@@ -94,8 +94,8 @@ def test_channels_that_cannot_be_posted_in(service: Service, workspace: Workspac
         workspace.set_channel(channel, "exists")
     service.wait_healthy(timeout=20)
     for channel in remedies:
-        assert_told(workspace, channel, {print_of("Unheard"): [FIRED]})
-    assert_told(workspace, CHANNEL, {print_of("Heard"): [FIRED]})
+        assert_delivered(workspace, channel, {print_of("Unheard"): [FIRED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Heard"): [FIRED]})
 
 
 def test_a_channel_that_is_archived_in_between(service: Service, workspace: Workspace) -> None:
@@ -106,7 +106,7 @@ def test_a_channel_that_is_archived_in_between(service: Service, workspace: Work
     service.wait_degraded("archived")
     workspace.set_channel(CHANNEL, "exists")
     service.wait_healthy(timeout=20)
-    assert_told(workspace, CHANNEL, {print_of("Paused"): [FIRED, RESOLVED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Paused"): [FIRED, RESOLVED]})
     assert root_of(workspace, CHANNEL, key("Paused")).color == GREEN
 
 
@@ -126,7 +126,7 @@ def test_a_deleted_root_and_a_reply(service: Service, workspace: Workspace) -> N
     assert answer.json["results"][0]["thread_ts"] == new.ts
     service.wait_healthy()
     assert root_of(workspace, CHANNEL, key("Deleted")).color == GREEN
-    assert [each.told for each in said(workspace, CHANNEL)] == [
+    assert [each.delivered for each in said(workspace, CHANNEL)] == [
         [(FIRED, print_of("Deleted", "db02"))],
         [(RESOLVED, print_of("Deleted")), (RESOLVED, print_of("Deleted", "db02"))],
     ]
@@ -145,12 +145,12 @@ def test_a_root_deleted_before_its_edit(service: Service, workspace: Workspace) 
     assert [call.outcome for call in workspace.calls.all("chat.update")] == ["ratelimited", "message_not_found"]
     new = root_of(workspace, CHANNEL, key("Edited"))
     assert new.color == GREEN
-    assert told(workspace, CHANNEL) == {print_of("Edited"): [RESOLVED]}, "the first one was in the deleted root"
+    assert delivered(workspace, CHANNEL) == {print_of("Edited"): [RESOLVED]}, "the first one was in the deleted root"
     assert len(workspace.roots(CHANNEL)) == 1
 
 
 def test_without_the_history_scope(service: Service, workspace: Workspace) -> None:
-    """Where messages cannot be looked up, a lost answer means one told twice, not none, and the log says so once."""
+    """Where messages cannot be looked up, a lost answer means a second copy, not a loss, and the log says so once."""
     workspace.configure(scopes=("chat:write",))
     workspace.faults.add("drop_after", method="chat.postMessage", count=1)
     assert service.send(webhook("Blind")).status == 202
@@ -178,15 +178,15 @@ def test_slack_is_not_there_at_all(make_service: Callable[..., Service], workspa
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failing_slack(outages: dict[str, Outage], failure: str) -> None:
-    """While Slack fails, webhooks are taken with 2xx and the trouble is named; after it, all is told once, in order."""
+    """While Slack fails, webhooks are taken and the trouble is named; after it, all is delivered once, in order."""
     outages[failure].finish()
 
 
 def test_every_form_refused(outages: dict[str, Outage]) -> None:
-    """Where Slack refuses even the plainest message, the alert is kept, the trouble is named, and it is told later."""
+    """Where Slack refuses even the plainest message, the alert is kept and named, and delivered later."""
     outages["every form refused"].finish()
 
 
 def test_twenty_seconds_of_503(outages: dict[str, Outage]) -> None:
-    """In an outage of 20 s each webhook is taken, and each change is told once; what came and went is told as such."""
+    """In an outage of 20 s each webhook is taken and each change delivered once; what came and went says so."""
     outages["503 for 20 s"].finish()

@@ -1,4 +1,4 @@
-"""Several workers and replicas share a Redis, which goes away and comes back: nothing is lost or told twice."""
+"""Several workers and replicas share a Redis, which goes away and comes back: nothing is lost or delivered twice."""
 
 import contextlib
 import signal
@@ -18,7 +18,7 @@ from harness.replicas import MakeReplica, asked, assert_refused, replicas, start
 from harness.scripts import script, send_all, stories
 from harness.servers import HOST, RedisServer, program
 from harness.service import CHANNEL, Background, at_once, wait_for
-from harness.story import RED, assert_told, root_of, told
+from harness.story import RED, assert_delivered, delivered, root_of
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
@@ -80,7 +80,7 @@ def make_replica(tmp_path: Path, slack: SandboxServer, server: RedisServer) -> I
 
 @pytest.mark.usefixtures("beside")
 def test_same_webhook_at_the_same_instant(make_replica: MakeReplica, workspace: Workspace) -> None:
-    """Each of a hundred webhooks comes to all of three replicas with two workers at once: all is told once."""
+    """Each of a hundred webhooks comes to all of three replicas with two workers at once: all is delivered once."""
     services = start_all([make_replica(name) for name in ("one", "two", "three")])
     names = [f"Same{number}" for number in range(_ROUNDS // 4)]
     sent: dict[str, list[str]] = {}
@@ -91,7 +91,7 @@ def test_same_webhook_at_the_same_instant(make_replica: MakeReplica, workspace: 
                 assert all(answer.ok for answer in at_once(sends))
                 sent.setdefault(print_of(name, instance), []).append(what)
             services[0].wait_until_delivered(30)
-    assert_told(workspace, CHANNEL, sent)
+    assert_delivered(workspace, CHANNEL, sent)
     assert len(workspace.roots(CHANNEL)) == len(names)
     for service in services:
         assert len(service.workers) == 2
@@ -117,7 +117,7 @@ def test_commit_is_seen(make_replica: MakeReplica, workspace: Workspace) -> None
 
 
 def test_redis_killed_in_traffic(make_replica: MakeReplica, server: RedisServer, workspace: Workspace) -> None:
-    """Kill -9 and clean restarts of Redis while webhooks come and go out: all threads are there, all is told once."""
+    """Kill -9 and clean restarts of Redis under traffic: all threads are there, everything is delivered once."""
     services = start_all([make_replica(name) for name in ("one", "two")])
     chance = Random(3)
     scripts = [script(f"Durable{number}", chance, _STEPS) for number in range(4)]
@@ -139,13 +139,13 @@ def test_redis_killed_in_traffic(make_replica: MakeReplica, server: RedisServer,
         sender.finish(60)
     services[0].wait_until_delivered(30)
     sent = {fingerprint: story for steps in scripts for fingerprint, story in stories(steps).items()}
-    assert_told(workspace, CHANNEL, sent, folded=True)
+    assert_delivered(workspace, CHANNEL, sent, folded=True)
     for service in services:
         service.stop()
 
 
 def test_answers_lost_in_traffic(make_replica: MakeReplica, server: RedisServer, workspace: Workspace) -> None:
-    """Connections end again and again between a script's effect and its answer: all is told once."""
+    """Connections end again and again between a script's effect and its answer: all is delivered once."""
     with Proxy(server.port) as proxy:
         services = start_all([make_replica(name, f"redis://{HOST}:{proxy.port}/0") for name in ("one", "two")])
         chance = Random(4)
@@ -167,7 +167,7 @@ def test_answers_lost_in_traffic(make_replica: MakeReplica, server: RedisServer,
             sender.finish(60)
         services[0].wait_until_delivered(30)
         sent = {fingerprint: story for steps in scripts for fingerprint, story in stories(steps).items()}
-        assert_told(workspace, CHANNEL, sent, folded=True)
+        assert_delivered(workspace, CHANNEL, sent, folded=True)
         assert cuts > 10
         for service in services:
             service.stop()
@@ -194,7 +194,7 @@ def test_redis_hangs(make_replica: MakeReplica, server: RedisServer, workspace: 
     for name in names:
         service.send_until_taken(webhook(name))
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, {print_of(name): [FIRED] for name in ("Before", *names)})
+    assert_delivered(workspace, CHANNEL, {print_of(name): [FIRED] for name in ("Before", *names)})
     service.stop()
 
 
@@ -210,7 +210,7 @@ def test_started_before_redis(tmp_path: Path, slack: SandboxServer, workspace: W
         with server:
             service.send_until_taken(webhook("Early"))
             service.wait_healthy()
-            assert_told(workspace, CHANNEL, {print_of("Early"): [FIRED]})
+            assert_delivered(workspace, CHANNEL, {print_of("Early"): [FIRED]})
             stats = service.get("/stats").json["redis"]
             assert stats["connected_clients"] >= 2
             assert stats["used_memory_human"]
@@ -276,7 +276,7 @@ def stay_away(folder: Path, slack: SandboxServer) -> None:
             sent[print_of(name)].append(RESOLVED)
         services[1].wait_healthy(30)
         assert services[1].health["redis_status"] == "connected"
-        assert_told(workspace, CHANNEL, sent)
+        assert_delivered(workspace, CHANNEL, sent)
         assert services[0].cache.items() >= threads.items()
         for service in services:
             service.stop()
@@ -298,7 +298,7 @@ def restart_during_a_call(folder: Path, slack: SandboxServer) -> None:
         time.sleep(LEASE_TTL / 3)
         server.start()
         service.wait_until_delivered()
-        assert_told(slack.workspace, CHANNEL, {print_of("Blind"): [FIRED]})
+        assert_delivered(slack.workspace, CHANNEL, {print_of("Blind"): [FIRED]})
         service.stop()
 
 
@@ -338,7 +338,7 @@ def freeze_after(moment: str, folder: Path, slack: SandboxServer) -> None:
         passed = time.monotonic() + LEASE_TTL + 0.5
         other.start()
         other.wait_until_delivered(LEASE_TTL + _SLACK_TIMEOUT + 15)
-        assert told(workspace, CHANNEL) == sent, moment
+        assert delivered(workspace, CHANNEL) == sent, moment
         time.sleep(max(passed - time.monotonic(), 0))
 
         frozen.thaw()
@@ -348,7 +348,7 @@ def freeze_after(moment: str, folder: Path, slack: SandboxServer) -> None:
             service.send_until_taken(webhook("Frozen", {instance: FIRED}))
             service.wait_until_delivered(30)
             sent[print_of("Frozen", instance)] = [FIRED]
-        assert_told(workspace, CHANNEL, sent)
+        assert_delivered(workspace, CHANNEL, sent)
         assert root_of(workspace, CHANNEL, key("Frozen")).color == RED
         frozen.stop()
         other.stop()

@@ -18,7 +18,7 @@ import redis
 from harness.replicas import Replica, asked, replicas, start_all
 from harness.servers import HOST, RedisServer, free_port, program
 from harness.service import CHANNEL, Background, Service, wait_for
-from harness.story import assert_told
+from harness.story import assert_delivered
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
@@ -226,7 +226,7 @@ def test_failover(services: list[Replica], watched: Watched, workspace: Workspac
     for sender in senders:
         sent |= sender.finish(30)
     services[0].wait_healthy(30)
-    assert_told(workspace, CHANNEL, sent, folded=True)
+    assert_delivered(workspace, CHANNEL, sent, folded=True)
     names = ("Before0", "Before1", "TrafficA", "TrafficB", "Moved-one", "Moved-two")
     assert set(services[0].cache) == {key(name) for name in names}
     for service in services:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from harness.service import CHANNEL, Service, at_once
-from harness.story import GREEN, assert_told, said, told
+from harness.story import GREEN, assert_delivered, delivered, said
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
@@ -77,7 +77,7 @@ def test_a_storm(service: Service, workspace: Workspace) -> None:
     assert len(posts) <= 1.1 * _GROUPS
     assert unused([call.time for call in posts]) < _UNUSED
     ranks = [_RANK[each.key.split("|")[1]] for each in said(workspace, CHANNEL) if each.message.thread_ts is None]
-    # Those that were first to come may be told before the critical ones are there.
+    # Those that were first to come may be delivered before the critical ones are there.
     early = _BURST + 1
     assert ranks[early:] == sorted(ranks[early:]), ranks
     fired = {
@@ -85,13 +85,13 @@ def test_a_storm(service: Service, workspace: Workspace) -> None:
         for group in range(_GROUPS)
         for n in range(25)
     }
-    assert_told(workspace, CHANNEL, fired)
+    assert_delivered(workspace, CHANNEL, fired)
 
     edits = len(workspace.calls.all("chat.update"))
     answers = at_once([partial(service.send, notification(group, RESOLVED)) for group in range(_GROUPS)])
     assert all(answer.ok for answer in answers)
     service.wait_until_delivered(timeout=2 * _GROUPS / _RATE + _MARGIN)
-    assert_told(workspace, CHANNEL, {fingerprint: [FIRED, RESOLVED] for fingerprint in fired})
+    assert_delivered(workspace, CHANNEL, {fingerprint: [FIRED, RESOLVED] for fingerprint in fired})
     roots = workspace.roots(CHANNEL)
     assert len(roots) == _GROUPS
     assert {root.color for root in roots} == {GREEN}
@@ -106,20 +106,20 @@ def test_a_storm(service: Service, workspace: Workspace) -> None:
 
 
 def test_the_first_critical_thread_overtakes(service: Service, workspace: Workspace) -> None:
-    """A critical alert that comes last, behind everything else, is told next."""
+    """A critical alert that comes last, behind everything else, is delivered next."""
     groups = range(0, _GROUPS, len(_SEVERITIES))  # all of them info
     answers = at_once([partial(service.send, notification(group, FIRED)) for group in (*groups, *range(100, 160, 4))])
     assert all(answer.ok for answer in answers)
     before = len(workspace.roots(CHANNEL))
     assert service.send(webhook("Late")).ok
-    workspace.wait_for(lambda: print_of("Late") in told(workspace, CHANNEL), 5)
+    workspace.wait_for(lambda: print_of("Late") in delivered(workspace, CHANNEL), 5)
     keys = [each.key for each in said(workspace, CHANNEL)]
     # What was under way or allowed to go at once while its webhook came is before it, and nothing more.
     assert keys.index(key("Late")) <= before + _BURST + 2, keys
 
 
 def test_three_hundred_at_once(make_service: Callable[..., Service], workspace: Workspace) -> None:
-    """300 simultaneous webhooks are all taken, long before their sender gives up, and all of them are told.
+    """300 simultaneous webhooks are all taken, long before their sender gives up, and all of them are delivered.
 
     They are to be answered within 3 s, which ``python -m bench burst300`` shows. Here the test, which sends them, and
     Slack share two processors with the service and with whatever else is tested: 5 s tell a fault from a busy machine.
@@ -133,14 +133,14 @@ def test_three_hundred_at_once(make_service: Callable[..., Service], workspace: 
     assert {answer.ok for answer in answers} == {True}
     assert took < _CROWD
     service.wait_until_delivered(timeout=60)
-    assert_told(workspace, CHANNEL, {print_of(f"Crowd{number}"): [FIRED] for number in range(300)})
+    assert_delivered(workspace, CHANNEL, {print_of(f"Crowd{number}"): [FIRED] for number in range(300)})
 
 
 def test_the_same_from_everybody(service: Service, workspace: Workspace) -> None:
-    """The same webhook from 50 senders at once, as from peers and retries, is told once, in one thread."""
+    """The same webhook from 50 senders at once, as from peers and retries, is delivered once, in one thread."""
     answers = at_once([partial(service.send, webhook("Same")) for _ in range(50)])
     assert all(answer.ok for answer in answers)
     service.wait_until_delivered()
-    assert_told(workspace, CHANNEL, {print_of("Same"): [FIRED]})
+    assert_delivered(workspace, CHANNEL, {print_of("Same"): [FIRED]})
     (root,) = workspace.roots(CHANNEL)
     assert {answer.json["results"][0]["thread_ts"] for answer in answers} <= {root.ts, None}

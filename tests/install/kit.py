@@ -97,8 +97,8 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Told:
-    """What came of a story: its steps, and the place where it was told."""
+class Played:
+    """What came of a story: its steps, and the place where it was played."""
 
     steps: dict[str, Step]
     place: Place
@@ -155,8 +155,8 @@ def broken_start(options: str) -> str:
 
 def dialogue(options: str, *answers: tuple[str, str]) -> str:
     """A step: install.sh at a terminal, with what is waited for and what is typed then."""
-    told = {"command": ["bash", "-c", f"{INSTALL} {options}"], "answers": answers}
-    return f"/src/tests/install/answers.py {shlex.quote(json.dumps(told))}"
+    played = {"command": ["bash", "-c", f"{INSTALL} {options}"], "answers": answers}
+    return f"/src/tests/install/answers.py {shlex.quote(json.dumps(played))}"
 
 
 def said(step: Step) -> list[str]:
@@ -185,9 +185,9 @@ def stopped_at(step: Step, code: int = 1) -> str:
     return refusal(Step(step.code, "", step.err), code)
 
 
-def slack_thread(told: Told, ts: str) -> tuple[str | None, int]:
+def slack_thread(played: Played, ts: str) -> tuple[str | None, int]:
     """A thread's colour in Slack, and how many replies it has."""
-    workspace = told.place.slack.workspace
+    workspace = played.place.slack.workspace
     (root,) = [root for root in workspace.roots(CHANNEL) if root.ts == ts]
     return root.color, len(workspace.replies(CHANNEL, ts))
 
@@ -198,25 +198,25 @@ def only_thread(step: Step) -> str:
     return ts
 
 
-def check_secrets(told: Told) -> None:
+def check_secrets(played: Played) -> None:
     """No secret was seen: in the journal, by systemd, in arguments, in settings or in what others can read."""
-    assert said(told["leaks"]) == ["nothing else"]
-    shown = "".join(step.out + step.err for step in told.steps.values())
+    assert said(played["leaks"]) == ["nothing else"]
+    shown = "".join(step.out + step.err for step in played.steps.values())
     assert TOKEN not in shown
     assert "-".join(PASSWORD_PARTS) not in shown
 
 
-def check_one_thread(told: Told) -> None:
+def check_one_thread(played: Played) -> None:
     """From the first alert to its end it was one thread, in the service and in Slack."""
-    first = json.loads(told["fires"].out)["results"][0]
+    first = json.loads(played["fires"].out)["results"][0]
     assert first["delivery"] == "posted"
     ts = first["thread_ts"]
-    assert said(told["killed"])[0] == "healthy"
-    assert said(told["after boot"])[:2] == ["active", "healthy"]
-    assert only_thread(told["killed"]) == only_thread(told["after boot"]) == ts
-    last = json.loads(told["resolves"].out)["results"][0]
+    assert said(played["killed"])[0] == "healthy"
+    assert said(played["after boot"])[:2] == ["active", "healthy"]
+    assert only_thread(played["killed"]) == only_thread(played["after boot"]) == ts
+    last = json.loads(played["resolves"].out)["results"][0]
     assert (last["thread_ts"], last["delivery"]) == (ts, "replied")
-    assert slack_thread(told, ts) == (GREEN, 2)
+    assert slack_thread(played, ts) == (GREEN, 2)
 
 
 def check_taken_back(step: Step, reason: str, former: str = r"9\.9\.9-\w+") -> None:

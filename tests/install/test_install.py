@@ -17,7 +17,7 @@ from tests.install.kit import (
     MEND,
     STATUS,
     Place,
-    Told,
+    Played,
     another_version,
     broken_start,
     check_one_thread,
@@ -33,7 +33,7 @@ from tests.install.story import REBOOT, tell
 
 
 @pytest.fixture(scope="module")
-def unattended(place: Place) -> Told:
+def unattended(place: Place) -> Played:
     """The life of an installation with the file store: nobody is asked anything."""
     script, answers = place.script, place.answers()
     port = place.port
@@ -123,25 +123,25 @@ def unattended(place: Place) -> Told:
         "purge": f"{INSTALL} --uninstall --purge",
         "after": LIST_CHANGED,
     }  # fmt: skip
-    return Told(tell(here), place)
+    return Played(tell(here), place)
 
 
 class TestInstallation:
-    def test_steps(self, unattended: Told) -> None:
+    def test_steps(self, unattended: Played) -> None:
         """The steps are numbered, and at the end the service is healthy."""
         shown = said(unattended["install"])
         assert [line[:5] for line in shown if line.startswith("[")] == [f"[{n}/7]" for n in range(1, 8)]
         assert f"  healthy at http://127.0.0.1:{unattended.place.port}" in shown
         assert [line.split()[0] for line in shown if re.match("  (ok|FAIL|warn) ", line)] == ["ok"] * 5
 
-    def test_takes_less_than_two_minutes(self, unattended: Told) -> None:
+    def test_takes_less_than_two_minutes(self, unattended: Played) -> None:
         """From a clone to a healthy service."""
         (line,) = [line for line in said(unattended["install"]) if line.startswith("seconds: ")]
         seconds = float(line.removeprefix("seconds: "))
         sys.stdout.write(f"from the clone to a healthy service: {seconds:.1f} s\n")
         assert seconds < 120
 
-    def test_is_enabled_and_active(self, unattended: Told) -> None:
+    def test_is_enabled_and_active(self, unattended: Played) -> None:
         """It runs, now and after a boot, and so does the timer of its backups."""
         assert said(unattended["is"]) == ["enabled", "active", "active"]
         assert said(unattended["status"])[1:6] == [
@@ -152,7 +152,7 @@ class TestInstallation:
             "secrets   slack_bot_token webhook_token",
         ]
 
-    def test_journal(self, unattended: Told) -> None:
+    def test_journal(self, unattended: Played) -> None:
         """The journal says that it is ready, where it listens, and nothing bad."""
         journal = unattended["journal"].out
         assert "Started alert-threader.service" in journal
@@ -160,7 +160,7 @@ class TestInstallation:
         assert f"ready store=file channel={CHANNEL}" in journal
         assert not re.search("error:|ERROR|WARNING|Failed", journal)
 
-    def test_files(self, unattended: Told) -> None:
+    def test_files(self, unattended: Played) -> None:
         """Settings are for all to read, secrets for root alone, the state for the service alone."""
         assert said(unattended["files"]) == [
             ". root:root 755",
@@ -172,7 +172,7 @@ class TestInstallation:
             "/opt/alert-threader/current/bin/alert-threader",
         ]
 
-    def test_settings(self, unattended: Told) -> None:
+    def test_settings(self, unattended: Played) -> None:
         """The settings' file holds the answers, and no secret."""
         assert said(unattended["env file"])[2:] == [
             'THREAD_STORE="file"',
@@ -183,11 +183,11 @@ class TestInstallation:
             f'SLACK_API_URL="{unattended.place.slack.api_url}"',
         ]
 
-    def test_no_secret_is_seen(self, unattended: Told) -> None:
+    def test_no_secret_is_seen(self, unattended: Played) -> None:
         """Not in the journal, in what systemd shows, in arguments at any time, or in what others can read."""
         check_secrets(unattended)
 
-    def test_units_are_good(self, unattended: Told) -> None:
+    def test_units_are_good(self, unattended: Played) -> None:
         """No fault is found in the units, and they are rated 2.0 or better as they run."""
         assert said(unattended["verify"]) == []
         ratings = [float(rating) for rating in re.findall(r"service: ([0-9.]+) ", unattended["security"].out)]
@@ -195,14 +195,14 @@ class TestInstallation:
         assert len(ratings) == 2
         assert max(ratings) <= 2.0
 
-    def test_command(self, unattended: Told) -> None:
+    def test_command(self, unattended: Played) -> None:
         """The command has the service's settings and secrets; who may not see those is told so."""
         assert [line.split()[0] for line in said(unattended["check"])] == ["ok"] * 5
         step = unattended["check of somebody"]
         line = "alert-threader check: this needs the service's secrets: sudo alert-threader check\n"
         assert (step.code, step.out, step.err) == (1, "", line)
 
-    def test_second_run(self, unattended: Told) -> None:
+    def test_second_run(self, unattended: Played) -> None:
         """It asks nothing, builds nothing, changes nothing and does not restart the service."""
         shown = said(unattended["second run"])
         assert "  it is built already" in shown
@@ -211,21 +211,21 @@ class TestInstallation:
 
 
 class TestLife:
-    def test_webhooks_need_the_token(self, unattended: Told) -> None:
+    def test_webhooks_need_the_token(self, unattended: Played) -> None:
         """The one that was made."""
         assert "a token is missing" in unattended["without token"].out
 
-    def test_one_thread_through_kill_and_reboot(self, unattended: Told) -> None:
+    def test_one_thread_through_kill_and_reboot(self, unattended: Played) -> None:
         """Kill -9, a reload and a reboot later it is the same thread in the service, and one thread in Slack."""
         check_one_thread(unattended)
 
-    def test_reload(self, unattended: Told) -> None:
+    def test_reload(self, unattended: Played) -> None:
         """HUP replaces the worker, not the service."""
         step = unattended["reload"]
         assert said(step)[0] == "healthy"
         assert threads(step) == threads(unattended["threads"])
 
-    def test_smoke_test(self, unattended: Told) -> None:
+    def test_smoke_test(self, unattended: Played) -> None:
         """A line for each check and a summary, with the address and the token as installed."""
         shown = said(unattended["smoke test"])
         checked = [line.split()[:2] for line in shown[:-1]]
@@ -233,18 +233,18 @@ class TestLife:
         assert checked == [["ok", "health"], ["ok", "stats"], *alerts, ["ok", "cache"]]
         assert shown[-1] == "9 of 9 checks passed"
 
-    def test_smoke_test_of_ipv6(self, unattended: Told) -> None:
+    def test_smoke_test_of_ipv6(self, unattended: Played) -> None:
         """It finds a service that listens on an IPv6 address."""
         assert said(unattended["smoke test of ::1"])[-1] == "9 of 9 checks passed"
 
-    def test_smoke_test_of_nothing(self, unattended: Told) -> None:
+    def test_smoke_test_of_nothing(self, unattended: Played) -> None:
         """Where nothing answers each check fails, and the exit code tells."""
         step = unattended["smoke test of nothing"]
         assert (step.code, step.err) == (1, "")
         assert all(line.startswith("FAIL  ") for line in step.out.splitlines()[:-1])
         assert step.out.splitlines()[-1] == "0 of 9 checks passed"
 
-    def test_wrong_settings(self, unattended: Told) -> None:
+    def test_wrong_settings(self, unattended: Played) -> None:
         """The service tries again, later each time, says what is wrong, and starts at once when it is mended."""
         shown = said(unattended["wrong settings"])
         waits = [line for line in shown if line.startswith("failed ")]
@@ -254,7 +254,7 @@ class TestLife:
 
 
 class TestUpgrade:
-    def test_keeps_settings_and_threads(self, unattended: Told) -> None:
+    def test_keeps_settings_and_threads(self, unattended: Played) -> None:
         """The new version runs with the threads, with lines that somebody added, and with a drop-in."""
         shown = said(unattended["after upgrade"])
         assert shown[0].startswith("version   9.9.9-")
@@ -262,7 +262,7 @@ class TestUpgrade:
         assert json.loads(shown[7]) == threads(unattended["threads before upgrade"])
         assert shown[8:11] == ["# mine", "REOPEN_WINDOW=2h", "TimeoutStopUSec=50s"]
 
-    def test_former_version_stays_beside_it(self, unattended: Told) -> None:
+    def test_former_version_stays_beside_it(self, unattended: Played) -> None:
         """Both are there, and no more than these two after others that were broken."""
         versions = [line.partition("-")[0] for line in said(unattended["after upgrade"])[-2:]]
         assert versions == ["0.1.0", "9.9.9"]
@@ -275,11 +275,11 @@ class TestUpgrade:
             ("broken worker", "it is not healthy: the service starts, and ends again"),
         ],
     )
-    def test_broken_one_is_taken_back(self, unattended: Told, name: str, reason: str) -> None:
+    def test_broken_one_is_taken_back(self, unattended: Played, name: str, reason: str) -> None:
         """Whether it does not start or ends again: the former version is healthy afterwards."""
         check_taken_back(unattended[name], reason)
 
-    def test_settings_are_taken_back_too(self, unattended: Told) -> None:
+    def test_settings_are_taken_back_too(self, unattended: Played) -> None:
         """What the broken one was to change is as it was, a secret that was to go included; no thread is lost."""
         shown = said(unattended["after broken ones"])
         assert shown[0] == said(unattended["after upgrade"])[0]
@@ -287,17 +287,17 @@ class TestUpgrade:
         assert 'ENVIRONMENT="staging"' in shown
         assert shown[-2:] == ["slack_bot_token", "webhook_token"]
 
-    def test_stopped_one_stays_stopped(self, unattended: Told) -> None:
+    def test_stopped_one_stays_stopped(self, unattended: Played) -> None:
         """Who had it switched off does not find it switched on."""
         refused = refusal(unattended["broken over a stopped one"])
         assert refused.endswith("and its settings are back, stopped as they were")
         assert said(unattended["as it was"]) == ["disabled inactive"] * 2
 
-    def test_can_be_mended(self, unattended: Told) -> None:
+    def test_can_be_mended(self, unattended: Played) -> None:
         """The sources as they run are built already."""
         assert "  it is built already" in said(unattended["mended"])
 
-    def test_without_network(self, unattended: Told) -> None:
+    def test_without_network(self, unattended: Played) -> None:
         """With a wheelhouse nothing is asked of a network; what an uninstallation kept is found again."""
         shown = said(unattended["installed again"])
         assert any(line.startswith("  building it in ") for line in shown)
@@ -305,14 +305,14 @@ class TestUpgrade:
 
 
 class TestBackup:
-    def test_daily_one(self, unattended: Told) -> None:
+    def test_daily_one(self, unattended: Played) -> None:
         """The unit copies the store beside the running service, for its own eyes."""
         shown = said(unattended["backup"])
         good = "4 threads, 0 of them with something pending; verified by reading it back"
         assert any(line.endswith(good) for line in shown)
         assert shown[-1] == "alert-threader 600"
 
-    def test_restore(self, unattended: Told) -> None:
+    def test_restore(self, unattended: Played) -> None:
         """Threads that were forgotten are back, under the service's user."""
         assert said(unattended["forgotten"]) == ["4", "{}"]
         step = unattended["restore while it runs"]
@@ -323,7 +323,7 @@ class TestBackup:
 
 
 class TestRemoval:
-    def test_keeps_what_cannot_be_made_again(self, unattended: Told) -> None:
+    def test_keeps_what_cannot_be_made_again(self, unattended: Played) -> None:
         """Without --purge the service is gone; settings, secrets and threads are not."""
         assert "are kept in /etc/alert-threader, threads in /var/lib/alert-threader" in said(unattended["uninstall"])[0]
         shown = unattended["after uninstall"].out.splitlines()
@@ -332,7 +332,7 @@ class TestRemoval:
         assert left == ["alert-threader.service.d", "alert-threader.env"]
         assert shown[-1] == "credentials"
 
-    def test_purge_leaves_nothing(self, unattended: Told) -> None:
+    def test_purge_leaves_nothing(self, unattended: Played) -> None:
         """No file, no folder, no user and no group is there that was not there before."""
         assert "  removed, with settings, secrets, threads and backups" in said(unattended["purge"])
         assert said(unattended["after"]) == []

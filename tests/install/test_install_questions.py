@@ -10,7 +10,7 @@ from tests.install.kit import (
     SLOW_COMPARISON,
     UNPRIVILEGED,
     Place,
-    Told,
+    Played,
     check_secrets,
     dialogue,
     preparation,
@@ -20,7 +20,7 @@ from tests.install.story import tell
 
 
 @pytest.fixture(scope="module")
-def asked(place: Place) -> Told:
+def asked(place: Place) -> Played:
     """A person at a terminal, who is wrong first."""
     api, taken = f"--set SLACK_API_URL={place.slack.api_url}", place.slack_address
     store, token, channel = "threads: file", "bot token (xoxb-…, not shown)", "Slack channel"
@@ -61,11 +61,11 @@ def asked(place: Place) -> Told:
         "purge": dialogue("--uninstall", ("yes or no", "yes\r")),
         "after": LIST_CHANGED,
     }  # fmt: skip
-    return Told(tell(here), place)
+    return Played(tell(here), place)
 
 
 class TestQuestions:
-    def test_wrong_answers(self, asked: Told) -> None:
+    def test_wrong_answers(self, asked: Played) -> None:
         """Each is explained and asked again, and at the end the service is healthy."""
         shown = said(asked["install"])
         wrong = [line.removeprefix("  ! ") for line in shown if line.startswith("  ! ")]
@@ -87,7 +87,7 @@ class TestQuestions:
         assert [line[: len(start)] for line, start in zip(wrong, expected, strict=True)] == expected
         assert f"  healthy at http://127.0.0.1:{asked.place.port}" in shown
 
-    def test_good_answers(self, asked: Told) -> None:
+    def test_good_answers(self, asked: Played) -> None:
         """What was answered is what is set; the token is in its file as typed, without the spaces around it."""
         assert 'ENVIRONMENT="my place"' in said(asked["env file"])
         assert f'BIND_PORT="{asked.place.port}"' in said(asked["env file"])
@@ -102,21 +102,21 @@ class TestQuestions:
             ("interrupted comparing", 130, "interrupted: nothing is changed"),
         ],
     )
-    def test_interruption(self, asked: Told, name: str, code: int, line: str) -> None:
+    def test_interruption(self, asked: Played, name: str, code: int, line: str) -> None:
         """Ctrl-C and Ctrl-D end it with a line."""
         assert asked[name].code == code
         assert asked[name].out.rstrip().endswith(f"install.sh: {line}")
 
-    def test_interruption_leaves_nothing(self, asked: Told) -> None:
+    def test_interruption_leaves_nothing(self, asked: Played) -> None:
         """Neither while it asks nor while it builds, nor afterwards."""
         assert said(asked["after interruptions"]) == []
 
-    def test_same_answers_change_nothing(self, asked: Told) -> None:
+    def test_same_answers_change_nothing(self, asked: Played) -> None:
         """Asked again, an empty answer is the present one."""
         shown = said(asked["same again"])
         assert shown[shown.index("[5/7] what changes") + 1] == "  nothing"
 
-    def test_other_answers(self, asked: Told) -> None:
+    def test_other_answers(self, asked: Played) -> None:
         """Others are taken, a secret that is not wanted any more goes; Ctrl-C does not cut the change in half."""
         healthy = f"  healthy at http://127.0.0.1:{asked.place.port}"
         assert any(line.endswith(healthy) for line in said(asked["other answers"]))
@@ -126,18 +126,18 @@ class TestQuestions:
         assert "webhook_token" not in shown
         assert [line.split()[0] for line in shown[-5:]] == ["ok"] * 5
 
-    def test_removal_asks(self, asked: Told) -> None:
+    def test_removal_asks(self, asked: Played) -> None:
         """Whether the threads are to go; nothing goes for an answer that is none, and little for an empty one."""
         assert asked["undecided"].code == 1
         assert asked["undecided"].out.splitlines()[-1].endswith("'perhaps' is neither yes nor no: nothing is removed")
         assert "are kept in /etc/alert-threader" in asked["uninstall"].out
         assert said(asked["kept"]) == ["/etc/alert-threader", "/var/lib/alert-threader"]
 
-    def test_removal(self, asked: Told) -> None:
+    def test_removal(self, asked: Played) -> None:
         """With a yes, nothing is left that was not there before."""
         assert "  removed, with settings, secrets, threads and backups" in asked["purge"].out
         assert said(asked["after"]) == []
 
-    def test_no_secret_is_seen(self, asked: Told) -> None:
+    def test_no_secret_is_seen(self, asked: Played) -> None:
         """What is typed is not shown, and is no program's argument."""
         check_secrets(asked)

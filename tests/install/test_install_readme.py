@@ -11,7 +11,7 @@ from tests.install.kit import (
     INSTALL,
     MEND,
     Place,
-    Told,
+    Played,
     broken_start,
     check_taken_back,
     preparation,
@@ -35,7 +35,7 @@ def commands() -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def story(place: Place) -> Told:
+def story(place: Place) -> Played:
     """First by hand, then with install.sh."""
     by_hand, others = commands()
     if not by_hand:
@@ -64,17 +64,17 @@ def story(place: Place) -> Told:
             {INSTALL} {place.answers()}
             stat -c %s /etc/alert-threader/credentials/webhook_token""",
     }
-    return Told(tell(here), place)
+    return Played(tell(here), place)
 
 
-def test_by_hand(story: Told) -> None:
+def test_by_hand(story: Played) -> None:
     """Each line of the manual way works, and at the end the service takes alerts."""
     failed = {name: step for name, step in story.steps.items() if name.startswith("by hand: ") and step.code}
     assert not failed
     assert said(story["by hand"])[:3] == ["healthy", "enabled", "true"]
 
 
-def test_over_it_and_taken_back(story: Told) -> None:
+def test_over_it_and_taken_back(story: Played) -> None:
     """install.sh takes the manual installation for a version: it is back where the new one does not work."""
     assert "  keep /opt/alert-threader/current as version by-hand" in story["broken over it"].out.splitlines()
     check_taken_back(story["broken over it"], "the service does not start", former="by-hand")
@@ -83,7 +83,7 @@ def test_over_it_and_taken_back(story: Told) -> None:
     assert listed == ["/opt/alert-threader/versions:", "by-hand", "", "/usr/local/bin:"]
 
 
-def test_over_it(story: Told) -> None:
+def test_over_it(story: Played) -> None:
     """It goes on with the threads and settings of the manual installation, and keeps it as the former version."""
     assert "[7/7] look around" in said(story["over it"])
     healthy, cache, *shown = said(story["after that"])
@@ -92,20 +92,20 @@ def test_over_it(story: Told) -> None:
     assert shown[1:3] == ["by-hand", f"SLACK_CHANNEL={CHANNEL}"]
 
 
-def test_with_install(story: Told) -> None:
+def test_with_install(story: Played) -> None:
     """So does each of the others, in their order."""
     _, others = commands()
     assert len(others) > 8
     assert not {line: story[line] for line in others if story[line].code}
 
 
-def test_secret_gone(story: Told) -> None:
+def test_secret_gone(story: Played) -> None:
     """Without one of its secrets systemd does not start the service, and says so in the words that README.md has."""
     assert "status=243/CREDENTIALS" in (ROOT / "README.md").read_text("utf-8")
     assert "status=243/CREDENTIALS" in story["secret gone"].out
 
 
-def test_secrets_gone(story: Told) -> None:
+def test_secrets_gone(story: Played) -> None:
     """With install.sh they come back, and nobody may send alerts without a token all of a sudden."""
     out = story["secrets gone"].out
     assert "credentials/webhook_token is gone: a new token is made, which Alertmanager needs too" in out

@@ -17,7 +17,7 @@ from tests.install.kit import (
     SLOW_COMPARISON,
     STATUS,
     Place,
-    Told,
+    Played,
     another_version,
     broken_start,
     check_one_thread,
@@ -35,7 +35,7 @@ QUESTIONS = ("bot token", "Slack channel", "named in every", "listen on", "must 
 
 
 @pytest.fixture(scope="module")
-def with_redis(place: Place) -> Told:
+def with_redis(place: Place) -> Played:
     """The same with Redis, which the installer sets up, and answers from the environment; later with a password."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,31 +92,31 @@ def with_redis(place: Place) -> Told:
         "redis after": "systemctl is-active redis-server",
         "after": LIST_CHANGED,
     }  # fmt: skip
-    return Told(tell(here), place)
+    return Played(tell(here), place)
 
 
 class TestRedis:
-    def test_is_set_up(self, with_redis: Told) -> None:
+    def test_is_set_up(self, with_redis: Played) -> None:
         """By setup-redis.sh; both run now and after a boot, and there is no file to back up."""
         assert "  a write survived the restart, all settings are in effect" in said(with_redis["install"])
         is_, secrets = said(with_redis["is"])[:5], said(with_redis["is"])[5:]
         assert is_ == ["enabled", "enabled", "active", "active", "disabled"]
         assert secrets == ["redis_url", "slack_bot_token", "webhook_token"]
 
-    def test_journal(self, with_redis: Told) -> None:
+    def test_journal(self, with_redis: Played) -> None:
         """The journal says that it is ready with this store, and nothing bad."""
         journal = with_redis["journal"].out
         assert f"ready store=redis channel={CHANNEL}" in journal
         assert not re.search("error:|ERROR|Traceback", journal)
 
-    def test_python_is_completed(self, with_redis: Told) -> None:
+    def test_python_is_completed(self, with_redis: Played) -> None:
         """Where Debian's Python cannot make virtual environments, apt brings what is missing."""
         assert "No module named 'ensurepip'" in with_redis["no venv"].err
         step = with_redis["interrupted"]
         assert "  installing python3 python3-venv" in step.out.splitlines()
         assert "[7/7] look around" in said(with_redis["install"])
 
-    def test_is_not_asked_about(self, with_redis: Told) -> None:
+    def test_is_not_asked_about(self, with_redis: Played) -> None:
         """With --non-interactive, at a terminal too: what others use is not changed, and that is what is said."""
         step = with_redis["nobody to ask"]
         assert step.code == 1
@@ -134,51 +134,51 @@ class TestRedis:
             ("interrupted after Redis", "Redis, which is set up"),
         ],
     )
-    def test_interruption(self, with_redis: Told, name: str, stays: str) -> None:
+    def test_interruption(self, with_redis: Played, name: str, stays: str) -> None:
         """Ctrl-C ends it, and what was done outside of Alert Threader by then is said."""
         assert with_redis[name].code == 130
         assert with_redis[name].out.rstrip().endswith(f"install.sh: interrupted: nothing is changed but {stays}")
 
-    def test_may_be_away(self, with_redis: Told) -> None:
+    def test_may_be_away(self, with_redis: Played) -> None:
         """The service starts without it, says so, and is healthy once it is back."""
         assert said(with_redis["without redis"]) == ["active", "unhealthy", "healthy"]
 
-    def test_another_address(self, with_redis: Told) -> None:
+    def test_another_address(self, with_redis: Played) -> None:
         """Given in a file, with a password; the threads are the same."""
         assert "  write /etc/alert-threader/credentials/redis_url (root only)" in with_redis["password"].out
         assert with_redis["password"].code == 0
         assert threads(with_redis["threads"]) == threads(with_redis["after boot"])
 
-    def test_upgrade(self, with_redis: Told) -> None:
+    def test_upgrade(self, with_redis: Played) -> None:
         """The upgrade keeps the threads, and so does one that is taken back."""
         shown = said(with_redis["after upgrades"])
         assert shown[0].startswith("version   9.9.9-")
         assert shown[2].startswith("health    healthy")
         assert threads(with_redis["after upgrades"]) == threads(with_redis["after boot"])
 
-    def test_removal(self, with_redis: Told) -> None:
+    def test_removal(self, with_redis: Played) -> None:
         """Redis stays, for it may be of use to others, and it is said what is still in it."""
         assert said(with_redis["purge"])[1].startswith("  Redis keeps its threads, for others may use them: ")
         assert said(with_redis["redis after"]) == ["active"]
 
-    def test_purge_leaves_nothing_else(self, with_redis: Told) -> None:
+    def test_purge_leaves_nothing_else(self, with_redis: Played) -> None:
         """What is new on the machine belongs to Redis and Python, Debian's packages and their settings."""
         new = re.findall("^> (.*)$", with_redis["after"].out, re.MULTILINE)
         assert "/etc/redis/alert-threader.conf" in new
         assert [line for line in new if not re.search("redis|^/var/lib/(apt|dpkg|systemd/deb-)", line)] == []
 
-    def test_backup(self, with_redis: Told) -> None:
+    def test_backup(self, with_redis: Played) -> None:
         """The file's commands say who backs up what is in Redis."""
         assert "back up and restore Redis' own files" in with_redis["backup"].err
 
-    def test_one_thread_through_kill_and_reboot(self, with_redis: Told) -> None:
+    def test_one_thread_through_kill_and_reboot(self, with_redis: Played) -> None:
         """Kill -9 of both and a reboot later it is the same thread in the service, and one thread in Slack."""
         check_one_thread(with_redis)
 
-    def test_broken_upgrade_is_taken_back(self, with_redis: Told) -> None:
+    def test_broken_upgrade_is_taken_back(self, with_redis: Played) -> None:
         """The former version is healthy afterwards."""
         check_taken_back(with_redis["broken start"], "the service does not start")
 
-    def test_no_secret_is_seen(self, with_redis: Told) -> None:
+    def test_no_secret_is_seen(self, with_redis: Played) -> None:
         """Redis' password is one, too."""
         check_secrets(with_redis)

@@ -9,7 +9,7 @@ from tests.install.kit import (
     STATUS,
     UNPRIVILEGED,
     Place,
-    Told,
+    Played,
     preparation,
     said,
     stopped_at,
@@ -18,7 +18,7 @@ from tests.install.story import tell
 
 
 @pytest.fixture(scope="module")
-def refused(place: Place) -> Told:
+def refused(place: Place) -> Played:
     """One refusal after the other."""
     answers = place.answers()
     here = {
@@ -48,7 +48,7 @@ def refused(place: Place) -> Told:
             touch /var/lib/alert-threader; {INSTALL} {answers}; code=$?; rm /var/lib/alert-threader; exit $code""",
         "after refusals": LIST_CHANGED,
     }  # fmt: skip
-    return Told(tell(here), place)
+    return Played(tell(here), place)
 
 
 @pytest.mark.parametrize(
@@ -70,37 +70,37 @@ def refused(place: Place) -> Told:
         ("empty wheelhouse", 1, "pip cannot install the requirements: ERROR: Could not find"),
     ],
 )
-def test_is_one_line(refused: Told, name: str, code: int, line: str) -> None:
+def test_is_one_line(refused: Played, name: str, code: int, line: str) -> None:
     """What is wrong is said in one line, with what to do about it."""
     assert stopped_at(refused[name], code).startswith(line)
 
 
-def test_address_in_use(refused: Told) -> None:
+def test_address_in_use(refused: Played) -> None:
     """An address that another program listens on is found out before anything is changed."""
     line = stopped_at(refused["port taken"])
     assert line.endswith("cannot be listened on (address already in use): choose another address")
 
 
 @pytest.mark.skipif(UNPRIVILEGED <= 80, reason="every user may listen on port 80 here")
-def test_port_of_root(refused: Told) -> None:
+def test_port_of_root(refused: Played) -> None:
     """A port that only root can listen on, which the service is not, is found out as well."""
     line = stopped_at(refused["low port"])
     assert line == f"port 80 is for root, which the service is not: choose {UNPRIVILEGED} or more"
 
 
-def test_changes_nothing(refused: Told) -> None:
+def test_changes_nothing(refused: Played) -> None:
     """Neither a refusal nor a dry run leaves a file or a user behind."""
     assert said(refused["after refusals"]) == []
 
 
-def test_half_way(refused: Told) -> None:
+def test_half_way(refused: Played) -> None:
     """What cannot be put in place to its end is taken away again, and that is said."""
     step = refused["half-way"]
     assert step.code == 1
     assert step.err.splitlines()[-1] == "install.sh: that does not work: what was new is gone again"
 
 
-def test_dry_run(refused: Told) -> None:
+def test_dry_run(refused: Played) -> None:
     """It names each change."""
     shown = said(refused["dry run"])
     assert shown[-1] == "  nothing is changed (--dry-run)"
@@ -108,6 +108,6 @@ def test_dry_run(refused: Told) -> None:
         assert any(line.startswith(f"  would {change}") for line in shown)
 
 
-def test_nothing_to_remove(refused: Told) -> None:
+def test_nothing_to_remove(refused: Played) -> None:
     """Where nothing is installed, that is what is said."""
     assert said(refused["uninstall before"]) == ["  alert-threader is not installed: nothing to remove"]

@@ -13,7 +13,7 @@ from tests.install.kit import (
     GREEN,
     INSTALL,
     Place,
-    Told,
+    Played,
     edited,
     only_thread,
     preparation,
@@ -36,7 +36,7 @@ def _first() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def upgraded(_first: None, place: Place) -> Told:
+def upgraded(_first: None, place: Place) -> Played:
     """The first release with a thread, and changes that only its journal has; then this one, broken and whole."""
     script = place.script
     # It starts, takes the threads over, and fails: what it took over must come back.
@@ -58,10 +58,10 @@ def upgraded(_first: None, place: Place) -> Told:
         "after the upgrade": script("healthy; cache; ls /var/lib/alert-threader"),
         "resolves": script("send resolved db01 db02 db03"),
     }
-    return Told(tell(steps), place)
+    return Played(tell(steps), place)
 
 
-def test_the_way_back(upgraded: Told) -> None:
+def test_the_way_back(upgraded: Played) -> None:
     """The first release is healthy again, with every thread; the database of the newer one is kept."""
     assert "9.9.9" not in upgraded["broken"].out
     assert "version 0.1.0-" in upgraded["broken"].err
@@ -75,7 +75,7 @@ def test_the_way_back(upgraded: Told) -> None:
     assert "threads.db" not in back
 
 
-def test_the_upgrade(upgraded: Told) -> None:
+def test_the_upgrade(upgraded: Played) -> None:
     """Every thread goes on in the database; in Slack it is one thread, with each event once."""
     assert said(upgraded["upgrade"])[-1].startswith("  done")
     after = said(upgraded["after the upgrade"])

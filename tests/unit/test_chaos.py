@@ -16,8 +16,8 @@ from chaos.plan import CannotRunError, Plan
 from chaos.report import Result, line, table
 from chaos.verdict import Verdict
 
-SOUND = Verdict(sent=3, told=3, figures={"kills": 2})
-LOSING = Verdict(sent=3, told=2, lost=["a: sent fired, told nothing"])
+SOUND = Verdict(sent=3, delivered=3, figures={"kills": 2})
+LOSING = Verdict(sent=3, delivered=2, lost=["a: sent fired, delivered nothing"])
 
 
 def unsound(_plan: Plan) -> Verdict:
@@ -78,7 +78,7 @@ def test_unknown_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_report() -> None:
     """A line says what there was and what is wrong, the table the counts of each."""
     results = {"kill": Result(2, SOUND), "clock": Result(3, LOSING), "load": Result(0, None, "skipped: needs root")}
-    assert line("clock", results["clock"]).splitlines()[-1] == "  lost: a: sent fired, told nothing"
+    assert line("clock", results["clock"]).splitlines()[-1] == "  lost: a: sent fired, delivered nothing"
     assert "2 kills" in line("kill", results["kill"])
     rows = table(results).splitlines()
     assert len({len(row) for row in rows}) == 1

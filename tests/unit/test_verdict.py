@@ -19,15 +19,15 @@ Row = tuple[str, str | None, str, list[str]]
 
 
 def messages(rows: Sequence[Row], key: str = "k") -> list[Said]:
-    """Messages of one thread: ts, the root's ts, attempt, and what is told."""
+    """Messages of one thread: ts, the root's ts, attempt, and what is delivered."""
     return [
         Said(
             cast("Any", SimpleNamespace(ts=ts, thread_ts=root, color="#E01E5A")),
             key,
             attempt,
-            [told_of(text) for text in told],
+            [told_of(text) for text in delivered],
         )
-        for ts, root, attempt, told in rows
+        for ts, root, attempt, delivered in rows
     ]
 
 
@@ -86,7 +86,7 @@ def test_sound_story_of_what_was_sent() -> None:
     assert sent_verdict([ROOT, REPLY, LAST], "fired resolved fired").ok
     folded = sent_verdict([ROOT], "fired resolved fired")
     assert folded.ok
-    assert (folded.sent, folded.told) == (3, 1)
+    assert (folded.sent, folded.delivered) == (3, 1)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_thread_that_may_begin_anew() -> None:
 def test_merged() -> None:
     """The faults, counts and figures of several installations are one account."""
     verdict = merged([judged([ROOT]), judged([ROOT, REPLY, LAST]), Verdict(pending=2, figures={"kills": 3})])
-    assert (verdict.sent, verdict.told, verdict.pending, len(verdict.lost)) == (6, 4, 2, 1)
+    assert (verdict.sent, verdict.delivered, verdict.pending, len(verdict.lost)) == (6, 4, 2, 1)
     assert not verdict.ok
     assert "kills" in str(verdict)
 

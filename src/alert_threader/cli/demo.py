@@ -77,10 +77,10 @@ def _play(service: LocalService, say: Say, ending: Ending, speed: float) -> bool
         result, *_ = service.send(notification(group.play(scene, time.time()), GROUP_BY, EXTERNAL_URL))
         minutes, seconds = divmod(int(time.monotonic() - began), 60)
         say(f"  {minutes}:{seconds:02}  {scene.problem.severity:<8}  {scene.line}  [{result['delivery']}]")
-    return _wait_until_told(service, ending)
+    return _wait_until_delivered(service, ending)
 
 
-def _wait_until_told(service: LocalService, ending: Ending) -> bool:
+def _wait_until_delivered(service: LocalService, ending: Ending) -> bool:
     until = time.monotonic() + _LAST
     while (service.health() or {}).get("pending") != 0:
         if ending.wait(_POLL):

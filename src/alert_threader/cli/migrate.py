@@ -71,7 +71,7 @@ def migrate(
         new = stack.enter_context(closing(_open(target, settings)))
         new.ping()
         _refuse_damaged(new)
-        # First of all: whoever is told to use --force must know that a service is at work.
+        # First of all: nobody should be advised to use --force without knowing that a service is running.
         lanes = {slack_lane(thread.channel) for thread in threads} | set(new.pending())
         claims = [_Claims(stack, store, lanes, force=force) for store in (old, new) if store.shared]
         taken = new.counts().threads

@@ -22,7 +22,7 @@ _LAYOUTS = (layout.in_full, layout.in_blocks, layout.in_text, layout.in_ascii)
 EVENT_TYPE = "alert_threader"
 #: How many events a message's metadata names, and how long it may be, in bytes of JSON (Slack publishes no
 #: number).
-_MAX_TOLD = 100
+_MAX_EVENTS = 100
 _MAX_PAYLOAD = 6000
 _MAX_NAME = 64
 
@@ -42,7 +42,7 @@ def render(
 ) -> dict[str, Any]:
     """The arguments of chat.postMessage or chat.update for a step, but for channel, ts and thread_ts.
 
-    ``batch`` is what the message tells; a root shows the thread as it is, whatever the batch. ``simple`` is
+    ``batch`` is what the message delivers; a root shows the thread as it is, whatever the batch. ``simple`` is
     the record's: 0 in full, 1 without attachment, 2 text only, 3 a plain line without metadata. Never raises.
     """
     is_reply = step is Step.POST_REPLY
@@ -64,17 +64,17 @@ def message_hash(message: dict[str, Any]) -> str:
 
 
 def _payload(thread: AlertThread, batch: Batch, attempt_id: str) -> dict[str, str | int]:
-    """By what a lost message is found again, and what it told: ``fired:<fingerprint> resolved:<fingerprint>``.
+    """What a lost message is found by, and the events in it: ``fired:<fingerprint> resolved:<fingerprint>``.
 
     A string, because Slack's types for a payload know no list of strings (``MessageMetadata`` in
     @slack/types).
     """
-    told = [f"{event.kind}:{name[:_MAX_NAME]}" for name, event in batch.events.items()][:_MAX_TOLD]
+    events = [f"{event.kind}:{name[:_MAX_NAME]}" for name, event in batch.events.items()][:_MAX_EVENTS]
     payload: dict[str, str | int] = {
         "attempt": attempt_id,
         "key": thread.key,
         "told_count": len(batch.events),
     }
-    while told and len(json.dumps({**payload, "told": " ".join(told)})) > _MAX_PAYLOAD:
-        told = told[: len(told) * 3 // 4]
-    return payload | {"told": " ".join(told)}
+    while events and len(json.dumps({**payload, "told": " ".join(events)})) > _MAX_PAYLOAD:
+        events = events[: len(events) * 3 // 4]
+    return payload | {"told": " ".join(events)}

@@ -10,7 +10,7 @@ import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.links import links_line, source_link
-from alert_threader.formatter.listing import Listed, lines, now, told
+from alert_threader.formatter.listing import Listed, delivered, lines, now
 from alert_threader.formatter.mrkdwn import MAX_FIELDS, MAX_HEADER, bold, escape, literal, one_line, prose, truncate
 from alert_threader.threads import AlertState, AlertThread, Batch, EventKind
 
@@ -70,7 +70,7 @@ def reply_content(thread: AlertThread, batch: Batch, environment: str) -> Conten
     One that ends the problem repeats what the root says, so that it can be read, and searched for, by itself.
     """
     sign, word, state = _happened(thread, batch)
-    events = told(thread, batch)
+    events = delivered(thread, batch)
     content = Content(
         headline=truncate(f"{sign} {word} — {facts.title(thread)}", MAX_HEADER),
         is_root=False,
@@ -157,7 +157,7 @@ def _root_alerts(thread: AlertThread) -> str:
 
 
 def _reply_alerts(thread: AlertThread, batch: Batch, events: list[Listed]) -> str:
-    """The alerts that something happened to; those that fire, where only the thread as a whole is told of."""
+    """The alerts that something happened to; those that fire, where the batch is about the thread as a whole."""
     if not events:
         firing = [listed for listed in now(thread) if listed.fires]
         return _counted(thread, lines(thread, firing[:LISTED], len(firing)))

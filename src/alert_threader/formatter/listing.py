@@ -31,7 +31,7 @@ def now(thread: AlertThread) -> list[Listed]:
     return [Listed(alert=alert, fires=facts.fires(alert)) for alert in facts.in_order(thread)]
 
 
-def told(thread: AlertThread, batch: Batch) -> list[Listed]:
+def delivered(thread: AlertThread, batch: Batch) -> list[Listed]:
     """The alerts of a batch's events as the events left them, the firing ones first."""
     known = [
         Listed(alert=thread.alerts[fingerprint], fires=event.kind is EventKind.FIRED, note=_folded(event))

@@ -42,7 +42,7 @@ class Setting:
 
 
 def _row(kind: Kind[T], default: str | None, meaning: str, *, required: bool = False) -> T:
-    # A dataclass field, told as a T: so mypy compares the type of the field with what its kind reads.
+    # Declared as a T, so that mypy compares the type of the field with what its kind reads.
     return cast("T", field(metadata={"setting": Setting(kind, default, meaning, required)}))
 
 

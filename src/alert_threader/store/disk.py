@@ -1,4 +1,4 @@
-"""What a disk must be told so that it keeps what was written. Everything here raises OSError."""
+"""Durable writes: files and folders are synced, in the right order. Everything here raises OSError."""
 
 import os
 from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-#: A sender that slept for just the time it was told must not find a rounding error in its way, in seconds.
+#: Tolerance in seconds, so that a sender that slept for exactly its wait is not held up by a rounding error.
 _TOLERANCE = 0.001
 
 

@@ -1,7 +1,7 @@
 """What a crashed process left in a database's log (SQLite's WAL), looked at before SQLite takes it in.
 
 SQLite reads the log up to its first frame that is not whole, and forgets what follows without a word. After a crash
-that is right for the last commit: nobody was told that it is durable. What was committed before it was synced, so
+that is right for the last commit: nobody was answered that it is durable. What was committed before it was synced, so
 where that is not whole, the disk or somebody's hand has damaged it. The format: https://sqlite.org/fileformat2.html,
 section 4.
 """

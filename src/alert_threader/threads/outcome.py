@@ -126,9 +126,9 @@ def _posted_before(thread: AlertThread, found: PostedBefore) -> AlertThread:
     """Go on where Slack is: only what came after its message is still pending, and nobody knows what the root shows."""
     if thread.attempt is None:
         return thread
-    told = thread.attempt.batch
-    later = {fingerprint: event for fingerprint, event in told.events.items() if event.at > float(found.ts)}
-    pending = msgspec.structs.replace(told, events=later, reopened=told.reopened and bool(later), repeated=False)
+    batch = thread.attempt.batch
+    later = {fingerprint: event for fingerprint, event in batch.events.items() if event.at > float(found.ts)}
+    pending = msgspec.structs.replace(batch, events=later, reopened=batch.reopened and bool(later), repeated=False)
     is_root = thread.attempt.step is Step.POST_ROOT
     known = _succeeded(thread, found.ts if is_root else thread.ts, Shown(), 0)
     return msgspec.structs.replace(known, pending=pending.then(thread.pending), restored_from=0)
