@@ -7,8 +7,8 @@
 #
 # Answers, each as an option or in the environment; those of the last time are kept:
 #   --store file|redis         THREAD_STORE      where threads are kept
-#                              REDIS_URL         a Redis that is there already; without it, setup-redis.sh sets one up
-#   --redis-url-file FILE      REDIS_URL_FILE    a file that holds it
+#                              REDIS_URL         an existing Redis; without it, setup-redis.sh sets one up
+#   --redis-url-file FILE      REDIS_URL_FILE    a file that holds the URL
 #                              SLACK_BOT_TOKEN   the Slack app's bot token (xoxb-…)
 #   --token-file FILE          SLACK_BOT_TOKEN_FILE
 #   --channel ID               SLACK_CHANNEL     the channel's ID
@@ -19,30 +19,30 @@
 #   --no-webhook-token                           webhooks need none
 #   --set NAME=VALUE                             any other setting of the README's table
 #
-# How it is done:
-#   --non-interactive   ask nothing: what is not given has its default, or is an error
-#   --reconfigure       ask everything again, with the present answers offered
+# How to run it:
+#   --non-interactive   ask nothing: use the default where there is one, else fail
+#   --reconfigure       ask everything again; the current answers are the defaults
 #   --offline           do not ask Slack whether the token is right
 #   --wheelhouse DIR    take Python packages from DIR alone (made with: pip download -r requirements.txt -d DIR)
-#   --yes               let setup-redis.sh change a Redis that was here before
+#   --yes               let setup-redis.sh change an existing Redis
 #   --dry-run           only say what would be done
 #   --purge             with --uninstall: delete settings, secrets, threads, backups and the user as well
 #   --help              this text
 #
-# A secret is never an argument: every user can see those. It is a file, a variable, or typed without being shown.
+# A secret is never an argument, which every user could see: it comes from a file, a variable, or a hidden prompt.
 #
-# The steps can be run again at any time. Up to step 5 the service is not touched, and what ends it, Ctrl-C too, leaves
-# nothing behind but Debian's packages and a Redis that step 4 has set up; step 6 is done whole, or taken back: what was
-# there before comes back when the service is not healthy. Only a first installation stays then, to be corrected.
+# The steps can be run again at any time. Steps 1 to 5 do not touch the service; if one fails, or at Ctrl-C, only Debian
+# packages and a Redis from step 4 stay behind. Step 6 is done completely or rolled back: if the new version is not
+# healthy, the former one comes back. A first installation stays in place, so that its settings can be corrected.
 #   1. look at this machine; install Python with apt where it is missing
 #   2. gather the answers
-#   3. build this version in /opt/alert-threader/versions, beside the one that runs
-#   4. set up Redis, if it is wanted
+#   3. build this version in /opt/alert-threader/versions, beside the running one
+#   4. set up Redis, if it was chosen
 #   5. compare with what is installed
 #   6. write settings, secrets and units; switch /opt/alert-threader/current; start; wait until it is healthy
-#   7. look at Slack, the channel and the store; delete versions that are no longer needed
+#   7. check Slack, the channel and the store; delete versions that are no longer needed
 #
-# Exit codes: 0 all is well, 1 it is not (one line says what, and what to do), 2 wrong arguments, 130 Ctrl-C.
+# Exit codes: 0 success, 1 failure (one line says what is wrong and what to do), 2 wrong arguments, 130 Ctrl-C.
 set -euo pipefail
 umask 022
 
@@ -60,7 +60,7 @@ readonly COMMAND=/usr/local/bin/alert-threader
 readonly TIMER=alert-threader-backup.timer
 readonly UNIT_FILES=(alert-threader.service alert-threader-backup.service "$TIMER")
 readonly SECRETS=(SLACK_BOT_TOKEN WEBHOOK_TOKEN REDIS_URL)
-# What a version consists of.
+# The files that make up a version.
 readonly PARTS=(src bin systemd gunicorn.conf.py requirements.txt install.sh setup-redis.sh smoke-test.sh
   alertmanager-threader.yml README.md LICENSE)
 readonly STEPS=7
@@ -78,13 +78,13 @@ python=
 version=
 target=
 terminal=
-# How far it came, for what has to be taken back: nothing, building (until it is switched to), switching or settled.
+# How far this run has come, which decides what must be rolled back: nothing, building, switching or settled.
 phase=nothing
-# What is changed outside of Alert Threader: packages, and Redis in words.
+# What was changed outside Alert Threader: packages, and Redis in words.
 installed=()
 redis_is=
 scratch=
-# Settings by name: what is to be, what was given with this call, and what the environment file says so far.
+# Settings by name: the wanted ones, those given to this run, and those of the present environment file.
 declare -A wanted=() given=() present=()
 changes=()
 
@@ -93,7 +93,7 @@ main() {
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
   read_arguments "$@"
-  # What is started from here is not to ask either.
+  # Programs that we start must not ask either.
   if ! $interactive; then exec </dev/null; fi
   need_root
   # In memory: secrets pass through it.
@@ -138,7 +138,7 @@ read_arguments() {
   for name in THREAD_STORE REDIS_URL SLACK_BOT_TOKEN SLACK_CHANNEL ENVIRONMENT BIND_HOST BIND_PORT WEBHOOK_TOKEN \
     SLACK_API_URL; do
     if [[ -n ${!name:-} ]]; then given[$name]=${!name}; fi
-    # What is started from here has no need of them.
+    # Programs that we start do not need them.
     unset "$name" "${name}_FILE"
   done
   while (($# > 0)); do
@@ -203,7 +203,7 @@ argument() {
   if (($# < 2)) || [[ $2 == --* ]]; then usage "$1 needs a value"; fi
 }
 
-# The first line of a file; a name that looks like a secret is not shown.
+# The first line of a file. A file name that looks like a secret is not shown.
 read_secret() {
   local secret
   [[ -f $1 || -p $1 || -c $1 ]] || usage "a file that should hold a secret is not there: check the -file options"
@@ -244,7 +244,7 @@ look_at_machine() {
   target=$HOME_DIR/versions/$version
 }
 
-# A system's Python, for the service cannot look into a home folder: 3.11 or newer, able to make virtual environments.
+# The system's Python (the service cannot read home folders), 3.11 or newer, that can make virtual environments.
 find_python() {
   local each
   for each in /usr/bin/python3 /usr/bin/python3.1[1-9] /usr/local/bin/python3; do
@@ -259,7 +259,7 @@ find_python() {
 
 install_python() {
   local candidate packages=(python3.11 python3.11-venv)
-  # A machine that has never been updated does not know what it could install.
+  # Without package lists apt cannot install anything.
   if [[ $mode != dry-run ]]; then apt update; fi
   candidate=$(apt-cache policy python3 2>/dev/null | sed -n 's/^ *Candidate: *//p')
   if [[ -n $candidate ]] && dpkg --compare-versions "$candidate" ge 3.11; then packages=(python3 python3-venv); fi
@@ -286,7 +286,7 @@ apt() {
     die "apt-get $1 failed: $(grep -m 1 '^E:' "$scratch/apt" || tail -n 1 "$scratch/apt")"
 }
 
-# The program's version and a sum of all that goes into it: the same sources are built once.
+# The version and a checksum of its sources: the same sources are built once.
 version_of_source() {
   local number sum
   number=$(sed -n 's/^__version__ = "\([0-9A-Za-z.+-]*\)".*/\1/p' "$SOURCE/src/alert_threader/__init__.py")
@@ -353,7 +353,7 @@ take_defaults() {
   elif token_is_lost; then
     wanted[WEBHOOK_TOKEN]=$(make_token)
     note "$(credential WEBHOOK_TOKEN) is gone: a new token is made, which Alertmanager needs too"
-  # An installation that had none goes on without.
+  # An installation without a token stays without one.
   elif [[ -z ${wanted[WEBHOOK_TOKEN]:-} && ! -f $ENV_FILE ]]; then
     wanted[WEBHOOK_TOKEN]=$(make_token)
   fi
@@ -375,7 +375,7 @@ ask_all() {
   terminal=
 }
 
-# ask NAME QUESTION DEFAULT: until the answer is one that the service takes.
+# ask NAME QUESTION DEFAULT: repeats the question until the service accepts the answer.
 ask() {
   local answer fault
   if ! $reconfigure && [[ -n ${given[$1]:-} ]]; then return; fi
@@ -488,7 +488,7 @@ prompt() {
   else
     IFS= read -r answer || return 1
   fi
-  # What is pasted often brings spaces along.
+  # Pasted text often carries spaces.
   answer=${answer#"${answer%%[![:space:]]*}"}
   answer=${answer%"${answer##*[![:space:]]}"}
   printf '%s' "${answer:-$2}"
@@ -503,7 +503,7 @@ wrong() {
   printf '  ! %s\n' "$*"
 }
 
-# fault_of NAME VALUE: what the service would say about it, or nothing.
+# fault_of NAME VALUE: the fault that the service would report, or nothing.
 fault_of() {
   # shellcheck disable=SC2016
   printf '%s' "$2" | of_source '
@@ -517,12 +517,12 @@ try:
     Settings.from_environ({"SLACK_BOT_TOKEN": "xoxb-unused", "SLACK_CHANNEL": "C0123456789", "THREAD_STORE": "redis",
                            name: value})
 except ConfigError as error:
-    # What it has to do with other settings is looked at when all of them are known.
+    # Faults between settings are checked once all of them are known.
     print(*[fault for fault in error.faults if fault.startswith(f"{name}:")][:1])
 ' "$1"
 }
 
-# Everything together, as the service will read it; prints the faults.
+# Checks all settings together, as the service will read them; prints the faults.
 faults_of_all() {
   local name
   for name in "${!wanted[@]}"; do printf '%s=%s\0' "$name" "${wanted[$name]}"; done | of_source '
@@ -536,7 +536,7 @@ except ConfigError as error:
 '
 }
 
-# ask_slack TOKEN: whose it is, or (exit code 1) why it is not good.
+# ask_slack TOKEN: prints whose token it is, or (exit code 1) why Slack refuses it.
 ask_slack() {
   if $offline; then
     echo "the token is not tested (--offline)"
@@ -568,7 +568,7 @@ make_token() {
   "$python" -I -c 'import secrets; print(secrets.token_urlsafe(32))'
 }
 
-# free_address HOST PORT: whether the service can listen there; it may itself be what listens now.
+# free_address HOST PORT: whether the service can listen there. It may be listening there already.
 free_address() {
   local now=${present[BIND_HOST]:-127.0.0.1}:${present[BIND_PORT]:-9009}
   if [[ $now == "$1:$2" ]] && systemctl --quiet is-active $SERVICE; then return; fi
@@ -594,7 +594,7 @@ address_fault() {
   cat "$scratch/address"
 }
 
-# Python with the source of this version; its standard library is enough for the settings.
+# Python with this version's source. Reading settings needs only the standard library.
 of_source() {
   PYTHONPATH=$SOURCE/src PYTHONDONTWRITEBYTECODE=1 PYTHONIOENCODING=utf-8 "$python" -c "$@"
 }
@@ -641,7 +641,7 @@ build() {
   find "$target" -name __pycache__ -prune -exec rm -rf {} +
   chown -R root:root "$target"
   chmod -R u=rwX,go=rX "$target"
-  # What pip is interrupted in goes with the rest.
+  # If pip is interrupted, its partial result is removed with the rest.
   export TMPDIR=$target/tmp
   "$python" -m venv "$target/venv" >"$scratch/venv" 2>&1 ||
     die "no virtual environment can be made: $(tail -n 1 "$scratch/venv")"
@@ -681,7 +681,7 @@ prepare_store() {
   fi
   if $agreed; then options=(--yes); fi
   redis_is="perhaps Redis (setup-redis.sh --check shows how it is)"
-  # It prints the URL that leads to it; a password stands in for itself there, and it knows that from the environment.
+  # It prints the URL, with a placeholder for the password, which it takes from the environment.
   if ! "$SOURCE/setup-redis.sh" "${options[@]}" | tee "$scratch/redis" | sed -u '/^The settings for/,$d;s/^/  /'; then
     die "Redis is not set up: correct that, or give the URL of another one (REDIS_URL)"
   fi
@@ -730,7 +730,7 @@ same() {
   cmp --quiet "$1" "$2" 2>/dev/null
 }
 
-# All files as they are to be, in memory.
+# The wanted content of all files, in memory.
 stage() {
   local name unit=$scratch/new/alert-threader.service
   if [[ -f $ENV_FILE ]]; then
@@ -750,12 +750,12 @@ TEXT
   done
   for name in "${UNIT_FILES[@]}"; do cp "$SOURCE/systemd/$name" "$scratch/new/$name"; done
   for name in "${SECRETS[@]}"; do
-    # systemd does not start a service whose credential is not there.
+    # systemd does not start a service whose credential is missing.
     if [[ -z ${wanted[$name]:-} ]]; then sed -i "/^LoadCredential=${name,,}:/d" "$unit"; fi
   done
 }
 
-# write_setting NAME VALUE: in its line, or in a new one.
+# write_setting NAME VALUE: changes its line, or adds one.
 write_setting() {
   local value
   # As systemd unquotes it (systemd.exec, EnvironmentFile).
@@ -779,7 +779,7 @@ switch() {
     fi
     return
   fi
-  # From here on it is done whole or taken back; Ctrl-C has to wait for that.
+  # From here on the step is completed or rolled back. Ctrl-C waits for that.
   trap '' INT TERM HUP
   take_over
   save_former
@@ -800,12 +800,12 @@ switch() {
   trap 'exit 143' TERM HUP
 }
 
-# As README.md's manual way makes it: a folder in the place of the link.
+# An installation by hand (README.md) has a folder where we have a link.
 is_by_hand() {
   [[ -d $CURRENT && ! -L $CURRENT ]]
 }
 
-# What was set up by hand becomes a version, which can come back as any other. It runs on: its paths lead there.
+# An installation by hand becomes a version that can come back like any other. It keeps running: its paths still work.
 take_over() {
   local by_hand=$HOME_DIR/versions/by-hand
   is_by_hand || return 0
@@ -856,7 +856,7 @@ put_in_place() {
   ln -sfn "$CURRENT/bin/alert-threader" "$COMMAND"
 }
 
-# replace NEW FILE MODE: at once, so that nobody ever reads half of it.
+# replace NEW FILE MODE: by rename, so that nobody ever reads half a file.
 replace() {
   same "$1" "$2" || { install -m "$3" "$1" "$2.new" && mv "$2.new" "$2"; }
   chmod "$3" "$2"
@@ -868,7 +868,7 @@ point_to() {
   mv -T "$CURRENT.new" "$CURRENT"
 }
 
-# Start it anew and wait; prints how it is. Exit code 1 if it is not well.
+# Restart the service and wait; prints its state. Exit code 1 if it is not healthy.
 start() {
   systemctl daemon-reload
   systemctl --quiet enable $SERVICE 2>/dev/null
@@ -884,7 +884,7 @@ start() {
   wait_until_healthy
 }
 
-# wait_until_healthy [SECONDS]: prints how it is. Exit code 1 if it does not become well in that time.
+# wait_until_healthy [SECONDS]: prints the state. Exit code 1 if it does not become healthy in that time.
 wait_until_healthy() {
   "$python" -I - "${wanted[BIND_HOST]:-127.0.0.1}" "${wanted[BIND_PORT]:-9009}" "${1:-$SECONDS_TO_HEALTH}" <<'PYTHON'
 import http.client, json, subprocess, sys, time, urllib.request
@@ -930,8 +930,8 @@ sys.exit(print(f"it is not healthy: {said}") or 1)
 PYTHON
 }
 
-# The former version does not read what the new one has written: put it where it looks. A file store's database, which has
-# every change that was accepted, stays beside the file under another name.
+# The former version cannot read the new one's store: write the threads where it looks for them. With the file store, the
+# database, which has every accepted change, stays beside the file under another name.
 hand_back_threads() {
   local file=${wanted[THREAD_STORE_FILE]:-$STATE/threads.json} former database aside each
   database=${file%.json}.db
@@ -961,7 +961,7 @@ hand_back_threads() {
   note "the threads are handed back to version $(basename "$former"); the database of this one is kept as $aside"
 }
 
-# Put back what was there before, and end.
+# Restore what was there before, and exit.
 take_back() {
   local name former reason
   phase=settled
@@ -969,7 +969,7 @@ take_back() {
   put_back
   if ! [[ -L $scratch/former/current ]]; then die "that does not work: what was new is gone again"; fi
   former=$(basename "$(readlink "$CURRENT")")
-  # What was wanted then, for where it listens.
+  # The former settings, which say where it listens.
   for name in THREAD_STORE BIND_HOST BIND_PORT; do wanted[$name]=${present[$name]:-}; done
   wanted[THREAD_STORE]=${wanted[THREAD_STORE]:-file}
   systemctl stop $SERVICE 2>/dev/null || true
@@ -986,7 +986,7 @@ take_back() {
   die "that does not work: version $former and its settings are back, and $reason"
 }
 
-# All that save_former has found, and nothing else.
+# Everything that save_former found, and nothing else.
 put_back() {
   local name former=$scratch/former
   rm -rf "$SETTINGS.former" "$SETTINGS.failed"
@@ -1017,7 +1017,7 @@ look_around() {
   if ! $offline; then
     "$COMMAND" check 2>&1 | sed 's/^/  /' || true
   fi
-  # The version before this one stays.
+  # Keep the version before this one.
   while IFS= read -r each; do
     [[ $each == "$target" ]] || rm -rf "$each"
   done < <(find "$HOME_DIR/versions" -mindepth 1 -maxdepth 1 -type d -printf '%C@ %p\n' | sort -rn | cut -d ' ' -f 2- |
@@ -1096,7 +1096,7 @@ uninstall() {
   fi
 }
 
-# -- saying it -------------------------------------------------------------------------------------------------
+# -- output ----------------------------------------------------------------------------------------------------
 
 step() {
   printf '[%s/%s] %s\n' "$1" "$STEPS" "$2"
@@ -1106,7 +1106,7 @@ note() {
   printf '  %s\n' "$*"
 }
 
-# What an end before step 6 means, in words.
+# Says what it means that the run ended before step 6.
 unchanged() {
   local what=
   if ((${#installed[@]} > 0)); then what="the packages ${installed[*]}"; fi

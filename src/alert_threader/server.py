@@ -2,8 +2,8 @@
 
 Importing this module reads the environment, as a configuration file does.
 
-Threads, for the work is waiting; one worker with the file store, which belongs to one process, and WEB_CONCURRENCY of
-them with Redis. Delivery starts in each worker once it is booted and stops when it leaves.
+Requests mostly wait, so a worker answers them in threads. The file store belongs to one process, so it has one worker;
+with Redis there are WEB_CONCURRENCY. Delivery starts in each worker after its boot and stops when it exits.
 """
 
 import logging
@@ -27,16 +27,16 @@ log = logging.getLogger(__name__)
 #: gunicorn's own exit status for a worker that cannot start (gunicorn/arbiter.py, WORKER_BOOT_ERROR): the master ends
 #: too, instead of starting one worker after the other.
 _BOOT_ERROR = 3
-#: How long a start waits for a process that is just leaving the file store, in seconds.
+#: How long a start waits for the former process to release the file store, in seconds.
 _LOCK_WAIT = 5.0
-#: How many connections gunicorn lets a worker hold where files are no limit.
+#: How many connections a worker may hold, unless the limit on open files allows fewer.
 _CONNECTIONS = 1000
 
 
 def _connections() -> int:
-    """How many connections a worker may hold: it does not live through an accept that fails for want of files."""
+    """How many connections a worker may hold: out of file descriptors, its next accept() would end it."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A thread at work may open two for itself; 32 are for the store, Slack and what Python has open.
+    # A busy thread may open two; 32 are for the store, Slack and Python itself.
     return max(min(_CONNECTIONS, files - 2 * settings.web_threads - 32), 1)
 
 
@@ -63,12 +63,12 @@ keepalive = 30
 worker_connections = _connections()
 control_socket_disable = True
 
-#: Where several workers keep their numbers; None where one worker has all of them in memory.
+#: Where several workers keep their metrics; None where one worker has all of them in memory.
 _metrics_folder: Path | None = None
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's logger, written by our handler in our form: its own would put secrets and line breaks through."""
+    """gunicorn's logger, written by our handler in our form: its own would let secrets and line breaks through."""
 
     def setup(self, cfg: Any) -> None:
         """Let gunicorn set itself up, then leave its lines to the root logger."""
@@ -83,7 +83,7 @@ logger_class = Logger
 
 
 def app() -> Any:
-    """The WSGI application of a worker, its store still closed: ``--check-config`` must not touch a running one's."""
+    """The WSGI application of a worker. Its store is opened later: ``--check-config`` must not touch a running one."""
     if _metrics_folder is not None:
         try:
             multiprocess.share(_metrics_folder)
@@ -93,7 +93,7 @@ def app() -> Any:
 
 
 def on_starting(_server: Any) -> None:
-    """Fail at once, with one line, where a second process would fight over the store."""
+    """Fail at once, with one line, if another process owns the store."""
     try:
         check_free(settings, _LOCK_WAIT)
     except AlertThreaderError as error:
@@ -123,7 +123,7 @@ def on_reload(_server: Any) -> None:
     former = settings
     try:
         settings = Settings.from_environ(os.environ)
-        # A secret that was in use until now is one still.
+        # The former secrets can still come up in a line.
         secrets = (*former.secrets(), *settings.secrets())
         logs.configure(settings.log_level, settings.log_format, sys.stderr, secrets)
     except ConfigError as error:

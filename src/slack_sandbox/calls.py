@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 #: The outcome of a call that has not been answered yet.
 IN_FLIGHT = "in_flight"
-#: So many calls are kept; the oldest are forgotten first.
+#: How many calls are kept; the oldest are dropped first.
 KEPT = 100_000
 
 

@@ -1,4 +1,4 @@
-"""`/sandbox/…`: looks at the workspace from outside and makes trouble in it.
+"""`/sandbox/…`: the control API. It shows the workspace and injects faults.
 
 A change must be sent as JSON, which no other web page can make a browser do unasked.
 """
@@ -16,7 +16,7 @@ from slack_sandbox.errors import RefusedError
 from slack_sandbox.faults import Rule
 from slack_sandbox.workspace import Settings, Workspace
 
-#: A long poll is answered after so many seconds at the latest, changed or not.
+#: The longest that a long poll waits for a change, in seconds.
 MAX_WAIT = 60.0
 
 control = Blueprint("control", __name__, url_prefix="/sandbox")

@@ -85,7 +85,7 @@ class Faults:
         seconds: float = 1.0,
         lasting: float | None = None,
     ) -> Rule:
-        """Add a rule after those in force; `lasting` ends it after so many seconds.
+        """Add a rule after those in force; `lasting` is how long it applies, in seconds.
 
         Raises ValueError for a kind that does not exist.
         """

@@ -15,11 +15,11 @@ from slack_sandbox.control import control
 from slack_sandbox.pages import pages
 from slack_sandbox.workspace import Settings, Workspace
 
-#: A client that sends nothing for so long is disconnected, in seconds.
+#: An idle client is disconnected after this long, in seconds.
 _IDLE = 60
-#: So many connections may wait to be accepted.
+#: How many connections may wait to be accepted.
 _BACKLOG = 1024
-#: Closing waits so long for requests under way, in seconds.
+#: How long closing waits for requests under way, in seconds.
 _LAST_WORDS = 5.0
 
 
@@ -63,7 +63,7 @@ class _Server(ThreadedWSGIServer):
                 self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Write nothing: a client that goes away is part of the game."""
+        """Write nothing: clients that disconnect are expected here."""
 
     def close_connections(self) -> None:
         """End all connections and wait for their threads."""

@@ -165,7 +165,7 @@ class Workspace:
     def set_channel(self, channel: str, standing: Standing | str) -> None:
         """Mark a channel as exists, archived, not_in_channel or missing.
 
-        Raises ValueError for any other word, and for a channel id that is none.
+        Raises ValueError for any other word, and for an invalid channel ID.
         """
         with self._lock:
             if not _CHANNEL_ID.match(channel):

@@ -157,7 +157,7 @@ class Deliverer:
         try:
             thread.start()
         except RuntimeError:
-            # No more threads are to be had: the lane must not stay taken by one that never was.
+            # The system gives us no more threads. The lane must not stay claimed by one that never started.
             with self._guard:
                 del self._running[sender.lane]
             self._store.release(lease)

@@ -14,7 +14,7 @@ _MATCHED = 100
 #: The matchers of an address together, percent-encoded. Past it there is no link, since to leave a matcher
 #: out would silence more than the thread.
 _MAX_MATCHERS = 800
-#: A runbook that is no web address is shown as it is, in so many characters.
+#: A runbook that is not a web address is shown as text, cut to this many characters.
 _MAX_RUNBOOK = 300
 #: The links of a message together, in characters; the least needed ones are left out.
 _MAX_LINKS = 1800

@@ -1,11 +1,11 @@
-"""What must not be seen: the type that never shows itself, and the function that takes it out of a text."""
+"""Secrets: a type that never shows its value, and a function that redacts values from a text."""
 
 import hmac
 import re
 from collections.abc import Callable, Iterable
 from typing import NoReturn, Self
 
-#: A shorter secret is not looked for in a text: taking out every "a" would hide the text and no secret.
+#: Shorter secrets are not redacted: removing every "a" would make a log unreadable and protect nothing.
 SHORTEST_REDACTED = 4
 
 #: Any Slack token, known to us or not (https://docs.slack.dev/authentication/tokens).
@@ -23,7 +23,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the text itself: hand it to the one who needs it, and keep it nowhere."""
+        """Return the text itself. Pass it straight on, and keep no copy."""
         return self._value
 
     def __eq__(self, other: object) -> bool:

@@ -97,7 +97,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read every setting. An empty value counts as unset; a name that is none of ours is ignored.
+        """Read every setting. An empty value counts as unset; unknown names are ignored.
 
         Raises ConfigError with all faults. None holds a secret, not even one put into another setting.
         """
@@ -136,7 +136,7 @@ class Settings:
 
     @property
     def exposure(self) -> str | None:
-        """What is wrong with listening to everybody, and what to do; None where a token is asked for, or nobody is."""
+        """Why it is unsafe to listen here, and what to do; None with a token, or if only this machine can connect."""
         if self.webhook_token is not None or is_loopback(self.bind_host):
             return None
         return (
@@ -145,7 +145,7 @@ class Settings:
         )
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Return what must never be written; of Redis's URL the password, as it is written and as meant."""
+        """Return what must never be written. The password in REDIS_URL is there as written and percent-decoded."""
         password = urlsplit(self.redis_url.reveal()).password or ""
         secrets = (self.slack_bot_token, self.webhook_token, Secret(password), Secret(unquote(password)))
         return tuple(secret for secret in secrets if secret and secret.reveal())
@@ -158,7 +158,7 @@ SETTINGS: tuple[Setting, ...] = tuple(
 
 
 def _address(host: str, port: int) -> str:
-    # The brackets part an IPv6 address from the port.
+    # Brackets separate an IPv6 address from its port.
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -177,7 +177,7 @@ def _each(settings: Iterable[Setting], read: Callable[[Setting], T], faults: lis
 
 
 def _written(setting: Setting, environ: Mapping[str, str]) -> str | None:
-    """Return what the operator wrote, wherever it stands, or None."""
+    """Return what the operator wrote, in the environment or in a file, or None."""
     given = environ.get(setting.name) or None
     # Only secrets: THREAD_STORE_FILE is a setting of its own, not the file of THREAD_STORE.
     if not setting.kind.secret:

@@ -197,17 +197,17 @@ def _addresses(raw: str) -> tuple[tuple[str, int], ...]:
     return tuple(address(each) for each in raw.split(","))
 
 
-ADDRESSES = Kind(_addresses, "host:port parted by commas, such as 10.0.0.1:26379,10.0.0.2:26379")
+ADDRESSES = Kind(_addresses, "host:port separated by commas, such as 10.0.0.1:26379,10.0.0.2:26379")
 API_URL = Kind(_api_url, "an http or https URL without user, query and fragment")
 BOT_TOKEN = _concealed(_faultless(_token_fault))
 CHANNEL = _faultless(channel_fault)
 FILE = Kind(lambda raw: Path(_only(raw, "\0" not in raw, not raw.endswith("/"))), "the path of a file")
 HEADER_TOKEN = _concealed(_matching("[!-~]+", "printable ASCII without spaces, to travel in a header"))
 HOST = _matching("[A-Za-z0-9._:-]+", "an IP address or a host name")
-LABELS = Kind(_label_names, "label names parted by commas, each once")
+LABELS = Kind(_label_names, "label names separated by commas, each once")
 LINE = Kind(_line, "one line of at most 100 characters")
 RATE = Kind(_rate, "a number above 0, such as 1, 0.5 or 1/s")
-#: A prefix is also matched by pattern (`KEYS prefix:*`), so it holds none of a pattern's signs.
+#: A prefix is also matched by pattern (`KEYS prefix:*`), so it must not contain glob characters.
 REDIS_PREFIX = _matching("[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or any of _ . : -")
 REDIS_URL = _concealed(Kind(_redis_url, "a URL: redis://host:port/db, rediss://host:port/db (TLS) or unix:///path"))
 SWITCH = Kind(_switch, "yes or no")

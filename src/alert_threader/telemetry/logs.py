@@ -15,11 +15,11 @@ from typing import Any, Literal, TextIO
 from alert_threader.settings.secret import Secret, redactor
 
 _HANDLER = "alert_threader"
-#: The same failure is written again after so many seconds.
+#: A repeated failure is written again after this long, in seconds.
 _SAID_AGAIN_AFTER = 60
-#: So many failures are known apart. Past it the one that was said first is forgotten.
+#: How many different failures are remembered; the oldest is forgotten first.
 _MAX_FAILURES = 500
-#: So many lines may wait to be written. Past it a thread waits with its line: nobody reads what we write.
+#: How many lines may wait to be written. Beyond that each thread waits: nobody is reading the log.
 _MAX_LINES = 1000
 #: What every record has; whatever else stands in one was given as `extra`.
 _COMMON = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

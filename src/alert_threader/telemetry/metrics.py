@@ -35,7 +35,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 StoreOperation = Literal["notify", "start_attempt", "record_outcome", "other"]
-#: How a look-up of an unknown outcome ended. ``unavailable``: Slack could not be asked, for want of a scope, of
+#: How a look-up of an unknown outcome ended. ``unavailable``: Slack could not be asked, for lack of a scope or of
 #: membership in the channel, or because too many messages came since.
 LookupResult = Literal["found", "not_found", "unavailable"]
 
