@@ -7,7 +7,7 @@ written anew and renamed over the former one, so that ``cp`` makes a backup. Wha
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -128,8 +128,8 @@ class SqliteStore:
 
     def transact_all(self, decisions: Sequence[tuple[str, Decide[T]]]) -> list[T]:
         """Change several records in one commit; see Store. Where nothing changes, none is needed."""
-        unchanged = self._unchanged(decisions)
-        if unchanged is not None:
+        unchanged = _unchanged(decisions, self._records.read)
+        if unchanged is not None and self._database.names_stand():
             return unchanged
         damage: list[RecordDamagedError] = []
 
@@ -255,22 +255,6 @@ class SqliteStore:
         self._database.write(*staged.rows())
         self._index.put(staged.plans())
 
-    def _unchanged(self, decisions: Sequence[tuple[str, Decide[T]]]) -> list[T] | None:
-        """What decisions that leave every record as it is say of it; None where one of them does not.
-
-        None also where the database's name has to be looked at. Most webhooks are duplicates, and nobody waits for one.
-        """
-        words = []
-        with suppress(RecordDamagedError):
-            for key, decide in decisions:
-                if (thread := self._records.read(key)) is None:
-                    return None
-                changed, word = decide(thread)
-                if changed is not thread:
-                    return None
-                words.append(word)
-        return words if len(words) == len(decisions) and self._database.names_stand() else None
-
     def _note(self, notes: dict[str, str]) -> None:
         self._queue.commit(lambda staged: staged.notes.update(notes))
 
@@ -300,3 +284,21 @@ class SqliteStore:
     def _warn(self, warning: str) -> None:
         self._opened.warnings.append(warning)
         log.error("%s", warning)
+
+
+def _unchanged(decisions: Sequence[tuple[str, Decide[T]]], read: Callable[[str], AlertThread | None]) -> list[T] | None:
+    """What decisions say that leave every record as it is; None where one of them does not.
+
+    Most webhooks are duplicates: they need no commit, and wait for none.
+    """
+    words = []
+    for key, decide in decisions:
+        try:
+            thread = read(key)
+        except RecordDamagedError:
+            return None
+        changed, word = decide(thread)
+        if thread is None or changed is not thread:
+            return None
+        words.append(word)
+    return words
