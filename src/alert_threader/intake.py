@@ -73,7 +73,12 @@ class Intake:
             firing=firing,
             resolved=alerts - firing,
             duplicates=alerts - sum(each.fired + each.resolved for each in applied),
+            ignored=len(notification.ignored),
         )
+        if notification.ignored:
+            log.warning(
+                "%s alerts ignored: %s", len(notification.ignored), notification.ignored[0], extra={"id": webhook}
+            )
         for each in applied:
             about = {"id": webhook, "key": each.thread.key, "fired": each.fired, "resolved": each.resolved}
             log.info("webhook %s", each.reason, extra={**about, "ms": round(took * 1000, 1)})

@@ -60,6 +60,7 @@ def test_what_is_counted(client: FlaskClient) -> None:
     client.post("/alert", json=webhook("firing", "db02", "db03"))
     assert client.post("/alert", data="{", content_type="application/json").status_code == 400
     series = scraped(client)
+    assert series["ignored_alerts_total",] == 0
     assert (series["webhooks_total", "200"], series["webhooks_total", "400"]) == (3, 1)
     assert series["webhook_duration_seconds_count",] == 4
     assert (series["alerts_received_total", "firing"], series["alerts_received_total", "resolved"]) == (6, 0)
@@ -173,3 +174,12 @@ def test_an_id_from_webhook_to_message(
         assert calls[-1]["message"] == "chat.postMessage ok"
         assert calls[-1]["key"] == received["key"]
         assert calls[-1]["attempt"] in str(sandbox.workspace.messages(CHANNEL))
+
+
+def test_alerts_that_cannot_be_read_are_counted(client: FlaskClient) -> None:
+    """Only those of a webhook that was stored: another one is counted by its 400."""
+    mixed = webhook("firing", "db01")
+    mixed["alerts"] += [{"labels": "db02"}, 5]
+    assert client.post("/alert", json=mixed).status_code == 200
+    assert client.post("/alert", json={"alerts": [5]}).status_code == 400
+    assert scraped(client)["ignored_alerts_total",] == 2

@@ -2,15 +2,18 @@
 
 The format is https://prometheus.io/docs/alerting/latest/configuration/#webhook_config, version 4, with what
 Grafana adds (https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/
-integrations/webhook-notifier/). It is read leniently where senders differ: only ``status`` and ``alerts`` are
-needed, null stands for absent, unknown keys are passed over.
+integrations/webhook-notifier/). It is read leniently, because senders differ: only ``alerts`` must be readable, and
+of an alert only its labels and a status. Null is absent, unknown keys are ignored, labels and annotations become text,
+and whatever else has the wrong type is treated as absent. One unreadable alert never costs the others.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -52,7 +55,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """One webhook: some alerts of one Alertmanager group."""
+    """One webhook: some alerts of one Alertmanager group.
+
+    ``ignored`` are its unreadable alerts, a line each: ``alerts[3].labels: expected object, got str``.
+    """
 
     receiver: str
     alerts: tuple[Alert, ...]
@@ -61,6 +67,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str
     truncated: int
     reason: str
+    ignored: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -80,6 +87,7 @@ class _RawAlert(msgspec.Struct, rename="camel"):
     panel_url: str | None = msgspec.field(default=None, name="panelURL")
     silence_url: str | None = msgspec.field(default=None, name="silenceURL")
     values: Any = None
+    value_string: str | None = None
 
 
 class _RawNotification(msgspec.Struct, rename="camel"):
@@ -93,7 +101,21 @@ class _RawNotification(msgspec.Struct, rename="camel"):
     notification_reason: str | None = msgspec.field(default=None, name="notification_reason")
 
 
+Raw = TypeVar("Raw", _RawAlert, _RawNotification)
+
+#: What msgspec raises for bytes that are no JSON, or not of the right types, or nested too deeply.
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _decoder = msgspec.json.Decoder(_RawNotification)
+_loose_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+#: No time is longer, in characters; nor is more looked at of Grafana's older form of values.
+_MAX_TIME = 64
+_MAX_VALUE_STRING = 4000
+#: Where Grafana before 9 puts measured values: ``[ var='B' metric='up' labels={…} value=17 ]``, one after the other
+#: (https://grafana.com/docs/grafana/v8.5/alerting/fundamentals/annotation-label/variables-label-annotation/).
+_VALUE = re.compile(r"\[ var='([^']*)' .*? value=(\S+) \]")
 
 
 def parse(body: bytes) -> Notification:
@@ -104,26 +126,30 @@ def parse(body: bytes) -> Notification:
     """
     if not body.strip():
         raise PayloadError("the body is empty: send Alertmanager's webhook as JSON")
-    try:
-        raw = _decoder.decode(body.removeprefix(_BYTE_ORDER_MARK))
-    except msgspec.ValidationError as error:
-        raise PayloadError(_with_path(str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadError(f"the body is not valid JSON: {error}") from error
-    if not raw.alerts:
+    raw, entries = _decoded(body.removeprefix(_BYTE_ORDER_MARK))
+    if not entries:
         raise PayloadError("alerts: is empty, expected at least one alert")
     truncated = max(raw.truncated_alerts or 0, 0)
     # A truncated group's top-level status speaks of alerts that are not here; a firing is the safe reading.
     top_status = Status.FIRING if truncated else raw.status
+    alerts, ignored = [], []
+    for number, entry in enumerate(entries):
+        try:
+            alerts.append(_alert(entry, top_status, f"alerts[{number}]"))
+        except PayloadError as error:
+            ignored.append(str(error))
+    if not alerts:
+        raise PayloadError(ignored[0])
     return Notification(
         # Alertmanager up to 0.27 escapes dots: the receiver "web.hook" arrives as "web\.hook".
         receiver=(raw.receiver or "").replace("\\.", "."),
-        alerts=tuple(_alert(alert, top_status, f"alerts[{i}]") for i, alert in enumerate(raw.alerts)),
+        alerts=tuple(alerts),
         group_key=raw.group_key or "",
         group_labels=raw.group_labels or {},
         external_url=raw.external_url or "",
         truncated=truncated,
         reason=raw.notification_reason or "",
+        ignored=tuple(ignored),
     )
 
 
@@ -139,7 +165,79 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return f"{digest:016x}"
 
 
-def _alert(raw: _RawAlert, top_status: str | None, path: str) -> Alert:
+def _decoded(body: bytes) -> tuple[_RawNotification, Sequence[_RawAlert | msgspec.Raw]]:
+    """The webhook and its alerts, still encoded where not all of it is as it should be."""
+    try:
+        raw = _decoder.decode(body)
+    except _NOT_JSON as error:
+        return _loosely_decoded(body, error)
+    return raw, raw.alerts
+
+
+def _loosely_decoded(body: bytes, fault: Exception) -> tuple[_RawNotification, list[msgspec.Raw]]:
+    """The same where the exact reading failed with ``fault``. Raises PayloadError if there is no list of alerts."""
+    try:
+        fields = _loose_decoder.decode(body)
+        entries = _list_decoder.decode(fields.pop("alerts"))
+    except (*_NOT_JSON, KeyError) as error:
+        if isinstance(fault, msgspec.ValidationError) and isinstance(error, msgspec.ValidationError | KeyError):
+            raise PayloadError(_with_path(str(fault))) from fault
+        raise PayloadError(f"the body is not valid JSON: {fault}") from fault
+    given: dict[str, Any] = {"alerts": []}
+    for name, value in fields.items():
+        with suppress(PayloadError):
+            given[name] = _any(value, name)
+    given["groupLabels"] = _texts(given.get("groupLabels"))
+    return _rightly_typed(_RawNotification, given), entries
+
+
+def _any(value: msgspec.Raw, path: str) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except _NOT_JSON as error:
+        raise PayloadError(f"{path}: is not valid JSON: {error}") from error
+
+
+def _rightly_typed(kind: type[Raw], given: Mapping[str, Any]) -> Raw:
+    """The fields whose types are right; the others are absent."""
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        try:
+            found[field.name] = msgspec.convert(given.get(field.encode_name), field.type)
+        except msgspec.ValidationError:
+            continue
+    return kind(**found)
+
+
+def _loosely(entry: msgspec.Raw, path: str) -> _RawAlert:
+    given = _any(entry, path)
+    if not isinstance(given, dict):
+        raise PayloadError(f"{path}: expected object, got {_type_name(given)}")
+    labels = _texts(given.get("labels"))
+    if labels is None and given.get("labels") is not None:
+        raise PayloadError(f"{path}.labels: expected object, got {_type_name(given['labels'])}")
+    return _rightly_typed(_RawAlert, {**given, "labels": labels, "annotations": _texts(given.get("annotations"))})
+
+
+def _texts(given: Any) -> dict[str, str] | None:
+    """Labels or annotations as text; None for what is no object."""
+    if not isinstance(given, dict):
+        return None
+    return {name: _text(value) for name, value in given.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _type_name(value: Any) -> str:
+    """What JSON calls a value's type."""
+    names = {type(None): "null", bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
+    return names.get(type(value), "object")
+
+
+def _alert(entry: _RawAlert | msgspec.Raw, top_status: str | None, path: str) -> Alert:
+    raw = _loosely(entry, path) if isinstance(entry, msgspec.Raw) else entry
     labels = raw.labels or {}
     given = raw.fingerprint or ""
     links = (
@@ -153,10 +251,10 @@ def _alert(raw: _RawAlert, top_status: str | None, path: str) -> Alert:
         fingerprint=given if 0 < len(given) <= _MAX_FINGERPRINT else fingerprint(labels),
         labels=labels,
         annotations=raw.annotations or {},
-        starts_at=_time(raw.starts_at, f"{path}.startsAt"),
-        ends_at=_time(raw.ends_at, f"{path}.endsAt"),
+        starts_at=_time(raw.starts_at),
+        ends_at=_time(raw.ends_at),
         links={name: url for name, url in links if url},
-        values=_values(raw.values),
+        values=_values(raw.values) or _values(dict(_VALUE.findall((raw.value_string or "")[:_MAX_VALUE_STRING]))),
     )
 
 
@@ -171,25 +269,24 @@ def _status(value: str | None, path: str) -> Status:
         raise PayloadError(f"{path}: is {value[:40]!r}, expected firing or resolved") from None
 
 
-def _time(value: str | None, path: str) -> float | None:
-    if not value:
-        return None
-    try:
-        return _seconds(value)
-    except msgspec.ValidationError:
-        raise PayloadError(f"{path}: is {value[:40]!r}, expected a time like 2026-01-31T12:00:00Z") from None
+def _time(value: str | None) -> float | None:
+    """Seconds since the epoch; None for a time that is missing, cannot be read, or is Go's zero."""
+    return _seconds(value) if value and len(value) <= _MAX_TIME else None
 
 
-@lru_cache(maxsize=1024)  # the alerts of a group began together, and each webhook says again when
+@lru_cache(maxsize=1024)  # the alerts of a group began together, and each webhook repeats their times
 def _seconds(value: str) -> float | None:
-    moment = msgspec.convert(value, datetime)
+    try:
+        moment = msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        return None
     if moment.year <= _ZERO_TIME_YEAR:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _values(raw: Any) -> str:
-    """Grafana's map of expression to measured value, as one line; anything else says nothing."""
+    """Grafana's map of expression to measured value, as one line; empty for anything else."""
     if not isinstance(raw, dict):
         return ""
     return ", ".join(f"{name}={value}" for name, value in raw.items() if isinstance(value, int | float | str))

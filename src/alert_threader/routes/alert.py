@@ -23,6 +23,8 @@ blueprint = Blueprint("alert", __name__)
 _ID_HEADER = "X-Request-ID"
 _GIVEN_ID = re.compile("[A-Za-z0-9._:-]{1,64}")
 
+#: How many unreadable alerts an answer names: their sender logs it.
+_MAX_IGNORED = 20
 #: How a change was delivered. One that opened a thread, or was delivered with its opening, is "posted".
 _WORDS = {
     Reason.OPENED: "posted",
@@ -89,9 +91,17 @@ def _answer(service: Service, notification: Notification, results: list[dict[str
         group_key=notification.group_key,
         thread_store=service.store.name,
         results=results,
+        **_ignored(notification.ignored),
     )
     response.status_code = 202 if any(result["delivery"] == "queued" for result in results) else 200
     return response
+
+
+def _ignored(alerts: tuple[str, ...]) -> dict[str, list[str]]:
+    """The unreadable alerts, where there are any; a long list ends in how many more there are."""
+    more = len(alerts) - _MAX_IGNORED
+    named = [*alerts[:_MAX_IGNORED], *([f"{more} more"] if more > 0 else [])]
+    return {"ignored": named} if named else {}
 
 
 def _result(taken: Taken) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class WebhookMetrics:
             registry, "alerts_received_total", "Alerts in stored webhooks, by status.", status=("firing", "resolved")
         )
         self._duplicates = _counter(registry, "duplicate_alerts_total", "Alerts received that changed nothing.")
+        self._ignored = _counter(registry, "ignored_alerts_total", "Alerts in stored webhooks that could not be read.")
         self._notifications = _counter(
             registry,
             "notifications_total",
@@ -80,11 +81,12 @@ class WebhookMetrics:
         self._requests.labels(code).inc()
         self._duration.observe(seconds)
 
-    def stored(self, reasons: Iterable[str], *, firing: int, resolved: int, duplicates: int) -> None:
+    def stored(self, reasons: Iterable[str], *, firing: int, resolved: int, duplicates: int, ignored: int) -> None:
         """Count a stored webhook: one reason for each of its threads, and its alerts by kind."""
         self._alerts.labels("firing").inc(firing)
         self._alerts.labels("resolved").inc(resolved)
         self._duplicates.inc(duplicates)
+        self._ignored.inc(ignored)
         for reason in reasons:
             self._notifications.labels(reason).inc()
 
