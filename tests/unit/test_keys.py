@@ -89,8 +89,26 @@ def test_alert_is_named_by_its_place_or_by_its_rarest_labels(labels: dict[str, s
 
 @pytest.mark.parametrize(
     ("alertname", "words"),
-    [("HTTPErrorRate", "HTTP Error Rate"), ("disk_will-fill", "disk will fill"), ("__", "__"), ("", "")],
+    [("HTTPErrorRate", "HTTP Error Rate"), ("disk_full", "disk full"), ("__", "__"), ("", "")],
 )
 def test_alertname_is_written_as_a_person_would(alertname: str, words: str) -> None:
     """In words, where it is made of any."""
+    assert spaced(alertname) == words
+
+
+@pytest.mark.parametrize(
+    "alertname",
+    [
+        "Freezer 2 above -18°C",
+        "disk_will-fill",
+        "IPv4 drops > 5%",
+        "p99_latency/api",
+        "a - b",
+        "Tür_offen!",
+        "5xx-Rate",
+    ],
+)
+def test_name_that_a_person_wrote_stays_as_it_is(alertname: str) -> None:
+    """Every sign of it has its meaning."""
+    words = alertname
     assert spaced(alertname) == words

@@ -11,6 +11,7 @@ from alert_threader.formatter.mrkdwn import (
     plain,
     prose,
     truncate,
+    unmarked,
 )
 
 
@@ -81,6 +82,65 @@ class TestLink:
     def test_addresses_in_prose_are_links(self) -> None:
         """A description's addresses work although Slack is told to look for none; the full stop is not part of one."""
         assert prose("see (https://x.test/a&b). <!here>") == "see (<https://x.test/a&amp;b>). &lt;!here&gt;"
+
+
+class TestAddresses:
+    """An address in a text ends where it really ends."""
+
+    @pytest.mark.parametrize(
+        ("text", "url"),
+        [
+            ("https://x.test/a. Then", "https://x.test/a"),
+            ("(see https://x.test/a)", "https://x.test/a"),
+            ("https://x.test/wiki/Orders_(service).", "https://x.test/wiki/Orders_(service)"),
+            ("https://x.test/?var={orders}&from=[1]", "https://x.test/?var={orders}&from=[1]"),
+            ("https://x.test/?q=(a:(b:'c d'", "https://x.test/?q=(a:(b:'c"),
+            (
+                "https://k.test/#/?_g=(t:(from:'1',to:now))&i='x-*'",
+                "https://k.test/#/?_g=(t:(from:'1',to:now))&i='x-*'",
+            ),
+            ('"https://x.test/a" is it', "https://x.test/a"),
+            ("'https://x.test/it' isn't", "https://x.test/it"),
+            ("it can't reach https://x.test/o'brien now", "https://x.test/o'brien"),
+            ("[https://x.test/a] and", "https://x.test/a"),
+            ("*https://x.test/a*, now", "https://x.test/a"),
+            ('{"url":"https://x.test/a","b":1}', "https://x.test/a"),
+            ("https://x.test/a?b={{c}}!", "https://x.test/a?b={{c}}"),
+        ],
+    )
+    def test_ends_where_it_ends(self, text: str, url: str) -> None:
+        """Brackets in pairs belong to it; a quote ends it only if one opened before it."""
+        linked = str(link(url))
+        assert linked in prose(text)
+        assert prose(text).replace(linked, escape(url)) == escape(text)
+
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("<https://x.test/a?b=1&c=2|this page>!", "<https://x.test/a?b=1&amp;c=2|this page>!"),
+            ("<https://x.test>", "<https://x.test>"),
+            ("see [the *wiki*](https://x.test/a_(b)).", "see <https://x.test/a_(b)|the *wiki*>."),
+            ("<https://x.test|<!here>>", "&lt;<https://x.test>|&lt;!here&gt;&gt;"),
+            ("<javascript:alert(1)|x>", "&lt;javascript:alert(1)|x&gt;"),
+            (
+                "[x](ftp://y) <!here> <@U1|bob> <#C1|general>",
+                "[x](ftp://y) &lt;!here&gt; &lt;@U1|bob&gt; &lt;#C1|general&gt;",
+            ),
+        ],
+    )
+    def test_links_of_slack_and_markdown_are_links(self, text: str, shown: str) -> None:
+        """What else Slack's markup can do stays text."""
+        assert prose(text) == shown
+
+    def test_header_has_the_words_of_a_link(self) -> None:
+        """No markup works there; formatting is left as it is, for it can be meant so."""
+        text = "*5xx* <https://x.test|dashboard>, [wiki](https://y.test), <https://z.test> https://w.test/(a)"
+        assert unmarked(text) == "*5xx* dashboard, wiki, https://z.test https://w.test/(a)"
+
+    def test_terminal_colours_go_whole(self) -> None:
+        """Without its first sign, the rest of a sequence would be shown."""
+        text = "\x1b[31mERROR\x1b[0m \x1b[1;38;5;9mx\x1b[K \x9b0my \x1b]0;title\x07z \x1bMw [31m is text"
+        assert clean(text) == "ERROR x y z w [31m is text"
 
 
 class TestTruncate:

@@ -11,7 +11,17 @@ import msgspec
 from alert_threader.formatter import facts
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import Listed, delivered, lines, now
-from alert_threader.formatter.mrkdwn import MAX_FIELDS, MAX_HEADER, bold, escape, literal, one_line, prose, truncate
+from alert_threader.formatter.mrkdwn import (
+    MAX_FIELDS,
+    MAX_HEADER,
+    bold,
+    escape,
+    literal,
+    one_line,
+    prose,
+    truncate,
+    unmarked,
+)
 from alert_threader.threads import AlertState, AlertThread, Batch, EventKind
 
 #: How many alerts a root lists.
@@ -176,7 +186,7 @@ def _description(thread: AlertThread, *, full_title: bool = False) -> str:
     """What all of the thread's alerts say at length, after the title where the header had to cut it."""
     title = truncate(escape(facts.title(thread)), _FULL_TITLE) if full_title else ""
     text = facts.shared_annotation(thread, "description", "message")
-    described = _described(thread, text) if one_line(text) != facts.title(thread) else ""
+    described = _described(thread, text) if unmarked(text) != facts.title(thread) else ""
     values = literal(facts.shared_values(thread), _FIELD)
     return "\n".join(filter(None, (title, described, f"{bold('Values:')} {values}" if values else "")))
 

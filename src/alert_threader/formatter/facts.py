@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 
-from alert_threader.formatter.mrkdwn import one_line
+from alert_threader.formatter.mrkdwn import one_line, unmarked
 from alert_threader.threads import AlertState, AlertThread
 
 _GREEN = "#2EB67D"
@@ -31,7 +31,7 @@ def fires(alert: AlertState) -> bool:
 
 def title(thread: AlertThread) -> str:
     """The thread's title on one line, never empty."""
-    return one_line(thread.title) or "Alert"
+    return unmarked(thread.title) or "Alert"
 
 
 def emoji(thread: AlertThread) -> str:

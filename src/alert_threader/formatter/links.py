@@ -28,8 +28,7 @@ def links_line(thread: AlertThread) -> str:
     """The links of a thread on one line, most needed first: runbook, dashboard, panel, graph, silence."""
     candidates = [
         _runbook(thread),
-        link(facts.shared_annotation(thread, "dashboard_url", "dashboard"), "Dashboard")
-        or link(facts.shared_link(thread, "dashboard"), "Dashboard"),
+        _dashboard(thread),
         link(facts.shared_link(thread, "panel"), "Panel"),
         link(facts.shared_link(thread, "graph"), "Graph"),
         link(silence_url(thread), "Silence") if thread.firing else None,
@@ -71,6 +70,14 @@ def _runbook(thread: AlertThread) -> str:
         return ""
     said = link(runbook, "View Runbook") or truncate(escape(one_line(runbook)), _MAX_RUNBOOK)
     return f"{bold('Runbook:')} {said}"
+
+
+def _dashboard(thread: AlertThread) -> str | None:
+    given = facts.shared_annotation(thread, "dashboard_url", "dashboard")
+    found = link(given, "Dashboard") or link(facts.shared_link(thread, "dashboard"), "Dashboard")
+    return found or (
+        f"{bold('Dashboard:')} {truncate(escape(one_line(given)), _MAX_RUNBOOK)}" if one_line(given) else None
+    )
 
 
 def _matchers(thread: AlertThread) -> str:

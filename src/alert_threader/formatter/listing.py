@@ -6,7 +6,7 @@ import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.links import source_link
-from alert_threader.formatter.mrkdwn import bold, escape, literal, one_line, truncate
+from alert_threader.formatter.mrkdwn import bold, escape, literal, truncate, unmarked
 from alert_threader.threads import AlertState, AlertThread, Batch, Event, EventKind
 
 _FIRING, _RESOLVED = "🔴", "🟢"
@@ -86,7 +86,7 @@ def _said(name: str, summary: str) -> str:
 
 
 def _summary(thread: AlertThread, alert: AlertState) -> str:
-    summary = one_line(alert.annotations.get("summary") or alert.annotations.get("title") or "")
+    summary = unmarked(alert.annotations.get("summary") or alert.annotations.get("title") or "")
     if summary == facts.title(thread):
         return ""
     # A fence would reach beyond its line.

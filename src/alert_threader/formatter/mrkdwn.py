@@ -38,11 +38,22 @@ MAX_URL = 1500
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
+#: Terminal colours and other control sequences (ECMA-48, 5.4): without the first sign the rest of one would be shown.
+_TERMINAL = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 _WEB_ADDRESS = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 #: What would end or split ``<url|text>``.
 _BREAKS_LINK = re.compile(r"[\s<>|\"`]")
-_URL_IN_PROSE = re.compile(r"https?://[^\s<>|\"'`]+", re.IGNORECASE)
-_END_OF_SENTENCE = ".,;:!?)]}*_~"
+#: An address in a text: in Slack's markup, in Markdown's, or as it is.
+_ADDRESS = re.compile(
+    r"<(?P<slack>https?://[^\s<>|]+)(?:\|(?P<slack_words>[^<>\n]*))?>"
+    r"|\[(?P<words>[^\[\]\n]+)\]\((?P<markdown>https?://(?:[^\s()<>]|\([^\s()<>]*\))+)\)"
+    r"|(?P<bare>https?://[^\s<>`]+)",
+    re.IGNORECASE,
+)
+_BRACKETS = {")": "(", "]": "[", "}": "{"}
+_OPENING, _CLOSING = re.compile(r"(?<!\w)[\"'](?=\S)"), re.compile(r"(?<=\S)[\"'](?!\w)")
+#: What ends a sentence or begins something else, and no address.
+_AFTER_ADDRESS = ".,;:!?*_~|([{"
 #: Where Slack would begin or end bold, italics, strike-through or code, or read an emoji's name.
 _FORMATTING = re.compile(r"`|(?<!\w)[*_~]|[*_~](?!\w)|:[\w+'-]+:")
 
@@ -54,7 +65,7 @@ def clean(text: str) -> str:
     """The text without what cannot be shown; lines end in a newline only."""
     if text.isprintable():
         return text
-    return _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _UNPRINTABLE.sub("", _TERMINAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def one_line(text: str) -> str:
@@ -81,15 +92,46 @@ def bold(escaped: str) -> str:
 
 
 def prose(text: str) -> str:
-    """An annotation of several lines, escaped: formatting and web addresses work, nothing else does."""
+    """An annotation of several lines, escaped: formatting, web addresses and links work, nothing else does."""
+    text = clean(text).strip()
     parts: list[str] = []
     end = 0
-    text = clean(text).strip()
-    for match in _URL_IN_PROSE.finditer(text):
-        url = match[0].rstrip(_END_OF_SENTENCE)
-        parts += (escape(text[end : match.start()]), link(url) or escape(url))
-        end = match.start() + len(url)
+    while found := _ADDRESS.search(text, end):
+        start = found.start()
+        url, words, after = _address(text, found)
+        parts += (escape(text[end:start]), link(url, words) or escape(text[start:after]))
+        end = after
     return "".join((*parts, escape(text[end:])))
+
+
+def unmarked(text: str) -> str:
+    """A text on one line where no link works, a header say: of a link its words are left."""
+    return _ADDRESS.sub(
+        lambda found: found["slack_words"] or found["words"] or found["slack"] or found[0], one_line(text)
+    )
+
+
+def _address(text: str, found: re.Match[str]) -> tuple[str, str, int]:
+    """An address, the words of its link, and where what follows it begins."""
+    if found["bare"] is None:
+        return found["slack"] or found["markdown"], found["slack_words"] or found["words"] or "", found.end()
+    url = text[found.start() : _end_of_address(text, found.start(), found.end())].rstrip(_AFTER_ADDRESS)
+    return url, "", found.start() + len(url)
+
+
+def _end_of_address(text: str, start: int, end: int) -> int:
+    """Where an address ends: at a bracket that none in it opened, or at a quote that one before it opened."""
+    before = text[: start + 1]  # what a quote stands before decides whether it opens
+    opened, closed = "".join(_OPENING.findall(before)), "".join(_CLOSING.findall(before))
+    quotes = {quote for quote in "\"'" if opened.count(quote) > closed.count(quote)}
+    brackets: list[str] = []
+    for place in range(start, end):
+        sign = text[place]
+        if sign in _BRACKETS.values():
+            brackets.append(sign)
+        elif sign in quotes or (sign in _BRACKETS and (not brackets or brackets.pop() != _BRACKETS[sign])):
+            return place
+    return end
 
 
 def link(url: str, text: str = "") -> str | None:

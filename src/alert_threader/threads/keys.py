@@ -25,7 +25,9 @@ _PLACE_LABELS = ("instance", "pod", "host", "hostname", "node", "container", "de
 _COMMON_LABELS = frozenset({*DEFAULT_KEY_LABELS, "env", "environment", "monitor", "prometheus", "team"})
 _MAX_NAME = 80
 
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\-]+")
+#: A name that no person wrote: a blank, or any sign but these, and it is shown as it is.
+_IDENTIFIER = re.compile(r"\w+")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+")
 
 
 class ThreadBy(StrEnum):
@@ -106,7 +108,12 @@ def alert_name(labels: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=1024)
 def spaced(alertname: str) -> str:
-    """An alert's name as a person would write it: ``HTTPErrorRate`` is "HTTP Error Rate"."""
+    """An alert's name as a person would write it: ``HTTPErrorRate`` is "HTTP Error Rate".
+
+    Only an identifier is spaced: in a name that a person wrote, every sign has its meaning (``above -18°C``).
+    """
+    if not _IDENTIFIER.fullmatch(alertname):
+        return alertname
     return " ".join(_CAMEL.sub(" ", alertname).split()) or alertname
 
 
