@@ -20,7 +20,7 @@ from alert_threader.settings.settings import Settings
 from alert_threader.slack.client import Slack
 from alert_threader.store import Threads, open_store
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import Identity, Policy, Reason, RepeatPolicy, ThreadBy
+from alert_threader.threads import DEFAULT_MAP, Identity, Policy, Reason, RepeatPolicy, ThreadBy
 
 
 def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Flask:
@@ -67,6 +67,8 @@ def make_service(settings: Settings) -> Service:
         reopen_window=settings.reopen_window,
         stale_after=settings.stale_after,
         repeat=RepeatPolicy(settings.repeat_policy),
+        severity_label=settings.severity_label,
+        severity_map={**DEFAULT_MAP, **dict(settings.severity_map or ())},
         call_timeout=settings.slack_timeout,
     )
     identity = Identity(

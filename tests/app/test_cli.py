@@ -374,7 +374,7 @@ def test_render(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert message["step"] == "root"
     assert message["channel"] == "C0123456789"
     assert message["key"].endswith("|staging")
-    assert message["message"]["text"].startswith("[staging] ")
+    assert message["message"]["text"].endswith(" [staging]")
 
 
 def test_render_standard_input() -> None:

@@ -145,7 +145,7 @@ def test_incident(start: Callable[..., Demo]) -> None:
     assert [root["attachments"][0]["color"] for root in roots] == [GREEN, GREEN, GREEN]
     assert [root["reply_count"] for root in roots] == [5, 1, 1]
     assert all(root["edited"] for root in roots)
-    assert [root["text"].split(":")[0] for root in roots] == ["[production] RESOLVED"] * 3
+    assert [root["text"].split(" —")[0] for root in roots] == ["✅ RESOLVED"] * 3
     database = " ".join(reply["text"] for reply in roots[0]["replies"])
     assert "FIRING AGAIN" in database
     assert requests.get(f"{page}sandbox/calls", timeout=PATIENCE).json()["calls"]

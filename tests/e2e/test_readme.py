@@ -124,6 +124,6 @@ def test_commands(tmp_path: Path, slack: SandboxServer, redis_url: str) -> None:
         assert '"delivery":"replied"' in person.types(*lines_of('-d \'{\n  "status": "resolved"'))
     roots = [root.text for root in slack.workspace.roots(CHANNEL)]
     assert [text for text in roots if "Database Critical Failure" in text] == [
-        "[production] RESOLVED: Database Critical Failure (db01.example.com)"
+        "✅ RESOLVED — Database Critical Failure (db01.example.com) [production]"
     ]
     assert len(roots) == 2

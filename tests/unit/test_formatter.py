@@ -110,7 +110,7 @@ class TestRoot:
             "Started: 2024-01-15 14:30:25 UTC",
             "env=production | alertname=DatabaseCriticalFailure",
         ]
-        assert message["text"] == "[production] CRITICAL: Database Critical Failure (db01.example.com)"
+        assert message["text"] == "🚨 CRITICAL: Database Critical Failure (db01.example.com) [production]"
         assert colour(message) == "#E01E5A"
 
     def test_form(self) -> None:
@@ -121,17 +121,18 @@ class TestRoot:
         assert [set(a) for a in message["attachments"]] == [{"color", "fallback", "blocks"}]
         assert (message["unfurl_links"], message["unfurl_media"]) == (False, False)
 
-    def test_resolved_keeps_header_and_values(self) -> None:
-        """A resolved root is green and gains the times; header, fields and description stay, Silence goes."""
+    def test_resolved_keeps_title_and_values(self) -> None:
+        """A resolved root says so, is green and gains the times; title, fields and description stay, Silence goes."""
         firing = shown(root(thread_of([alert()])))
         message = root(thread_of([alert()], [alert(resolved=T0 + 905)]))
         assert colour(message) == "#2EB67D"
-        assert shown(message)[:9] == firing[:9]
+        assert shown(message)[0] == "✅ RESOLVED — Database Critical Failure"
+        assert shown(message)[1:9] == firing[1:9]
         assert "Silence" not in json.dumps(message)
         assert "Started: 2024-01-15 14:30:25 UTC | Resolved: 2024-01-15 14:45:30 UTC | Duration: 15m 5s" in shown(
             message
         )
-        assert message["text"] == "[production] RESOLVED: Database Critical Failure (db01.example.com)"
+        assert message["text"] == "✅ RESOLVED — Database Critical Failure (db01.example.com) [production]"
 
     def test_mixed_group(self) -> None:
         """Several alerts are counted and listed by their own status, the firing ones first."""
@@ -144,7 +145,7 @@ class TestRoot:
             "🟢 a",
         ]
         assert "*Instance:*" not in "".join(lines)
-        assert message["text"] == "[production] CRITICAL: Database Critical Failure (2 firing, 1 resolved)"
+        assert message["text"] == "🚨 CRITICAL: Database Critical Failure (2 firing, 1 resolved) [production]"
 
     def test_own_summary(self) -> None:
         """An alert's summary stands beside its name; a name that the summary holds is not said twice."""
@@ -193,14 +194,26 @@ class TestRoot:
             ("info", "ℹ️", "#2EB67D"),
             ("success", "✅", "#2EB67D"),
             ("debug", "🐛", "#36C5F0"),
-            ("page", "📢", "#868686"),
+            ("P1", "🚨", "#E01E5A"),
+            ("Major", "❌", "#E01E5A"),
+            ("avocado", "📢", "#868686"),
         ],
     )
     def test_severity(self, severity: str, emoji: str, expected: str) -> None:
-        """Each severity has its sign and colour, an unknown one a neutral grey."""
+        """Each level has its sign and colour, an unknown word a neutral grey; the word is the sender's."""
         message = root(thread_of([alert(labels={"severity": severity})]))
         assert shown(message)[0] == f"{emoji} Database Critical Failure"
         assert colour(message) == expected
+        said = severity if severity == "avocado" else severity.upper()
+        assert f"*Severity:* {said}" in shown(message)
+        assert message["text"].startswith(f"{emoji} {said}: ")
+
+    def test_no_severity(self) -> None:
+        """None is made up."""
+        message = root(thread_of([alert(labels={"severity": ""})]))
+        assert (shown(message)[0], colour(message)) == ("📢 Database Critical Failure", "#868686")
+        assert "everity" not in json.dumps(message["attachments"])
+        assert message["text"] == "📢 Database Critical Failure (db01.example.com) [production]"
 
     def test_times_are_those_of_the_last_outage(self) -> None:
         """After a re-opening, what had ended before it counts no more: a short flap does not read as a long outage."""
@@ -224,7 +237,8 @@ class TestRoot:
             "env=production | alertname=DatabaseCriticalFailure",
         ]
         assert colour(message) == "#868686"
-        assert message["text"].startswith("[production] STALE: ")
+        assert message["text"].startswith("💤 STALE — ")
+        assert shown(message)[0] == "💤 STALE — Database Critical Failure"
 
     def test_long_title_and_description(self) -> None:
         """What is cut ends in an ellipsis; the title is whole below the header, the rest a link away."""
@@ -251,7 +265,7 @@ class TestRoot:
         message = root(thread)
         assert "*Service:* `x *Severity:* LOW &lt;!channel&gt;`" in shown(message)
         assert "*Runbook:* javascript:alert(1)  ·  " in json.dumps(message, ensure_ascii=False)
-        assert message["text"] == "[production] CRITICAL: &lt;!here&gt; (&lt;@U1&gt;)"
+        assert message["text"] == "🚨 CRITICAL: &lt;!here&gt; (&lt;@U1&gt;) [production]"
 
     def test_silence_is_never_wider_than_the_thread(self) -> None:
         """A value too long for an address is matched by its beginning instead of being left out."""
@@ -266,7 +280,7 @@ class TestRoot:
             AlertThread(key="", channel="", alerts={"": AlertState(status=Status.FIRING, starts_at=1e300)}),
         ):
             message = render(thread, Step.POST_ROOT, Batch(), environment="", simple=simple)
-            assert message["text"] in {"RESOLVED: Alert", "ALERT: Alert"}
+            assert message["text"] in {"✅ RESOLVED — Alert", "📢 Alert", "RESOLVED - Alert", "Alert"}
             assert render(thread, Step.POST_REPLY, Batch(), environment="", simple=simple)["text"]
 
 
@@ -279,7 +293,7 @@ class TestReply:
         assert lines[1:9] == shown(root(thread_of([alert()])))[1:9]
         assert "Started: 2024-01-15 14:30:25 UTC | Resolved: 2024-01-15 14:45:30 UTC | Duration: 15m 5s" in lines
         assert colour(message) == "#2EB67D"
-        assert message["text"] == "[production] RESOLVED: Database Critical Failure (db01.example.com)"
+        assert message["text"] == "✅ RESOLVED — Database Critical Failure (db01.example.com) [production]"
 
     def test_part_resolved(self) -> None:
         """Where others still fire, the headline says how many of all have resolved."""
@@ -290,7 +304,7 @@ class TestReply:
             "🟢 b",
             "Started: 2024-01-15 14:30:25 UTC | Resolved: 2024-01-15 14:31:30 UTC | Duration: 1m 5s",
         ]
-        assert message["text"] == "[production] RESOLVED (1 of 3): Database Critical Failure (b)"
+        assert message["text"] == "✅ RESOLVED (1 of 3) — Database Critical Failure (b) [production]"
         assert colour(message) == "#2EB67D"
 
     def test_joined(self) -> None:
@@ -326,7 +340,7 @@ class TestReply:
             "Started: 2024-01-15 14:32:05 UTC",
             "Flapped once",
         ]
-        assert message["text"].startswith("[production] FIRING AGAIN: ")
+        assert message["text"].startswith("🔁 FIRING AGAIN — ")
 
     def test_repeated(self) -> None:
         """A repeat that is told lists what still fires, and since when."""
@@ -361,7 +375,7 @@ class TestReply:
         message = reply(thread_of([instance("x")], [instance(f"n{i}") for i in range(50)]))
         assert sum(line.startswith("🔴") for line in shown(message)) == 20
         assert any(line.startswith("+30 more in <http") for line in shown(message))
-        assert message["text"].endswith("(50 alerts)")
+        assert message["text"].endswith("(50 alerts) [production]")
 
 
 class TestMetadata:
@@ -451,7 +465,7 @@ class TestSimpler:
         message = root(thread_of([instance("a"), instance("b")]), simple=2)
         assert (message["blocks"], message["attachments"]) == ([], [])
         assert message["text"].split("\n")[:4] == [
-            "[production] CRITICAL: Database Critical Failure (a, b)",
+            "🚨 CRITICAL: Database Critical Failure (a, b) [production]",
             "*Firing: 2 | Resolved: 0*",
             "🔴 a",
             "🔴 b",
@@ -460,7 +474,7 @@ class TestSimpler:
     def test_ascii(self) -> None:
         """At last it is one line that nothing can refuse."""
         message = reply(thread_of([alert()], [alert(resolved=T0 + 9)]), simple=3)
-        assert message["text"] == "[production] RESOLVED: Database Critical Failure (db01.example.com)"
+        assert message["text"] == "RESOLVED - Database Critical Failure (db01.example.com) [production]"
         assert message["text"].isascii()
 
 

@@ -6,12 +6,23 @@ import msgspec
 import pytest
 
 from alert_threader.alertmanager.webhook import Status
-from alert_threader.threads import EventKind, Failed, Policy, Reason, RepeatPolicy, Step, Unknown, Wait, apply
+from alert_threader.threads import (
+    DEFAULT_MAP,
+    EventKind,
+    Failed,
+    Policy,
+    Reason,
+    RepeatPolicy,
+    Step,
+    Unknown,
+    Wait,
+    apply,
+)
 from alert_threader.threads.notification import REPEAT_AFTER
 from alert_threader.threads.plan import DEBOUNCE
 from alert_threader.threads.record import MAX_ALERTS, MAX_DETAILED, MAX_TRACED
 from alert_threader.threads.schema import encode
-from tests.build import CHANNEL, DAY, HOUR, NOW, alert, change, described
+from tests.build import CHANNEL, DAY, HOUR, NOW, alert, change, described, thread
 from tests.life import Life, message, rendered
 
 OTHER_CHANNEL = "C0000002"
@@ -453,6 +464,34 @@ class TestTitle:
         """A thread of a whole group is as bad as its worst alert."""
         life.notify(alert("a", labels={"severity": "warning"}), alert("b", labels={"severity": "critical"}))
         assert life.thread.severity == "critical"
+
+    def test_makes_no_severity_up(self, life: Life) -> None:
+        """An alert without one leaves the thread without one, until another alert has one."""
+        life.notify(alert("a", labels={"alertname": "Down"}))
+        assert (life.thread.severity, life.thread.severity_level) == ("", "")
+        life.notify(alert("b", labels={"alertname": "Down", "severity": "Info"}))
+        assert (life.thread.severity, life.thread.severity_level) == ("info", "info")
+        life.notify(alert("c", labels={"alertname": "Down"}))
+        assert life.thread.severity == "info"
+
+    @pytest.mark.parametrize(
+        ("word", "level"), [("P1", "critical"), ("Page", "critical"), ("hint", ""), ("Blocker", "critical"), ("xl", "")]
+    )
+    def test_knows_what_words_mean(self, word: str, level: str) -> None:
+        """The words of the setting beside those that everybody uses; the thread keeps the sender's own."""
+        known = {**DEFAULT_MAP, "blocker": "critical", "hint": "none"}
+        life = Life(Policy(severity_label="priority", severity_map=known))
+        life.notify(alert("a", labels={"alertname": "Down", "priority": word, "severity": "debug"}))
+        assert (life.thread.severity, life.thread.severity_level) == (word, level)
+
+    def test_record_without_a_level_has_its_severitys(self) -> None:
+        """It was written before levels were kept."""
+        assert [thread(severity=word).severity_level for word in ("critical", "info", "page", "")] == [
+            "critical",
+            "info",
+            "",
+            "",
+        ]
 
 
 def test_word_of_a_thread_keeps_it_alive(delivered: Life) -> None:

@@ -14,6 +14,7 @@ from alert_threader.threads import (
     Wait,
     is_delivered,
     is_pending,
+    level_of,
     plan,
     record_outcome,
     severity_rank,
@@ -61,9 +62,11 @@ class TestOrder:
         assert sorted(ranks) == [ranks[2], ranks[1], ranks[0]]
 
     def test_severities_are_ordered(self) -> None:
-        """Any other severity comes last."""
-        ranks = [severity_rank(severity) for severity in ("critical", "error", "warning", "info", "page")]
-        assert ranks == [0, 1, 2, 3, 3]
+        """Where it is not known how bad it is, it comes after a warning and before what is surely harmless."""
+        words = ["P1", "err", "average", "avocado", "", "OK", "success", "debug"]
+        ranks = [severity_rank(level_of(word)) for word in words]
+        assert ranks == sorted(ranks)
+        assert (ranks[2] < ranks[3], ranks[3] == ranks[4], ranks[4] < ranks[5]) == (True, True, True)
 
     def test_lane_is_the_channels(self, life: Life) -> None:
         """A store finds a thread by it, and knows no more of it."""

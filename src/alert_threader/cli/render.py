@@ -15,7 +15,7 @@ from alert_threader.cli.faults import CommandError
 from alert_threader.cli.output import say
 from alert_threader.cli.preview import preview
 
-_SETTINGS = ("ENVIRONMENT", "SLACK_CHANNEL", "THREAD_BY", "THREAD_KEY_LABELS")
+_SETTINGS = ("ENVIRONMENT", "SLACK_CHANNEL", "THREAD_BY", "THREAD_KEY_LABELS", "SEVERITY_LABEL", "SEVERITY_MAP")
 
 
 def render(file: str, environ: Mapping[str, str], now: float) -> str:
@@ -41,6 +41,6 @@ def render_command(file: str) -> None:
     """Show what a webhook would look like in Slack, as JSON.
 
     FILE is a webhook as Alertmanager sends it, - for standard input. Needs neither token nor Slack; ENVIRONMENT,
-    SLACK_CHANNEL, THREAD_BY and THREAD_KEY_LABELS are used if set.
+    SLACK_CHANNEL, THREAD_BY, THREAD_KEY_LABELS, SEVERITY_LABEL and SEVERITY_MAP are used if set.
     """
     say(render(file, os.environ, time.time()))

@@ -60,12 +60,12 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 def root_content(thread: AlertThread, environment: str) -> Content:
     """The opening message: the thread as it is now."""
-    headline = f"{facts.emoji(thread)} {facts.title(thread)}"
+    headline = f"{facts.sign(thread)}{facts.title(thread)}"
     return Content(
         headline=truncate(headline, MAX_HEADER),
         is_root=True,
         colour=facts.colour(thread, thread.state),
-        text=_text(thread, environment, _root_word(thread), _root_names(thread)),
+        text=_text(_root_opening(thread), thread, environment, _root_names(thread)),
         fields=_fields(thread, environment),
         alerts=_root_alerts(thread),
         description=_description(thread, full_title=len(headline) > MAX_HEADER),
@@ -80,12 +80,13 @@ def reply_content(thread: AlertThread, batch: Batch, environment: str) -> Conten
     One that ends the problem repeats what the root says, so that it can be read, and searched for, by itself.
     """
     sign, word, state = _happened(thread, batch)
+    opening = f"{sign} {word} — "
     events = delivered(thread, batch)
     content = Content(
-        headline=truncate(f"{sign} {word} — {facts.title(thread)}", MAX_HEADER),
+        headline=truncate(f"{opening}{facts.title(thread)}", MAX_HEADER),
         is_root=False,
         colour=facts.colour(thread, state),
-        text=_text(thread, environment, word, _reply_names(thread, events)),
+        text=_text(opening, thread, environment, _reply_names(thread, events)),
         alerts=_reply_alerts(thread, batch, events),
         context=_reply_times(thread, batch, events),
     )
@@ -100,10 +101,10 @@ def reply_content(thread: AlertThread, batch: Batch, environment: str) -> Conten
     )
 
 
-def _root_word(thread: AlertThread) -> str:
-    if thread.state == "firing":
-        return one_line(thread.severity).upper() or "ALERT"
-    return thread.state.upper()
+def _root_opening(thread: AlertThread) -> str:
+    """What a root's line on a phone begins with: the state, or while it fires, the severity."""
+    severity = facts.severity(thread)
+    return facts.sign(thread) + (f"{severity}: " if severity and thread.state == "firing" else "")
 
 
 def _happened(thread: AlertThread, batch: Batch) -> tuple[str, str, str]:
@@ -120,11 +121,12 @@ def _happened(thread: AlertThread, batch: Batch) -> tuple[str, str, str]:
     return ("🔁", "STILL FIRING", "firing") if thread.firing else ("✅", "RESOLVED", "resolved")
 
 
-def _text(thread: AlertThread, environment: str, word: str, who: str) -> str:
-    """The line that a phone shows of the message: ``[production] CRITICAL: Database Failure (db01)``."""
+def _text(opening: str, thread: AlertThread, environment: str, who: str) -> str:
+    """The line that a phone shows of the message: ``🚨 CRITICAL: Database Failure (db01) [production]``."""
     place = truncate(escape(one_line(environment)), _LABEL)
-    said = f"{truncate(escape(word), _LABEL)}: {truncate(escape(facts.title(thread)), _TEXT // 2)}{who}"
-    return truncate(f"[{place}] {said}" if place else said, _TEXT)
+    title = truncate(escape(facts.title(thread)), _TEXT // 2)
+    said = f"{truncate(escape(opening), _LABEL)}{title}{who}"
+    return truncate(f"{said} [{place}]" if place else said, _TEXT)
 
 
 def _root_names(thread: AlertThread) -> str:
@@ -155,7 +157,7 @@ def _names(alerts: Sequence[AlertState], unless: str = "") -> str:
 
 def _fields(thread: AlertThread, environment: str) -> list[str]:
     labels = facts.shared_labels(thread)
-    known = [("Severity", thread.severity.upper()), ("Environment", environment)]
+    known = [("Severity", facts.severity(thread)), ("Environment", environment)]
     known += [(name.capitalize(), labels.get(name, "")) for name in _FIELD_LABELS]
     said = [(name, literal(value, _FIELD)) for name, value in known]
     return [f"{bold(f'{name}:')} {value}" for name, value in said if value][:MAX_FIELDS]
@@ -267,7 +269,9 @@ def _labels(thread: AlertThread, environment: str) -> list[str]:
     """The labels that all alerts share and no field shows, on one line as far as there is room."""
     shared = facts.shared_labels(thread)
     said = [("env", environment), ("alertname", shared.pop("alertname", ""))]
-    said += [(name, value) for name, value in shared.items() if name not in {*_FIELD_LABELS, "severity", "env"}]
+    if shared.get("severity", "").lower() == thread.severity.lower():
+        shared.pop("severity", None)
+    said += [(name, value) for name, value in shared.items() if name not in {*_FIELD_LABELS, "env"}]
     line = ""
     for name, value in said:
         part = literal(f"{name}={value}", _LABEL)

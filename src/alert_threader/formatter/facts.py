@@ -35,15 +35,28 @@ def title(thread: AlertThread) -> str:
 
 
 def emoji(thread: AlertThread) -> str:
-    """The sign of the thread's severity; it stays when the thread resolves."""
-    return _EMOJI.get(thread.severity, _OTHER_EMOJI)
+    """The sign of the thread's severity."""
+    return _EMOJI.get(thread.severity_level, _OTHER_EMOJI)
+
+
+def sign(thread: AlertThread) -> str:
+    """What a root begins with, so that its state can be read without its colour."""
+    if thread.state == "firing":
+        return f"{emoji(thread)} "
+    return "✅ RESOLVED — " if thread.state == "resolved" else "💤 STALE — "
+
+
+def severity(thread: AlertThread) -> str:
+    """The severity as its sender wrote it: in capitals where it is known to be one, empty where none was given."""
+    given = one_line(thread.severity)
+    return given.upper() if thread.severity_level else given
 
 
 def colour(thread: AlertThread, state: str) -> str:
     """The colour of a message that speaks of this state: firing, resolved or stale."""
     if state == "resolved":
         return _GREEN
-    return _GREY if state == "stale" else _COLOURS.get(thread.severity, _GREY)
+    return _GREY if state == "stale" else _COLOURS.get(thread.severity_level, _GREY)
 
 
 def in_order(thread: AlertThread) -> list[AlertState]:

@@ -41,7 +41,8 @@ def in_text(content: Content) -> dict[str, Any]:
 
 def in_ascii(content: Content) -> dict[str, Any]:
     """One line of the plainest text."""
-    return {"text": plain(content.text), "blocks": [], "attachments": []}
+    # Of the signs in front nothing but question marks would be left.
+    return {"text": plain(content.text).lstrip("? "), "blocks": [], "attachments": []}
 
 
 def _headline(content: Content) -> dict[str, Any]:

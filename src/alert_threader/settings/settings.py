@@ -77,6 +77,10 @@ class Settings:
     thread_key_labels: tuple[str, ...] = _row(
         kinds.LABELS, "alertname,severity,service,cluster", "the labels that make a thread's key"
     )
+    severity_label: str = _row(kinds.LABEL, "severity", "the label that says how bad an alert is")
+    severity_map: tuple[tuple[str, str], ...] | None = _row(
+        kinds.SEVERITY_MAP, None, "what further words in it mean: word=level, …"
+    )
     reopen_window: float = _row(kinds.duration("0", "1y"), "1h", "how long a resolved thread can be re-opened")
     stale_after: float = _row(kinds.duration("1s", "1y"), "7d", "silence that closes a firing thread as stale")
     repeat_policy: Literal["update", "reply", "ignore"] = _row(

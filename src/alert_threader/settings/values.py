@@ -29,6 +29,8 @@ _DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in _MILLISECONDS)
 _LONGEST_DURATION = (2**63 - 1) // 10**6
 
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+#: The levels of ``threads.severity``, and the word for none of them.
+_SEVERITY_LEVELS = ("critical", "error", "warning", "info", "success", "debug", "none")
 _SWITCH_WORDS = {
     "yes": True,
     "true": True,
@@ -170,6 +172,12 @@ def _label_names(raw: str) -> tuple[str, ...]:
     return _only(names, valid, len(set(names)) == len(names))
 
 
+def _severity_map(raw: str) -> tuple[tuple[str, str], ...]:
+    pairs = [tuple(part.strip().lower() for part in each.split("=")) for each in raw.split(",")]
+    valid = all(len(pair) == 2 and pair[0] and pair[1] in _SEVERITY_LEVELS for pair in pairs)
+    return tuple((pair[0], pair[1]) for pair in _only(pairs, valid))
+
+
 def _line(raw: str) -> str:
     return _only(raw, raw.isprintable(), raw == raw.strip(), len(raw) <= 100)
 
@@ -205,10 +213,15 @@ FILE = Kind(lambda raw: Path(_only(raw, "\0" not in raw, not raw.endswith("/")))
 HEADER_TOKEN = _concealed(_matching("[!-~]+", "printable ASCII without spaces, to travel in a header"))
 HOST = _matching("[A-Za-z0-9._:-]+", "an IP address or a host name")
 LABELS = Kind(_label_names, "label names separated by commas, each once")
+LABEL = _matching("[a-zA-Z_][a-zA-Z0-9_]*", "a label's name")
 LINE = Kind(_line, "one line of at most 100 characters")
 RATE = Kind(_rate, "a number above 0, such as 1, 0.5 or 1/s")
 #: A prefix is also matched by pattern (`KEYS prefix:*`), so it must not contain glob characters.
 REDIS_PREFIX = _matching("[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or any of _ . : -")
 REDIS_URL = _concealed(Kind(_redis_url, "a URL: redis://host:port/db, rediss://host:port/db (TLS) or unix:///path"))
+SEVERITY_MAP = Kind(
+    _severity_map,
+    f"word=level separated by commas, such as major=critical,minor=warning; levels: {', '.join(_SEVERITY_LEVELS)}",
+)
 SWITCH = Kind(_switch, "yes or no")
 SIZE = Kind(_size, "a size from 1B to 1GiB, such as 16MB, 512KB or 1MiB")

@@ -71,10 +71,12 @@ from alert_threader.threads.record import (
     Shown,
     Step,
     Wait,
-    severity_rank,
 )
+from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, level_of, severity_rank
 
 __all__ = [
+    "DEFAULT_MAP",
+    "LEVELS",
     "MAX_SIMPLE",
     "Action",
     "AlertState",
@@ -110,6 +112,7 @@ __all__ = [
     "is_delivered",
     "is_pending",
     "lease_name",
+    "level_of",
     "next_step",
     "plan",
     "record_outcome",

@@ -19,8 +19,8 @@ from alert_threader.threads.record import (
     EventKind,
     Shown,
     fold,
-    severity_rank,
 )
+from alert_threader.threads.severity import level_of, severity_rank
 
 #: An unchanged notification is a repeat, not a duplicate, once this long has passed (seconds): a duplicate comes from
 #: a retry (10 s later) or from an HA peer (15 s later for each peer before it).
@@ -74,7 +74,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
     if before is None or opened:
         before = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
     thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now)
-    events = _take_alerts(thread, change.alerts, now)
+    events = _take_alerts(thread, change.alerts, now, policy)
     kinds = [event.kind for event in events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
     if events:
@@ -138,7 +138,7 @@ def _moved(thread: AlertThread, channel: str) -> AlertThread:
     )
 
 
-def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float) -> dict[str, Event]:
+def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, policy: Policy) -> dict[str, Event]:
     """Write each alert's state into the thread; return the changes, by fingerprint (rules 1 to 3, 6)."""
     events: dict[str, Event] = {}
     detailed = sum(bool(known.labels) for known in thread.alerts.values())
@@ -146,7 +146,9 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float) -> di
         known = thread.alerts.get(alert.fingerprint)
         if known is not None and known.status is alert.status:
             continue
-        _note_place(thread, alert, is_new=known is None)
+        _note_severity(thread, alert.labels.get(policy.severity_label) or "", policy)
+        if known is None:
+            _note_title(thread, alert)
         if known is not None and alert.status is Status.RESOLVED:
             state = _resolved(known, alert, now)
         else:
@@ -164,13 +166,16 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float) -> di
     return events
 
 
-def _note_place(thread: AlertThread, alert: Alert, *, is_new: bool) -> None:
-    """Keep the thread's severity (the worst it had) and title, which must hold for all of its alerts."""
-    severity = (alert.labels.get("severity") or "info").lower()[:_MAX_SEVERITY]
-    if not thread.severity or severity_rank(severity) < severity_rank(thread.severity):
-        thread.severity = severity
-    if not is_new:
-        return
+def _note_severity(thread: AlertThread, given: str, policy: Policy) -> None:
+    """Keep the worst severity that an alert of the thread has had, as its sender wrote it. None is made up."""
+    level = level_of(given, policy.severity_map)
+    if given and (not thread.severity or severity_rank(level) < severity_rank(thread.severity_level)):
+        thread.severity = (level if given.lower() == level else given)[:_MAX_SEVERITY]
+        thread.level = level
+
+
+def _note_title(thread: AlertThread, alert: Alert) -> None:
+    """Keep a title that holds for all alerts of the thread."""
     plain = spaced(alert.labels.get("alertname", "")) or "Alert"
     title = (alert.annotations.get("summary") or alert.annotations.get("title") or plain)[:_MAX_LABEL]
     if not thread.title:

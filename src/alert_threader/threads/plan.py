@@ -1,11 +1,13 @@
 """What a thread needs next, and when: the difference between what is wanted and what is delivered."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
-from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, Wait, severity_rank
+from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, Wait
 from alert_threader.threads.schema import root_digest
+from alert_threader.threads.severity import DEFAULT_MAP, severity_rank
 
 #: A root is edited at most this often, in seconds, unless its state changes: edits are scarce (about 50 a minute for
 #: a workspace, https://docs.slack.dev/apis/web-api/rate-limits, Tier 3).
@@ -36,6 +38,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     reopen_window: float = 60 * 60
     stale_after: float = 7 * 24 * 60 * 60
     repeat: RepeatPolicy = RepeatPolicy.UPDATE
+    #: The label that says how bad an alert is, and the level of each word in it (``threads.severity``).
+    severity_label: str = "severity"
+    severity_map: Mapping[str, str] = DEFAULT_MAP
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
     call_timeout: float = 10
 
@@ -206,5 +211,5 @@ def _action(thread: AlertThread, step: Step) -> Action:
         if thread.shown.status == thread.state:
             waits.append(Wait(thread.shown.at + DEBOUNCE, DEBOUNCE))
     last = max(waits)
-    rank = (severity_rank(thread.severity), _STEP_RANK[step], thread.pending_since)
+    rank = (severity_rank(thread.severity_level), _STEP_RANK[step], thread.pending_since)
     return Action(step=step, at=last.until, since=last.since, rank=rank)

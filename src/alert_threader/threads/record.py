@@ -19,6 +19,7 @@ from alert_threader.threads.answers import (
     Silence,
     UncertainPost,
 )
+from alert_threader.threads.severity import level_of
 
 #: The version of the record's form. A record with ``revision`` 0 was written by schema 2.
 SCHEMA = 3
@@ -29,8 +30,6 @@ MAX_DETAILED = 50
 MAX_TRACED = 20
 #: Alerts of a thread that are told apart at all. Past it the longest resolved ones are only counted.
 MAX_ALERTS = 5000
-
-SEVERITIES = ("critical", "error", "warning")
 
 
 class Wait(NamedTuple):
@@ -199,7 +198,10 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: The channel it belongs to, where it had to move to another.
     home: str = ""
     ts: str | None = None
+    #: The word that the sender gave, empty for none, and the level that it means (``threads.severity``); None in a
+    #: record that was written before levels were kept.
     severity: str = ""
+    level: str | None = None
     title: str = ""
     external_url: str = ""
 
@@ -261,6 +263,11 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     restored_from: float = 0
 
     @property
+    def severity_level(self) -> str:
+        """The level that its severity means, empty for none."""
+        return level_of(self.severity, {}) if self.level is None else self.level
+
+    @property
     def status(self) -> Status:
         """Firing while any alert fires (rule 4)."""
         return Status.FIRING if self.firing else Status.RESOLVED
@@ -301,8 +308,3 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     def state(self) -> str:
         """The state that the root's colour shows: firing, resolved or stale."""
         return "stale" if self.stale and self.firing else self.status.value
-
-
-def severity_rank(severity: str) -> int:
-    """The order in which severities are delivered: 0 for critical, then error, warning, and any other."""
-    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
