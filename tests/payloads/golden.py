@@ -1,6 +1,7 @@
 """The golden pairs of this folder: what Alertmanager sent, and beside it what people see of it.
 
-A file ``NAME.json`` here is one webhook, as a real Alertmanager sent it, that comes alone. A file
+A file ``NAME.json`` here is one webhook, as a real Alertmanager sent it, that comes alone. In ``cases/`` are others, in
+the shape of reports that went wrong. A file
 ``stories/NAME.json`` names several of them and when each one comes. ``NAME.expected.json`` beside either
 holds the messages that Slack gets.
 
@@ -25,14 +26,14 @@ _ARRIVAL = datetime.fromisoformat("2026-11-23T09:13:20Z").timestamp()
 
 def pairs() -> Iterator[tuple[Path, Path]]:
     """Yield each payload or story with the file of what is expected of it, which may be missing."""
-    for file in (*sorted(_FOLDER.glob("*.json")), *sorted(_FOLDER.glob("stories/*.json"))):
+    for file in (*sorted(_FOLDER.glob("*.json")), *sorted(_FOLDER.glob("*/*.json"))):
         if not file.name.endswith(".expected.json"):
             yield file, file.with_name(f"{file.stem}.expected.json")
 
 
 def messages(file: Path) -> list[dict[str, Any]]:
     """Make the messages that a payload or a story causes."""
-    if file.parent == _FOLDER:
+    if file.parent.name != "stories":
         return preview(file.read_bytes(), _IDENTITY, Policy(), _ARRIVAL)
     webhooks = json.loads(file.read_text())["webhooks"]
     times = [datetime.fromisoformat(webhook["at"]).timestamp() for webhook in webhooks]

@@ -30,7 +30,7 @@ class TestEscape:
 
     def test_one_line_is_one_line(self) -> None:
         """Every kind of line break and run of spaces becomes one space."""
-        assert one_line("  a\n\r\nb\x0bc\u2028d\u00a0 e ") == "a bcd e"
+        assert one_line("  a\n\r\nb\x0bc\u2028d\u00a0 e ") == "a b c d e"
 
 
 class TestLiteral:
@@ -95,6 +95,9 @@ class TestAddresses:
             ("https://x.test/wiki/Orders_(service).", "https://x.test/wiki/Orders_(service)"),
             ("https://x.test/?var={orders}&from=[1]", "https://x.test/?var={orders}&from=[1]"),
             ("https://x.test/?q=(a:(b:'c d'", "https://x.test/?q=(a:(b:'c"),
+            ("https://x.test/?q=(a:'b \"c\" d'),e:!((f g)) then", "https://x.test/?q=(a:'b \"c\" d'),e:!((f g))"),
+            ("https://x.test/(a\nb)", "https://x.test/(a"),
+            ("https://x.test/a <!here>", "https://x.test/a"),
             (
                 "https://k.test/#/?_g=(t:(from:'1',to:now))&i='x-*'",
                 "https://k.test/#/?_g=(t:(from:'1',to:now))&i='x-*'",

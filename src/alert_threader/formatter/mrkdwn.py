@@ -38,6 +38,7 @@ MAX_URL = 1500
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
+_LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 #: Terminal colours and other control sequences (ECMA-48, 5.4): without the first sign the rest of one would be shown.
 _TERMINAL = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 _WEB_ADDRESS = re.compile(r"https?://[^\s/]", re.IGNORECASE)
@@ -65,7 +66,7 @@ def clean(text: str) -> str:
     """The text without what cannot be shown; lines end in a newline only."""
     if text.isprintable():
         return text
-    return _UNPRINTABLE.sub("", _TERMINAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
+    return _UNPRINTABLE.sub("", _LINE_BREAK.sub("\n", _TERMINAL.sub("", text)))
 
 
 def one_line(text: str) -> str:
@@ -115,23 +116,35 @@ def _address(text: str, found: re.Match[str]) -> tuple[str, str, int]:
     """An address, the words of its link, and where what follows it begins."""
     if found["bare"] is None:
         return found["slack"] or found["markdown"], found["slack_words"] or found["words"] or "", found.end()
-    url = text[found.start() : _end_of_address(text, found.start(), found.end())].rstrip(_AFTER_ADDRESS)
+    url = text[found.start() : _end_of_address(text, found.start())].rstrip(_AFTER_ADDRESS)
     return url, "", found.start() + len(url)
 
 
-def _end_of_address(text: str, start: int, end: int) -> int:
-    """Where an address ends: at a bracket that none in it opened, or at a quote that one before it opened."""
+def _end_of_address(text: str, start: int) -> int:
+    """Where an address ends: at a bracket that none in it opened, at a quote that one before it opened, or at a blank.
+
+    A blank in brackets that close on the same line belongs to it: Kibana's addresses hold whole queries.
+    """
     before = text[: start + 1]  # what a quote stands before decides whether it opens
     opened, closed = "".join(_OPENING.findall(before)), "".join(_CLOSING.findall(before))
     quotes = {quote for quote in "\"'" if opened.count(quote) > closed.count(quote)}
     brackets: list[str] = []
-    for place in range(start, end):
+    blank = None
+    for place in range(start, len(text)):
         sign = text[place]
         if sign in _BRACKETS.values():
             brackets.append(sign)
+        elif sign.isspace() and brackets and sign != "\n":
+            blank = place if blank is None else blank
+        elif sign in "<>`" or sign.isspace():
+            break
         elif sign in quotes or (sign in _BRACKETS and (not brackets or brackets.pop() != _BRACKETS[sign])):
-            return place
-    return end
+            break
+        if not brackets:
+            blank = None
+    else:
+        place = len(text)
+    return place if blank is None else blank
 
 
 def link(url: str, text: str = "") -> str | None:
