@@ -419,7 +419,8 @@ class Machine(RuleBasedStateMachine):
     def drain(self) -> None:
         """Deliver until nothing is due any more."""
         for _ in range(300):
-            self.wait(4)
+            soonest = min(self.store.pending().values(), default=0.0) - self.now
+            self.wait(min(max(soonest, 4), 60))
             if not self.store.pending():
                 return
             self.deliver("ok", None)

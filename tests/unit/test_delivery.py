@@ -22,7 +22,7 @@ from alert_threader.store.base import Decide, Due, Lease
 from alert_threader.store.tokens import Budget
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import AlertThread, Change, Failed, Policy, Step, Wait, is_pending, slack_lane
-from alert_threader.threads.plan import DEBOUNCE
+from alert_threader.threads.plan import DEBOUNCE, TEXT_DEBOUNCE
 from harness.service import Background, wait_for
 from tests.build import CHANNEL, NOW, alert, change
 from tests.taker import Taker
@@ -299,7 +299,7 @@ def test_edit_that_shows_nothing_new_is_not_made(run: Run, slack: Slack, slack_c
     parts.deliver("a")
     parts.change_receiver("a", "team")
     assert is_pending(parts.read("a"))
-    clock.now += DEBOUNCE
+    clock.now += TEXT_DEBOUNCE
     parts.deliverer.wake([LANE])
     parts.wait_until_delivered("a")
     assert slack.calls == [("post", "")]
@@ -338,7 +338,7 @@ def test_request_need_not_wait_for_an_edit_that_is_not_made(
 
     monkeypatch.setattr(slack_calls, "is_unchanged", slowly)
     parts.change_receiver("a", "team")
-    clock.now += DEBOUNCE
+    clock.now += TEXT_DEBOUNCE
     thread = parts.read("a")
     parts.deliverer.wake([LANE])
     assert looking.wait(10)

@@ -295,6 +295,25 @@ class TestReply:
         assert colour(message) == "#2EB67D"
         assert message["text"] == "✅ RESOLVED — Database Critical Failure (db01.example.com) [production]"
 
+    def test_resolutions_own_words(self) -> None:
+        """They say why it ended; the root keeps what the firing said."""
+        ended = alert(
+            resolved=T0 + 905, annotations={"description": "Failed over.", "grafana_state_reason": "MissingSeries"}
+        )
+        thread = thread_of([alert()], [ended])
+        lines = shown(reply(thread))
+        assert lines[lines.index("*Description:*") + 1] == "Failed over."
+        assert "Resolved: the series is gone (MissingSeries)" in lines
+        assert "MySQL connection completely failed." in shown(root(thread))
+
+    def test_why_one_of_several_ended(self) -> None:
+        """Beside its name."""
+        ended = alert(
+            "b", resolved=T0 + 65, labels={"instance": "b"}, annotations={"grafana_state_reason": "RuleDeleted"}
+        )
+        message = reply(thread_of([instance("a"), instance("b")], [ended]))
+        assert "🟢 b (the rule was deleted (RuleDeleted))" in shown(message)
+
     def test_part_resolved(self) -> None:
         """Where others still fire, the headline says how many of all have resolved."""
         message = reply(thread_of([instance("a"), instance("b"), instance("c")], [instance("b", resolved=T0 + 65)]))

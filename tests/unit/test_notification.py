@@ -19,7 +19,7 @@ from alert_threader.threads import (
     apply,
 )
 from alert_threader.threads.notification import REPEAT_AFTER
-from alert_threader.threads.plan import DEBOUNCE
+from alert_threader.threads.plan import DEBOUNCE, TEXT_DEBOUNCE, is_delivered
 from alert_threader.threads.record import MAX_ALERTS, MAX_DETAILED, MAX_TRACED
 from alert_threader.threads.schema import encode
 from tests.build import CHANNEL, DAY, HOUR, NOW, alert, change, described, thread
@@ -280,7 +280,7 @@ class TestRule10Once:
         before = delivered.thread
         delivered.now += seconds
         peers = {"external_url": "http://peer.test", "channel": OTHER_CHANNEL, "truncated": 3, "webhook": "w9"}
-        assert delivered.notify(described("another text"), **peers).reason is Reason.DUPLICATE
+        assert delivered.notify(alert("a"), **peers).reason is Reason.DUPLICATE
         assert msgspec.structs.replace(delivered.thread, seen_at=before.seen_at) == before
         assert delivered.action is None
 
@@ -335,11 +335,64 @@ class TestRevision:
         before = life.root
         life.notify(alert("a", "resolved"), alert("b"))
         life.notify(alert("a", **fields))
-        life.notify(alert("a"), alert("b", "resolved"))
+        life.notify(alert("a", **fields), alert("b", "resolved"))
         life.notify(alert("b", **fields), **notified)
         life.now += DEBOUNCE
         life.deliver()
         assert life.root == rendered(life.thread) != before
+
+    def test_new_text_of_an_alert_that_fires_on_is_shown(self, life: Life) -> None:
+        """What is shown is what was last said: a disk that was 91 % full is 99 % full now.
+
+        It is no event, and waits a minute behind all else: two Prometheus replicas never agree on a value.
+        """
+        life.notify(alert("a", annotations={"summary": "91 % full"}, values="A=91"))
+        life.deliver()
+        root = life.thread.shown.at
+        life.now += 20
+        new = alert("a", annotations={"summary": "99 % full"}, values="A=99")
+        assert life.notify(new, external_url="http://peer.test").reason is Reason.REFRESHED
+        assert (life.thread.title, life.thread.external_url, life.thread.repeats) == ("99 % full", "", 0)
+        assert life.action is not None
+        assert (life.action.at, life.action.rank[0] > 10) == (root + TEXT_DEBOUNCE, True)
+        assert is_delivered(life.thread, life.now)
+        life.now = root + TEXT_DEBOUNCE
+        assert life.deliver() == [Step.UPDATE_ROOT]
+        assert all(text in str(message(life.thread)) for text in ("99 % full", "A=99"))
+        assert life.notify(new).reason is Reason.DUPLICATE
+
+    def test_event_does_not_wait_for_the_minute_of_new_texts(self, delivered: Life) -> None:
+        """It edits the root as soon as ever, and the texts with it."""
+        delivered.notify(described("another text"))
+        delivered.notify(alert("b"))
+        assert delivered.start() is Step.POST_REPLY
+        delivered.end(delivered.succeed(Step.POST_REPLY))
+        assert delivered.action is not None
+        assert delivered.action.at == delivered.thread.shown.at + DEBOUNCE
+
+    def test_new_texts_are_ignored_where_repeats_are(self) -> None:
+        """With REPEAT_POLICY=ignore the root says what the firing said."""
+        life = Life(Policy(repeat=RepeatPolicy.IGNORE))
+        life.notify(described("2 % free"))
+        life.deliver()
+        assert life.notify(described("0 % free")).reason is Reason.DUPLICATE
+        assert life.action is None
+
+    def test_text_that_is_cut_is_not_new_each_time(self, life: Life) -> None:
+        """It is compared as it is kept."""
+        life.notify(described("x" * 5000))
+        life.deliver()
+        assert life.notify(described("x" * 5000)).reason is Reason.DUPLICATE
+
+    def test_words_of_a_resolution_are_kept_beside_those_of_the_firing(self, life: Life) -> None:
+        """Rule 11: the root keeps the firing's, the reply can say why it ended."""
+        life.notify(alert("a", annotations={"summary": "91 % full", "team": "db"}))
+        life.notify(alert("a", "resolved", annotations={"summary": "80 % full", "team": "db", "why": "cleaned"}))
+        state = life.thread.alerts["a"]
+        assert state.annotations == {"summary": "91 % full", "team": "db"}
+        assert state.ended_with == {"summary": "80 % full", "why": "cleaned"}
+        life.notify(alert("a", annotations={"summary": "98 % full"}))
+        assert (life.thread.title, life.thread.alerts["a"].ended_with) == ("98 % full", {})
 
     def test_worse_severity_edits_the_root(self) -> None:
         """A second alert of another severity, in a thread of a whole group."""

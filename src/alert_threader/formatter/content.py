@@ -95,7 +95,7 @@ def reply_content(thread: AlertThread, batch: Batch, environment: str) -> Conten
     return msgspec.structs.replace(
         content,
         fields=_fields(thread, environment),
-        description=_description(thread),
+        description=_ending(thread) or _description(thread),
         links=links_line(thread),
         context=[*content.context, *_labels(thread, environment)],
     )
@@ -193,6 +193,15 @@ def _description(thread: AlertThread, *, full_title: bool = False) -> str:
     return "\n".join(filter(None, (title, described, f"{bold('Values:')} {values}" if values else "")))
 
 
+def _ending(thread: AlertThread) -> str:
+    """What the resolution of a thread's only alert says at length, where that is not what its firing said."""
+    alerts = list(thread.alerts.values())
+    if len(alerts) != 1 or thread.forgotten:
+        return ""
+    said = alerts[0].ended_with
+    return _described(thread, said.get("description") or said.get("message") or said.get("summary") or "")
+
+
 def _news(thread: AlertThread, events: list[Listed]) -> str:
     """What a single alert that joined says at length, where the root does not say it already."""
     if len(events) != 1 or not events[0].fires or facts.total(thread) < 2:
@@ -219,6 +228,7 @@ def _root_times(thread: AlertThread) -> list[str]:
     said = [
         _span(_since_opened(thread), thread, over=not thread.firing),
         f"Still firing, notified {thread.repeats + 1} times" if still else "",
+        _ended_because(thread),
         _flapped(thread),
         _left_out(thread),
         "Nothing heard for a long time: marked stale" if thread.state == "stale" else "",
@@ -236,6 +246,12 @@ def _reply_times(thread: AlertThread, batch: Batch, events: list[Listed]) -> lis
     said = [_span(alerts, thread, over=not any(fires))] if len(fires) == 1 else []
     said += [_flapped(thread) if batch.reopened else "", _left_out(thread)]
     return [line for line in said if line]
+
+
+def _ended_because(thread: AlertThread) -> str:
+    reasons = {facts.ended_because(alert) for alert in thread.alerts.values()}
+    reason = reasons.pop() if len(reasons) == 1 and not thread.firing else ""
+    return f"Resolved: {literal(reason, _FIELD)}" if reason else ""
 
 
 def _flapped(thread: AlertThread) -> str:

@@ -22,6 +22,17 @@ _COLOURS = {
 }
 _EMOJI = {"critical": "🚨", "error": "❌", "warning": "⚠️", "info": "ℹ️", "success": "✅", "debug": "🐛"}
 _OTHER_EMOJI = "📢"
+#: The annotation in which Grafana says why an alert's state changed, and its words
+#: (https://grafana.com/docs/grafana/latest/alerting/fundamentals/alert-rule-evaluation/nodata-and-error-states/).
+_REASON = "grafana_state_reason"
+_REASONS = {
+    "MissingSeries": "the series is gone",
+    "NoData": "there is no data",
+    "Error": "the rule cannot be evaluated",
+    "Paused": "the rule was paused",
+    "Updated": "the rule was changed",
+    "RuleDeleted": "the rule was deleted",
+}
 
 
 def fires(alert: AlertState) -> bool:
@@ -108,6 +119,14 @@ def tell_apart(alerts: Sequence[AlertState]) -> list[tuple[str, str]]:
         else (name, "")
         for alert, name in zip(alerts, names, strict=True)
     ]
+
+
+def ended_because(alert: AlertState) -> str:
+    """Why a resolved alert ended, where Grafana says so: ``the series is gone (MissingSeries)``; else empty."""
+    reason = one_line(alert.annotations.get(_REASON) or alert.ended_with.get(_REASON) or "")
+    if not reason or fires(alert):
+        return ""
+    return f"{_REASONS[reason]} ({reason})" if reason in _REASONS else reason
 
 
 def find_name(name: str, text: str) -> re.Match[str] | None:

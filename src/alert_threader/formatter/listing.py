@@ -67,7 +67,8 @@ def _folded(event: Event) -> str:
 
 
 def _line(thread: AlertThread, item: Listed, name: str, differences: str) -> str:
-    notes = [note for note in (literal(differences, _MAX_NOTE), _values(thread, item.alert), item.note) if note]
+    reason = literal(facts.ended_because(item.alert), _MAX_NOTE)
+    notes = [note for note in (literal(differences, _MAX_NOTE), _values(thread, item.alert), item.note, reason) if note]
     said = _said(name, _summary(thread, item.alert))
     return " ".join((_FIRING if item.fires else _RESOLVED, said, *(f"({note})" for note in notes)))
 

@@ -33,6 +33,7 @@ _WORDS = {
     Reason.FIRED: "replied",
     Reason.RESOLVED: "replied",
     Reason.REPEATED: "updated",
+    Reason.REFRESHED: "updated",
     Reason.DUPLICATE: "unchanged",
 }
 

@@ -17,9 +17,11 @@ The rules:
 6.  Alerts missing from a notification say nothing. The root says how many ``max_alerts`` cut off.
 7.  A repeat (nothing changed, and Alertmanager says that it repeats, or half an hour has passed) follows the policy:
     it updates the root's count, is delivered as a reply, or is ignored.
+    Texts and values are those that were said last; a change of them alone edits the root at most once a minute.
 8.  What fired and resolved before anything was delivered is one message: a root in its final state.
 9.  A firing thread of which nothing is heard for STALE_AFTER is marked stale and closes.
 10. A notification is applied once however often it arrives.
+11. The words of a resolution are kept beside those of the firing, which the root shows on.
 
 Nothing is delivered twice: a post is an attempt, stored with an id before the call; one whose outcome is unknown is
 looked up in Slack before anything else is posted for the thread. So is the first post of a thread after a restore, by

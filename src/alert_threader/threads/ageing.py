@@ -12,7 +12,9 @@ def age(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
     if at is None or now < at:
         return thread
     if thread.closed_at is None and thread.firing:
-        return msgspec.structs.replace(thread, stale=True, closed_at=now, revision=thread.revision + 1)
+        return msgspec.structs.replace(
+            thread, stale=True, closed_at=now, revision=thread.revision + 1, noted_revision=thread.revision + 1
+        )
     return None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 from itertools import chain
+from typing import Any
 
 import msgspec
 
@@ -51,6 +52,7 @@ class Reason(StrEnum):
     FIRED = "fired"
     RESOLVED = "resolved"
     REPEATED = "repeated"
+    REFRESHED = "refreshed"
     DUPLICATE = "duplicate"
 
 
@@ -74,7 +76,10 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
     if before is None or opened:
         before = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
     thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now)
+    refreshed = policy.repeat is not RepeatPolicy.IGNORE and _refresh(thread, change.alerts)
     events = _take_alerts(thread, change.alerts, now, policy)
+    if events or refreshed:
+        _note_title(thread, change.alerts[0])
     kinds = [event.kind for event in events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
     if events:
@@ -86,6 +91,10 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         thread = _revised(thread, change)
         _note_repeat(thread, change, now, policy)
         reason = Reason.REPEATED
+    elif refreshed:
+        thread.revision += 1
+        thread.texts_changed_at = now
+        reason = Reason.REFRESHED
     else:
         if 0 <= now - before.seen_at < _SEEN_STEP:
             thread = before
@@ -112,6 +121,7 @@ def _revised(thread: AlertThread, change: Change) -> AlertThread:
     if thread.channel != change.channel:
         thread = _moved(thread, change.channel)
     thread.revision += 1
+    thread.noted_revision = thread.revision
     thread.truncated = change.truncated
     if 0 < len(change.external_url) <= _MAX_LINK:
         thread.external_url = change.external_url
@@ -138,6 +148,22 @@ def _moved(thread: AlertThread, channel: str) -> AlertThread:
     )
 
 
+def _refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
+    """Take the texts and values of alerts that fire on: what is shown is what was last said. Whether any is new."""
+    refreshed = False
+    for alert in alerts:
+        known = thread.alerts.get(alert.fingerprint)
+        if known is None or not known.labels or known.status is not Status.FIRING or alert.status is not Status.FIRING:
+            continue
+        if (known.annotations, known.links, known.values) == (alert.annotations, alert.links, alert.values):
+            continue  # most are, and to cut texts takes time
+        fresh = msgspec.structs.replace(known, **_texts(alert))
+        if fresh != known:
+            thread.alerts[alert.fingerprint] = fresh
+            refreshed = True
+    return refreshed
+
+
 def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, policy: Policy) -> dict[str, Event]:
     """Write each alert's state into the thread; return the changes, by fingerprint (rules 1 to 3, 6)."""
     events: dict[str, Event] = {}
@@ -147,8 +173,6 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
         if known is not None and known.status is alert.status:
             continue
         _note_severity(thread, alert.labels.get(policy.severity_label) or "", policy)
-        if known is None:
-            _note_title(thread, alert)
         if known is not None and alert.status is Status.RESOLVED:
             state = _resolved(known, alert, now)
         else:
@@ -175,13 +199,16 @@ def _note_severity(thread: AlertThread, given: str, policy: Policy) -> None:
 
 
 def _note_title(thread: AlertThread, alert: Alert) -> None:
-    """Keep a title that holds for all alerts of the thread."""
+    """Keep a title that holds for all alerts of the thread: the summary that they share, or the alert's name."""
     plain = spaced(alert.labels.get("alertname", "")) or "Alert"
-    title = (alert.annotations.get("summary") or alert.annotations.get("title") or plain)[:_MAX_LABEL]
-    if not thread.title:
-        thread.title = title
-    elif thread.title != title:
-        thread.title = plain
+    titles = {_summary(state.annotations) for state in thread.alerts.values() if state.labels or state.annotations}
+    # Of an alert whose details are not kept nobody knows what it said.
+    is_known = len(titles) == 1 and (len(thread.alerts) <= MAX_DETAILED or thread.title != plain)
+    thread.title = (titles.pop() if is_known else "")[:_MAX_LABEL] or plain
+
+
+def _summary(annotations: dict[str, str]) -> str:
+    return annotations.get("summary") or annotations.get("title") or ""
 
 
 def _described(alert: Alert, now: float) -> AlertState:
@@ -191,15 +218,25 @@ def _described(alert: Alert, now: float) -> AlertState:
         starts_at=now if alert.starts_at is None else alert.starts_at,
         ends_at=_end(alert, now),
         labels=_cut(alert.labels, _MAX_LABELS, _MAX_LABEL),
-        annotations=_cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION),
-        # A cut address leads nowhere.
-        links={name: url for name, url in alert.links.items() if len(url) <= _MAX_LINK},
-        values=alert.values[:_MAX_LABEL],
+        **_texts(alert),
     )
 
 
+def _texts(alert: Alert) -> dict[str, Any]:
+    """What an alert says of itself, as far as it is kept."""
+    return {
+        "annotations": _cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION),
+        # A cut address leads nowhere.
+        "links": {name: url for name, url in alert.links.items() if len(url) <= _MAX_LINK},
+        "values": alert.values[:_MAX_LABEL],
+    }
+
+
 def _resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
-    return msgspec.structs.replace(known, status=Status.RESOLVED, ends_at=_end(alert, now))
+    """The alert keeps what its firing said; what its resolution says otherwise is kept beside it (rule 11)."""
+    said = _cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION) if known.labels else {}
+    new = {name: text for name, text in said.items() if known.annotations.get(name) != text}
+    return msgspec.structs.replace(known, status=Status.RESOLVED, ends_at=_end(alert, now), ended_with=new)
 
 
 def _stripped(state: AlertState) -> AlertState:

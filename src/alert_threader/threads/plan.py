@@ -13,6 +13,9 @@ from alert_threader.threads.severity import DEFAULT_MAP, severity_rank
 #: a workspace, https://docs.slack.dev/apis/web-api/rate-limits, Tier 3).
 DEBOUNCE = 4.0
 
+#: The same where only texts and values changed, which two Prometheus replicas never agree on.
+TEXT_DEBOUNCE = 60.0
+
 #: How long a closed thread is kept at least, in seconds, so that a late duplicate of its resolution finds it.
 KEEP_CLOSED = 60 * 60
 
@@ -21,6 +24,8 @@ KEEP_CLOSED = 60 * 60
 CLOCK_TOLERANCE = 1.0
 
 _SLACK = "slack:"
+#: Behind every severity.
+_AFTER_ALL = 100
 _STEP_RANK = {Step.LOOK_UP: 0, Step.POST_ROOT: 1, Step.POST_REPLY: 2, Step.UPDATE_ROOT: 3}
 
 
@@ -209,7 +214,9 @@ def _action(thread: AlertThread, step: Step) -> Action:
     elif step is Step.UPDATE_ROOT:
         waits.append(thread.shown.uncertain)
         if thread.shown.status == thread.state:
-            waits.append(Wait(thread.shown.at + DEBOUNCE, DEBOUNCE))
+            debounce = TEXT_DEBOUNCE if thread.differs_in_texts_only else DEBOUNCE
+            waits.append(Wait(thread.shown.at + debounce, debounce))
     last = max(waits)
-    rank = (severity_rank(thread.severity_level), _STEP_RANK[step], thread.pending_since)
+    is_last = step is Step.UPDATE_ROOT and thread.differs_in_texts_only
+    rank = (_AFTER_ALL if is_last else severity_rank(thread.severity_level), _STEP_RANK[step], thread.pending_since)
     return Action(step=step, at=last.until, since=last.since, rank=rank)

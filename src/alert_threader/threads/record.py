@@ -193,6 +193,8 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     version: int = msgspec.field(default_factory=lambda: SCHEMA)
     #: Raised by every change but delivery's own bookkeeping; compared with what the root shows.
     revision: int = 0
+    #: The newest revision that changed more than texts and values; None in a record from before it was kept.
+    noted_revision: int | None = None
     key: str
     channel: str
     #: The channel it belongs to, where it had to move to another.
@@ -300,9 +302,14 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     @property
     def pending_since(self) -> float:
         """When the oldest event that Slack does not show yet came; without any, when the root last fell behind."""
-        behind = max(self.changed_at, self.notified_at, self.closed_at or 0)
+        behind = max(self.changed_at, self.notified_at, self.texts_changed_at, self.closed_at or 0)
         batches = (self.pending, self.attempt.batch) if self.attempt else (self.pending,)
         return min((e.at for batch in batches for e in batch.events.values()), default=behind)
+
+    @property
+    def differs_in_texts_only(self) -> bool:
+        """Whether the root is behind in nothing but texts and values."""
+        return self.shown.status == self.state and 0 < (self.noted_revision or 0) <= self.shown.revision
 
     @property
     def state(self) -> str:
