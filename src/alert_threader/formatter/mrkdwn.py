@@ -129,22 +129,19 @@ def _end_of_address(text: str, start: int) -> int:
     opened, closed = "".join(_OPENING.findall(before)), "".join(_CLOSING.findall(before))
     quotes = {quote for quote in "\"'" if opened.count(quote) > closed.count(quote)}
     brackets: list[str] = []
-    blank = None
+    blank, end = None, len(text)
     for place in range(start, len(text)):
         sign = text[place]
+        is_unpaired = sign in _BRACKETS and (not brackets or brackets.pop() != _BRACKETS[sign])
+        if is_unpaired or sign in quotes or sign in "\n<>`" or (sign.isspace() and not brackets):
+            end = place
+            break
         if sign in _BRACKETS.values():
             brackets.append(sign)
-        elif sign.isspace() and brackets and sign != "\n":
-            blank = place if blank is None else blank
-        elif sign in "<>`" or sign.isspace():
-            break
-        elif sign in quotes or (sign in _BRACKETS and (not brackets or brackets.pop() != _BRACKETS[sign])):
-            break
-        if not brackets:
-            blank = None
-    else:
-        place = len(text)
-    return place if blank is None else blank
+        elif sign.isspace() and blank is None:
+            blank = place
+        blank = blank if brackets else None
+    return end if blank is None else blank
 
 
 def link(url: str, text: str = "") -> str | None:

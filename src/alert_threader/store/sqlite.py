@@ -297,8 +297,10 @@ def _unchanged(decisions: Sequence[tuple[str, Decide[T]]], read: Callable[[str],
             thread = read(key)
         except RecordDamagedError:
             return None
+        if thread is None:
+            return None  # whoever asks for it is about to make it
         changed, word = decide(thread)
-        if thread is None or changed is not thread:
+        if changed is not thread:
             return None
         words.append(word)
     return words

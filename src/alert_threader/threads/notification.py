@@ -1,9 +1,8 @@
 """What a notification makes of a thread: rules 1 to 8 and 10 of ``threads/__init__.py``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import chain
-from typing import Any
 
 import msgspec
 
@@ -79,7 +78,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
     refreshed = policy.repeat is not RepeatPolicy.IGNORE and _refresh(thread, change.alerts)
     events = _take_alerts(thread, change.alerts, now, policy)
     if events or refreshed:
-        _note_title(thread, change.alerts[0])
+        _note_title(thread, change.alerts)
     kinds = [event.kind for event in events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
     if events:
@@ -157,7 +156,8 @@ def _refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
             continue
         if (known.annotations, known.links, known.values) == (alert.annotations, alert.links, alert.values):
             continue  # most are, and to cut texts takes time
-        fresh = msgspec.structs.replace(known, **_texts(alert))
+        annotations, links, values = _texts(alert)
+        fresh = msgspec.structs.replace(known, annotations=annotations, links=links, values=values)
         if fresh != known:
             thread.alerts[alert.fingerprint] = fresh
             refreshed = True
@@ -192,44 +192,48 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
 
 def _note_severity(thread: AlertThread, given: str, policy: Policy) -> None:
     """Keep the worst severity that an alert of the thread has had, as its sender wrote it. None is made up."""
+    if not given or given == thread.severity:
+        return
     level = level_of(given, policy.severity_map)
-    if given and (not thread.severity or severity_rank(level) < severity_rank(thread.severity_level)):
+    if not thread.severity or severity_rank(level) < severity_rank(thread.severity_level):
         thread.severity = (level if given.lower() == level else given)[:_MAX_SEVERITY]
         thread.level = level
 
 
-def _note_title(thread: AlertThread, alert: Alert) -> None:
+def _note_title(thread: AlertThread, alerts: Sequence[Alert]) -> None:
     """Keep a title that holds for all alerts of the thread: the summary that they share, or the alert's name."""
-    plain = spaced(alert.labels.get("alertname", "")) or "Alert"
+    plain = spaced(alerts[0].labels.get("alertname", "")) or "Alert"
     titles = {_summary(state.annotations) for state in thread.alerts.values() if state.labels or state.annotations}
-    # Of an alert whose details are not kept nobody knows what it said.
+    titles |= {_summary(alert.annotations) for alert in alerts if alert.status is Status.FIRING}
+    # Of an alert whose details are not kept nobody knows any more what it said.
     is_known = len(titles) == 1 and (len(thread.alerts) <= MAX_DETAILED or thread.title != plain)
-    thread.title = (titles.pop() if is_known else "")[:_MAX_LABEL] or plain
+    thread.title = (titles.pop() if is_known else "") or plain
 
 
 def _summary(annotations: dict[str, str]) -> str:
-    return annotations.get("summary") or annotations.get("title") or ""
+    return (annotations.get("summary") or annotations.get("title") or "")[:_MAX_LABEL]
 
 
 def _described(alert: Alert, now: float) -> AlertState:
+    annotations, links, values = _texts(alert)
     return AlertState(
         status=alert.status,
         name=alert_name(alert.labels),
         starts_at=now if alert.starts_at is None else alert.starts_at,
         ends_at=_end(alert, now),
         labels=_cut(alert.labels, _MAX_LABELS, _MAX_LABEL),
-        **_texts(alert),
+        annotations=annotations,
+        links=links,
+        values=values,
     )
 
 
-def _texts(alert: Alert) -> dict[str, Any]:
-    """What an alert says of itself, as far as it is kept."""
-    return {
-        "annotations": _cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION),
-        # A cut address leads nowhere.
-        "links": {name: url for name, url in alert.links.items() if len(url) <= _MAX_LINK},
-        "values": alert.values[:_MAX_LABEL],
-    }
+def _texts(alert: Alert) -> tuple[dict[str, str], dict[str, str], str]:
+    """What an alert says of itself, as far as it is kept: annotations, links and values."""
+    annotations = _cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION)
+    # A cut address leads nowhere.
+    links = {name: url for name, url in alert.links.items() if len(url) <= _MAX_LINK}
+    return annotations, links, alert.values[:_MAX_LABEL]
 
 
 def _resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
