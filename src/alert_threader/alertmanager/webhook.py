@@ -254,7 +254,7 @@ def _alert(entry: _RawAlert | msgspec.Raw, top_status: str | None, path: str) ->
         starts_at=_time(raw.starts_at),
         ends_at=_time(raw.ends_at),
         links={name: url for name, url in links if url},
-        values=_values(raw.values) or _values(dict(_VALUE.findall((raw.value_string or "")[:_MAX_VALUE_STRING]))),
+        values=_values(raw.values, raw.value_string),
     )
 
 
@@ -285,11 +285,11 @@ def _seconds(value: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _values(raw: Any) -> str:
-    """Grafana's map of expression to measured value, as one line; empty for anything else."""
-    if not isinstance(raw, dict):
-        return ""
-    return ", ".join(f"{name}={value}" for name, value in raw.items() if isinstance(value, int | float | str))
+def _values(raw: Any, text: str | None) -> str:
+    """Grafana's measured values on one line, by expression: from its map, or from its older text."""
+    if isinstance(raw, dict) and raw:
+        return ", ".join(f"{name}={value}" for name, value in raw.items() if isinstance(value, int | float | str))
+    return ", ".join(f"{name}={value}" for name, value in _VALUE.findall(text[:_MAX_VALUE_STRING])) if text else ""
 
 
 def _with_path(message: str) -> str:
