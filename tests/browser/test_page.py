@@ -124,6 +124,15 @@ def test_an_empty_sandbox_says_how_to_fill_it(page: Page, slack: SandboxServer) 
     expect(page.locator(".empty")).to_contain_text("curl")
 
 
+def test_page_once(page: Page, client: WebClient, slack: SandboxServer) -> None:
+    """With ``?once`` it shows what there is and asks for nothing more, so that a screenshot need not wait."""
+    post(client, "before")
+    page.goto(f"{slack.url}?once#{CHANNEL}")
+    page.wait_for_load_state("networkidle")  # a long poll would keep it from coming to rest
+    expect(page.locator(".messages")).to_contain_text("before")
+    expect(page.locator(".status")).to_contain_text("As of")
+
+
 def test_a_thread_shows_header_colour_fields_and_replies(page: Page, client: WebClient) -> None:
     """An alert reads at a glance: what, how bad, where, and how much happened since."""
     root = post_thread(client)

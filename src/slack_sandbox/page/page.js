@@ -3,9 +3,10 @@
 import { clockTime, messageElement, momentOf, plural, replyCount } from "./message.js";
 import { element } from "./mrkdwn.js";
 
-const SHOWN = 200; // so many of a channel's newest messages are on the page; a button shows more
+const SHOWN = 200; // how many of a channel's newest messages are on the page; a button shows more
 const WAIT = 25; // seconds that a long poll may take
 const RETRY = 1000; // milliseconds after a failed poll
+const ONCE = new URLSearchParams(location.search).has("once"); // for screenshots: no request is left open
 const WIDE = window.matchMedia("(min-width: 900px)");
 
 const find = (selector) => document.querySelector(selector);
@@ -274,6 +275,10 @@ async function follow() {
       setStatus("live", `Live · updated ${clockTime(new Date())}`);
       if (isFirst) showEverything();
       else show(changed);
+      if (ONCE) {
+        setStatus("live", `As of ${clockTime(new Date())}`);
+        return;
+      }
     } catch (error) {
       setStatus("lost", "Not connected, trying again…");
       await new Promise((resolve) => setTimeout(resolve, RETRY));
