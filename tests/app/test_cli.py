@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import pytest
 from werkzeug.serving import make_server
@@ -368,13 +369,35 @@ def test_render(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """A webhook is shown as the messages it causes, without a token; settings that do not matter may be wrong."""
     monkeypatch.setenv("ENVIRONMENT", "staging")
     monkeypatch.setenv("BIND_PORT", "nonsense")
-    ran = run("render", PAYLOADS / "01-firing-single.json")
+    ran = run("render", "--json", PAYLOADS / "01-firing-single.json")
     assert (ran.code, ran.err) == (0, "")
     (message,) = json.loads(ran.out)
     assert message["step"] == "root"
     assert message["channel"] == "C0123456789"
     assert message["key"].endswith("|staging")
     assert message["message"]["text"].endswith(" [staging]")
+
+
+def test_render_for_people(run: Cli) -> None:
+    """What stands in the channel, and what a phone shows of it, without Slack's signs for form."""
+    ran = run("render", PAYLOADS / "01-firing-single.json")
+    assert ran.code == 0
+    first, header, *body, phone = ran.out.splitlines()
+    assert first.startswith("root in C0123456789, thread ")
+    assert header == "  🚨 Instance node1.example.test:9100 down"
+    assert "  │ Severity: CRITICAL" in body
+    assert any(line.startswith("  │ ") and "Graph (http" in line for line in body)
+    assert phone == "  on a phone: 🚨 CRITICAL: Instance node1.example.test:9100 down [production]"
+
+
+def test_render_for_the_block_kit_builder(run: Cli) -> None:
+    """An address that holds the message, as Slack reads it."""
+    ran = run("render", "--block-kit-builder", PAYLOADS / "01-firing-single.json")
+    head, _, shown = ran.out.strip().partition("#")
+    assert head == "https://app.slack.com/block-kit-builder"
+    message = json.loads(unquote(shown))
+    assert message["blocks"][0]["text"]["text"] == "🚨 Instance node1.example.test:9100 down"
+    assert set(message) == {"blocks", "attachments"}
 
 
 def test_render_standard_input() -> None:

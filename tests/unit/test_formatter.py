@@ -240,6 +240,27 @@ class TestRoot:
         assert message["text"].startswith("💤 STALE — ")
         assert shown(message)[0] == "💤 STALE — Database Critical Failure"
 
+    def test_annotations_without_a_place_are_shown(self) -> None:
+        """By their names; Grafana's own are not meant for people."""
+        said = {
+            "impact": "checkout is down",
+            "current_value": "37 %",
+            "__dashboardUid__": "x",
+            "Summary": "Down",
+            "x": " ",
+        }
+        lines = shown(root(thread_of([alert(annotations=said)])))
+        assert "*Impact:* checkout is down" in lines
+        assert "*Current value:* 37 %" in lines
+        assert not any("__id__" in line or line.startswith("*X:") for line in lines)
+
+    def test_annotations_that_do_not_fit_are_counted(self) -> None:
+        """Nothing is left out without a word."""
+        said = {f"note{i}": "y" * 300 for i in range(8)}
+        lines = shown(root(thread_of([alert(annotations=said)])))
+        assert sum(line.startswith("*Note") for line in lines) == 2
+        assert any(line.startswith("+6 more in <http") for line in lines)
+
     def test_long_title_and_description(self) -> None:
         """What is cut ends in an ellipsis; the title is whole below the header, the rest a link away."""
         thread = thread_of([alert(annotations={"summary": "t" * 200, "description": "d " * 2000})])

@@ -34,10 +34,12 @@ _NAMED = 3
 # The budgets, in characters after escaping. Together with those of links and listing, and some 60 for each
 # block, they stay below mrkdwn.MAX_MESSAGE.
 _FIELD = 150
-_DESCRIPTION = 1400
+_DESCRIPTION = 1200
 _FULL_TITLE = 400
 _LABEL = 80
 _LABELS = 300
+_OTHER = 400
+_OTHERS = 900
 _TEXT = 400
 
 #: The labels that have a field of their own, most telling first.
@@ -190,7 +192,25 @@ def _description(thread: AlertThread, *, full_title: bool = False) -> str:
     text = facts.shared_annotation(thread, "description", "message")
     described = _described(thread, text) if unmarked(text) != facts.title(thread) else ""
     values = literal(facts.shared_values(thread), _FIELD)
-    return "\n".join(filter(None, (title, described, f"{bold('Values:')} {values}" if values else "")))
+    return "\n".join(
+        filter(None, (title, described, *_others(thread), f"{bold('Values:')} {values}" if values else ""))
+    )
+
+
+def _others(thread: AlertThread) -> list[str]:
+    """What else all of the thread's alerts say, a line each, as far as there is room; what is left out is counted."""
+    others = facts.other_annotations(thread)
+    said: list[str] = []
+    room = _OTHERS
+    for name, text in others.items():
+        heading = truncate(escape(_heading(one_line(name))), _LABEL)
+        line = f"{bold(f'{heading}:')} {truncate(prose(text), _OTHER)}"
+        room -= len(line)
+        if room < 0:
+            break
+        said.append(line)
+    left = len(others) - len(said)
+    return [*said, f"+{left} more in {source_link(thread)}"] if left else said
 
 
 def _ending(thread: AlertThread) -> str:
@@ -199,7 +219,13 @@ def _ending(thread: AlertThread) -> str:
     if len(alerts) != 1 or thread.forgotten:
         return ""
     said = alerts[0].ended_with
-    return _described(thread, said.get("description") or said.get("message") or said.get("summary") or "")
+    return _described(thread, facts.annotation(said, "description", "message", "summary"))
+
+
+def _heading(name: str) -> str:
+    """An annotation's name as a person would write it: ``current_value`` is "Current value"."""
+    words = name.replace("_", " ").strip() or name
+    return words[:1].upper() + words[1:]
 
 
 def _news(thread: AlertThread, events: list[Listed]) -> str:
@@ -207,7 +233,7 @@ def _news(thread: AlertThread, events: list[Listed]) -> str:
     if len(events) != 1 or not events[0].fires or facts.total(thread) < 2:
         return ""
     annotations = events[0].alert.annotations
-    text = annotations.get("description") or annotations.get("message") or ""
+    text = facts.annotation(annotations, "description", "message")
     return "" if facts.shared_annotation(thread, "description", "message") else _described(thread, text)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 
@@ -25,6 +25,10 @@ _OTHER_EMOJI = "📢"
 #: The annotation in which Grafana says why an alert's state changed, and its words
 #: (https://grafana.com/docs/grafana/latest/alerting/fundamentals/alert-rule-evaluation/nodata-and-error-states/).
 _REASON = "grafana_state_reason"
+#: Annotations that are shown elsewhere, and Grafana's own, which nobody is meant to read.
+_HAS_A_PLACE = re.compile(
+    "summary|title|description|message|runbook(_url)?|dashboard(_url)?|grafana_state_reason|__.*__", re.IGNORECASE
+)
 _REASONS = {
     "MissingSeries": "the series is gone",
     "NoData": "there is no data",
@@ -89,9 +93,25 @@ def shared_labels(thread: AlertThread) -> dict[str, str]:
     return {name: value for name, value in first.items() if all(o.get(name) == value for o in others)}
 
 
+def annotation(annotations: Mapping[str, str], *names: str) -> str:
+    """The first of these annotations that says anything, in whatever case its name is written; else empty."""
+    said = {name.lower(): text for name, text in annotations.items() if text.strip()}
+    return next((said[name] for name in names if name in said), "")
+
+
 def shared_annotation(thread: AlertThread, *names: str) -> str:
     """The first of these annotations that all alerts have in common, or an empty text."""
-    return _shared(thread, lambda alert: [alert.annotations.get(name, "") for name in names])
+    return _shared(thread, lambda alert: [annotation(alert.annotations, name) for name in names])
+
+
+def other_annotations(thread: AlertThread) -> dict[str, str]:
+    """The annotations that all alerts have in common and that have no place of their own in a message."""
+    detailed = [alert.annotations for alert in thread.alerts.values() if alert.labels or alert.annotations]
+    return {
+        name: text
+        for name, text in (detailed[0].items() if detailed else ())
+        if text.strip() and not _HAS_A_PLACE.fullmatch(name) and all(said.get(name) == text for said in detailed)
+    }
 
 
 def shared_link(thread: AlertThread, name: str) -> str:

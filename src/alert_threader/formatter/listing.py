@@ -87,7 +87,7 @@ def _said(name: str, summary: str) -> str:
 
 
 def _summary(thread: AlertThread, alert: AlertState) -> str:
-    summary = unmarked(alert.annotations.get("summary") or alert.annotations.get("title") or "")
+    summary = unmarked(facts.annotation(alert.annotations, "summary", "title"))
     if summary == facts.title(thread):
         return ""
     # A fence would reach beyond its line.

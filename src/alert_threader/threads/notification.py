@@ -211,7 +211,11 @@ def _note_title(thread: AlertThread, alerts: Sequence[Alert]) -> None:
 
 
 def _summary(annotations: dict[str, str]) -> str:
-    return (annotations.get("summary") or annotations.get("title") or "")[:_MAX_LABEL]
+    said = annotations.get("summary") or annotations.get("title")
+    if not said:
+        by_name = {name.lower(): text for name, text in annotations.items()}
+        said = by_name.get("summary") or by_name.get("title") or ""
+    return said[:_MAX_LABEL]
 
 
 def _described(alert: Alert, now: float) -> AlertState:
