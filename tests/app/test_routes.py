@@ -133,7 +133,7 @@ class TestBadInput:
         [
             ({"data": "{", "content_type": "application/json"}, 400, "the body is not valid JSON"),
             ({"data": "", "content_type": "application/json"}, 400, "the body is empty"),
-            ({"json": {"alerts": [{"labels": 5}]}}, 400, "alerts[0].labels: expected object, got int"),
+            ({"json": {"alerts": [{"labels": 5}]}}, 400, "alerts[0].labels: expected object, got number"),
             ({"json": []}, 400, "the body: expected object, got array"),
             ({"data": "a=b"}, 415, "the content type must be application/json"),
             ({"data": "{}", "content_type": "text/plain"}, 415, "the content type must be application/json"),

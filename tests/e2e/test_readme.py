@@ -118,7 +118,7 @@ def test_commands(tmp_path: Path, slack: SandboxServer, redis_url: str) -> None:
     with person.runs(*start):
         assert '"delivery":"posted"' in person.types(*lines_of('-d \'{\n  "status": "firing"'))
         said = person.types(*settings, *(line for line in others if re.search(r" (check|send-test|render) ?", line)))
-        assert '"attachments"' in said
+        assert "on a phone: 🚨 CRITICAL" in said
     person.types(*settings, *redis[:2], *lines_of("migrate file redis"))
     with person.runs(*settings, *redis):
         assert '"delivery":"replied"' in person.types(*lines_of('-d \'{\n  "status": "resolved"'))
