@@ -17,6 +17,7 @@ from alert_threader.errors import RecordDamagedError, StoreError, StoreLockedErr
 from alert_threader.store import SqliteStore
 from alert_threader.store.commits import Commits
 from alert_threader.store.disk import network_file_system
+from alert_threader.store.export import Exporter
 from alert_threader.threads import Policy, Reason
 from tests.build import CHANNEL, NOW
 from tests.stores.kit import LANE, POLICY, Kit, exported, opened, wait_for
@@ -63,6 +64,33 @@ class TestFiles:
             assert kit.keys == {"k"}
         assert path.stat() == before
         assert {each.name for each in path.parent.iterdir()} == {"threads.db", "threads.json", "threads.json.lock"}
+
+    def test_stop_while_the_copy_is_due_ends(self, path: Path) -> None:
+        """A stop that comes just as the exporter takes up its work is not missed: nobody has to kill the service."""
+        with opened(path):
+            pass
+        exporter = Exporter(path, path.with_suffix(".db"), lambda _: None, "")
+        closer = threading.Thread(target=exporter.close, daemon=True)
+        closing_now = threading.Event()
+
+        class Due(threading.Event):
+            def clear(self) -> None:
+                if not closer.ident:
+                    closer.start()
+                    closing_now.wait()
+                super().clear()
+
+            def set(self) -> None:
+                super().set()
+                if threading.current_thread() is closer:
+                    closing_now.set()
+
+        exporter._dirty = Due()  # between two of its steps: no caller can reach that moment
+        exporter._dirty.set()
+        exporter.start()
+        assert closing_now.wait(10)
+        closer.join(10)
+        assert not closer.is_alive()
 
     def test_copy_under_load_is_whole_and_recent(self, kit: Kit, path: Path) -> None:
         """While changes go on, each new copy has all that was stored when the one before it was first seen."""

@@ -93,7 +93,11 @@ class Exporter:
 
     def _run(self) -> None:
         pause = _GATHER
-        while self._dirty.wait() and not self._stopping.wait(pause):
+        # Asked first: `close` may have set both while this thread was about to clear the second.
+        while not self._stopping.is_set():
+            self._dirty.wait()
+            if self._stopping.wait(pause):
+                return
             began = time.monotonic()
             self._dirty.clear()
             if not self._export():
