@@ -12,6 +12,7 @@ from flask.json.provider import JSONProvider
 from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.pacing import Pacing
 from alert_threader.delivery.slack_calls import KIND, METHODS, OUTCOMES, SlackCalls
+from alert_threader.formatter import LANGUAGES
 from alert_threader.intake import Intake
 from alert_threader.routes import alert, cache, errors, health, stats
 from alert_threader.routes import metrics as metrics_route
@@ -69,6 +70,7 @@ def make_service(settings: Settings) -> Service:
         repeat=RepeatPolicy(settings.repeat_policy),
         severity_label=settings.severity_label,
         severity_map={**DEFAULT_MAP, **dict(settings.severity_map or ())},
+        name_labels=settings.name_labels or (),
         call_timeout=settings.slack_timeout,
     )
     identity = Identity(
@@ -83,7 +85,8 @@ def make_service(settings: Settings) -> Service:
     def wire(threads: Threads) -> Running:
         slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
         pacing = Pacing(settings.slack_rate, settings.slack_burst)
-        calls = SlackCalls(slack, policy, pacing, metrics, environment=settings.environment)
+        words = LANGUAGES[settings.language]
+        calls = SlackCalls(slack, policy, pacing, metrics, environment=settings.environment, words=words)
         deliverer = Deliverer(threads, {KIND: calls}, metrics, burst=settings.slack_burst)
         intake = Intake(threads, deliverer, metrics, identity=identity, response_wait=settings.response_wait)
         return Running(threads, deliverer, calls.troubles, intake)

@@ -1,9 +1,8 @@
 """The golden pairs of this folder: what Alertmanager sent, and beside it what people see of it.
 
 A file ``NAME.json`` here is one webhook, as a real Alertmanager sent it, that comes alone. In ``cases/`` are others, in
-the shape of reports that went wrong. A file
-``stories/NAME.json`` names several of them and when each one comes. ``NAME.expected.json`` beside either
-holds the messages that Slack gets.
+the shape of reports that went wrong. A file ``stories/NAME.json`` names several of them, when each one comes, and
+settings if it needs any. ``NAME.expected.json`` beside either holds the messages that Slack gets.
 
 A new pair needs no code: put the payload here, write what is expected with ``python -m
 tests.payloads.regenerate``, and read it as the person on call would.
@@ -15,8 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from alert_threader.cli.preview import preview, story
-from alert_threader.threads import Identity, Policy
+from alert_threader.formatter import LANGUAGES
+from alert_threader.threads import Identity, Policy, ThreadBy
 
 _FOLDER = Path(__file__).parent
 _IDENTITY = Identity(environment="production", channel="C0ALERTS")
@@ -35,10 +37,12 @@ def messages(file: Path) -> list[dict[str, Any]]:
     """Make the messages that a payload or a story causes."""
     if file.parent.name != "stories":
         return preview(file.read_bytes(), _IDENTITY, Policy(), _ARRIVAL)
-    webhooks = json.loads(file.read_text())["webhooks"]
-    times = [datetime.fromisoformat(webhook["at"]).timestamp() for webhook in webhooks]
-    bodies = [(_FOLDER / webhook["payload"]).read_bytes() for webhook in webhooks]
-    return story(zip(times, bodies, strict=True), _IDENTITY, Policy())
+    told = json.loads(file.read_text())
+    times = [datetime.fromisoformat(webhook["at"]).timestamp() for webhook in told["webhooks"]]
+    bodies = [(_FOLDER / webhook["payload"]).read_bytes() for webhook in told["webhooks"]]
+    settings = told.get("settings", {})
+    identity = msgspec.structs.replace(_IDENTITY, by=ThreadBy(settings.get("THREAD_BY", "labels")))
+    return story(zip(times, bodies, strict=True), identity, Policy(), LANGUAGES[settings.get("LANGUAGE", "en")])
 
 
 def written(made: list[dict[str, Any]]) -> str:

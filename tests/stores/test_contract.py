@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
+from alert_threader.alertmanager.webhook import Alert
 from alert_threader.errors import LeaseLostError
 from alert_threader.store import Store, Threads
 from alert_threader.store.tokens import Budget
 from alert_threader.threads import AlertThread, Policy, Posted, Reason, Step, Unknown, Wait, record_unchanged
-from tests.build import DAY, NOW
+from alert_threader.threads.keys import Former
+from tests.build import DAY, NOW, alert, change
 from tests.stores.conftest import Reopen
 from tests.stores.sending import ELSEWHERE, LANE, bare, claimed, deliver, due, fires, kept
 
@@ -107,6 +109,23 @@ class TestNotify:
         applied = verbs.notify([fires("a", "1"), fires("b", "1"), fires("a", "1"), fires("a", "2")], NOW)
         assert [each.reason for each in applied] == [Reason.OPENED, Reason.OPENED, Reason.DUPLICATE, Reason.FIRED]
         assert kept(store).firing == 2
+
+    def test_former_key_doubles_no_thread(self, verbs: Threads) -> None:
+        """What an open thread of the first release holds goes on there; only what fires anew goes by today's key."""
+        known, new = alert("1"), alert("2")
+        over = alert("1", "resolved")
+        verbs.notify([change(known, key="former")], NOW)
+
+        def notified(*alerts: Alert) -> list[tuple[str, Reason]]:
+            said = change(*alerts, key="today", former=Former("former", {}))
+            return [(each.thread.key, each.reason) for each in verbs.notify([said], NOW)]
+
+        assert notified(known) == [("former", Reason.DUPLICATE)]
+        assert notified(known, new) == [("former", Reason.DUPLICATE), ("today", Reason.OPENED)]
+        assert notified(over) == [("former", Reason.RESOLVED)]
+        assert notified(over) == [("former", Reason.DUPLICATE)]
+        assert notified(known) == [("today", Reason.FIRED)]
+        assert notified(over) == [("today", Reason.RESOLVED)]
 
     def test_concurrent_notifications_of_a_thread_lose_none(self, verbs: Threads, store: Store) -> None:
         """Each sees what the one before it made."""

@@ -3,7 +3,7 @@
 import pytest
 
 from alert_threader.threads import Identity, ThreadBy, changes, thread_key
-from alert_threader.threads.keys import alert_name, spaced
+from alert_threader.threads.keys import spaced
 from tests.build import alert, notification
 
 IDENTITY = Identity(environment="production", channel="C0DEFAULT01")
@@ -74,17 +74,64 @@ def test_huge_label_makes_a_bounded_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "name"),
+    ("labels", "key", "identity"),
     [
-        ({"pod": "p1", "job": "j", "zone": "z"}, "p1"),
-        ({"alertname": "A", "zone": "z", "disk": "d"}, "disk=d, zone=z"),
-        ({"alertname": "A", "instance": ""}, "instance="),
-        ({"alertname": "A", "severity": "critical"}, ""),
+        ({"alertname": "A", "zone": "z"}, "A|info|unknown|default|production", {"alertname"}),
+        ({"alertname": "A", "env": "staging"}, "A|info|unknown|default|staging", {"alertname", "env"}),
+        (
+            {"alertname": "A", "env": "x", "environment": "eu", "service": "s"},
+            "A|info|s|default|eu",
+            {"alertname", "env", "environment", "service"},
+        ),
+        ({"alertname": "A", "env": ""}, "A|info|unknown|default|production", {"alertname"}),
+        (
+            {"alertname": "Slow", "grafana_folder": "Ops"},
+            "Ops/Slow|info|unknown|default|production",
+            {"alertname", "grafana_folder"},
+        ),
+        (
+            {"alertname": "DatasourceNoData", "grafana_folder": "Ops", "rulename": "Age", "ref_id": "A"},
+            "Ops/DatasourceNoData:Age|info|unknown|default|production",
+            {"alertname", "grafana_folder", "rulename"},
+        ),
+        (
+            {"alertname": "DatasourceError", "rulename": "Age"},
+            "DatasourceError:Age|info|unknown|default|production",
+            {"alertname", "rulename"},
+        ),
+        (
+            {"alertname": "", "severity": "error", "event": "down", "domain": "a|b", "env": "x"},
+            "domain=a%7Cb,event=down|error|unknown|default|x",
+            {"severity", "event", "domain", "env"},
+        ),
     ],
 )
-def test_alert_is_named_by_its_place_or_by_its_rarest_labels(labels: dict[str, str], name: str) -> None:
-    """What all alerts of a thread share names none of them."""
-    assert alert_name(labels) == name
+def test_what_makes_a_thread(labels: dict[str, str], key: str, identity: set[str]) -> None:
+    """An alert's own environment, Grafana's folder and rule, and without a name what else it carries.
+
+    All of that is what a silence may not do without.
+    """
+    (found,) = changes(notification(alert("a", labels=labels)), IDENTITY)
+    assert thread_key(labels, IDENTITY) == found.key == key
+    assert found.identity == {name: labels[name] for name in identity}
+
+
+def test_first_release_gave_it_another_key() -> None:
+    """It is known, so that an open thread under it goes on."""
+    (found,) = changes(notification(alert("a", labels={"alertname": "A", "env": "staging"})), IDENTITY, "C0DATABASE1")
+    assert found.former is not None
+    assert found.former.key == "A|info|unknown|default|production@C0DATABASE1"
+    (same,) = changes(notification(alert("a")), IDENTITY)
+    assert same.former is None
+
+
+def test_group_has_the_environment_of_its_labels() -> None:
+    """THREAD_BY=group."""
+    (found,) = changes(notification(group_labels={"env": "staging"}), BY_GROUP)
+    assert "|staging#" in found.key
+    assert found.identity == {"env": "staging"}
+    assert found.former is not None
+    assert "|e#" in found.former.key
 
 
 @pytest.mark.parametrize(

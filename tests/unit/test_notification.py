@@ -89,6 +89,17 @@ class TestRule3StartsAt:
         delivered.deliver()
         assert delivered.notify(alert("a", starts_at=NOW)).reason is Reason.REOPENED
 
+    def test_each_press_of_grafanas_test_button_is_told(self) -> None:
+        """Whoever presses it waits for a message, whatever the policy says of repeats."""
+        pressed = alert("t", labels={"alertname": "TestAlert", "instance": "Grafana"})
+        life = Life(Policy(repeat=RepeatPolicy.IGNORE))
+        life.notify(pressed)
+        assert life.deliver() == [Step.POST_ROOT]
+        for _ in range(2):
+            life.now += 5
+            assert life.notify(pressed).reason is Reason.REPEATED
+            assert Step.POST_REPLY in life.deliver()
+
     def test_repeat_with_a_new_start_is_no_event(self, delivered: Life) -> None:
         """Prometheus restarts give a firing alert a new startsAt."""
         assert delivered.notify(alert("a", starts_at=NOW + 60)).reason is Reason.DUPLICATE

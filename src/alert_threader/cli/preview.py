@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from alert_threader.alertmanager.webhook import parse
-from alert_threader.formatter import message_hash, render
+from alert_threader.formatter import ENGLISH, Words, message_hash, render
 from alert_threader.threads import (
     AlertThread,
     Batch,
@@ -23,12 +23,16 @@ from alert_threader.threads import (
 )
 
 
-def preview(body: bytes, identity: Identity, policy: Policy, now: float) -> list[dict[str, Any]]:
+def preview(
+    body: bytes, identity: Identity, policy: Policy, now: float, words: Words = ENGLISH
+) -> list[dict[str, Any]]:
     """The messages that a webhook causes where no thread exists yet: see ``story``. Raises PayloadError."""
-    return story([(now, body)], identity, policy)
+    return story([(now, body)], identity, policy, words)
 
 
-def story(webhooks: Iterable[tuple[float, bytes]], identity: Identity, policy: Policy) -> list[dict[str, Any]]:
+def story(
+    webhooks: Iterable[tuple[float, bytes]], identity: Identity, policy: Policy, words: Words = ENGLISH
+) -> list[dict[str, Any]]:
     """The messages of several webhooks, given with the times of their arrival, each delivered in full before the next.
 
     Each message is ``{"at", "step", "key", "channel", "message"}``: ``at`` in seconds since the epoch,
@@ -39,13 +43,13 @@ def story(webhooks: Iterable[tuple[float, bytes]], identity: Identity, policy: P
     for now, body in webhooks:
         for change in changes(parse(body), identity):
             applied = apply(threads.get(change.key), change, now, policy)
-            threads[change.key], sent = _deliver(applied.thread, identity.environment, now, policy)
+            threads[change.key], sent = _deliver(applied.thread, identity.environment, words, now, policy)
             messages += sent
     return messages
 
 
 def _deliver(
-    thread: AlertThread, environment: str, now: float, policy: Policy
+    thread: AlertThread, environment: str, words: Words, now: float, policy: Policy
 ) -> tuple[AlertThread, list[dict[str, Any]]]:
     """Do all that a thread needs, with a Slack that takes everything at once, and note each message."""
     sent: list[dict[str, Any]] = []
@@ -56,7 +60,7 @@ def _deliver(
         if step is None:
             break  # never: nothing is planned further ahead than the debounce
         attempt_id, batch = (thread.attempt.id, thread.attempt.batch) if thread.attempt else (None, Batch())
-        message = render(thread, step, batch, environment=environment, attempt_id=attempt_id)
+        message = render(thread, step, batch, environment=environment, words=words, attempt_id=attempt_id)
         rendered = message_hash(message)
         if step is not Step.UPDATE_ROOT or rendered != shown:
             sent.append(

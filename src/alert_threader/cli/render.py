@@ -16,8 +16,18 @@ from alert_threader.cli.faults import CommandError
 from alert_threader.cli.output import say, say_all
 from alert_threader.cli.preview import preview
 from alert_threader.cli.readable import builder_address, lines
+from alert_threader.formatter import LANGUAGES
 
-_SETTINGS = ("ENVIRONMENT", "SLACK_CHANNEL", "THREAD_BY", "THREAD_KEY_LABELS", "SEVERITY_LABEL", "SEVERITY_MAP")
+_SETTINGS = (
+    "ENVIRONMENT",
+    "SLACK_CHANNEL",
+    "THREAD_BY",
+    "THREAD_KEY_LABELS",
+    "SEVERITY_LABEL",
+    "SEVERITY_MAP",
+    "NAME_LABELS",
+    "LANGUAGE",
+)
 
 
 def render(file: str, environ: Mapping[str, str], now: float) -> list[dict[str, Any]]:
@@ -26,7 +36,7 @@ def render(file: str, environ: Mapping[str, str], now: float) -> list[dict[str, 
     ``now`` is in seconds since the epoch. Raises CommandError, ConfigError and PayloadError.
     """
     service = make_service(settings_of(_SETTINGS, environ))
-    return preview(_read(file), service.identity, service.policy, now)
+    return preview(_read(file), service.identity, service.policy, now, LANGUAGES[service.settings.language])
 
 
 def _read(file: str) -> bytes:
@@ -44,7 +54,7 @@ def render_command(file: str, form: str | None) -> None:
     """Show what a webhook would look like in Slack.
 
     FILE is a webhook as Alertmanager sends it, - for standard input. Needs neither token nor Slack; ENVIRONMENT,
-    SLACK_CHANNEL, THREAD_BY, THREAD_KEY_LABELS, SEVERITY_LABEL and SEVERITY_MAP are used if set.
+    SLACK_CHANNEL, THREAD_BY, THREAD_KEY_LABELS, SEVERITY_LABEL, SEVERITY_MAP, NAME_LABELS and LANGUAGE are used if set.
     """
     messages = render(file, os.environ, time.time())
     if form == "json":

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from alert_threader.delivery.pacing import POST, Pacing
 from alert_threader.delivery.retry import Verdict, judge, judge_fault
 from alert_threader.delivery.troubles import Troubles
-from alert_threader.formatter import message_hash, render
+from alert_threader.formatter import ENGLISH, Words, message_hash, render
 from alert_threader.slack.client import Sent
 from alert_threader.slack.failures import FailureKind, SlackError
 from alert_threader.store.tokens import Budget
@@ -75,13 +75,19 @@ class SlackCalls:
         metrics: Metrics,
         *,
         environment: str,
+        words: Words = ENGLISH,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts; ``environment`` is named in every message, ``clock`` the time of day in seconds."""
+        """Take the parts.
+
+        ``environment`` and ``words`` are for messages as ``formatter.render`` takes them, ``clock`` is the time of day
+        in seconds.
+        """
         self._chat = chat
         self._policy = policy
         self._pacing = pacing
         self._environment = environment
+        self._words = words
         self._metrics = metrics
         self._clock = clock
         self._said_blind = False
@@ -171,7 +177,13 @@ class SlackCalls:
         """The message of a step, and its hash: before the call, after which a fault of ours would leave doubt."""
         try:
             message = render(
-                thread, step, batch, environment=self._environment, attempt_id=attempt_id, simple=thread.simple
+                thread,
+                step,
+                batch,
+                environment=self._environment,
+                words=self._words,
+                attempt_id=attempt_id,
+                simple=thread.simple,
             )
             return message, message_hash(message)
         except Exception as error:

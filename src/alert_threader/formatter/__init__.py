@@ -1,8 +1,8 @@
 """What people see: an AlertThread and a step become the arguments of one Slack call.
 
-``facts`` reads the record, ``links`` and ``listing`` write the two parts that need rules of their own,
-``content`` says what is said, ``layout`` puts it into Slack's forms. Pure, and for any record: an alert that
-cannot be shown well is shown somehow.
+``view`` reads the record once for each message, ``content`` says what is said, with ``listing``, ``links`` and
+``times`` for the parts that need rules of their own, in the ``words`` of a language; ``layout`` puts it into Slack's
+forms. Pure, and for any record: an alert that cannot be shown well is shown somehow.
 """
 
 import hashlib
@@ -13,11 +13,15 @@ import msgspec
 
 from alert_threader.formatter import layout
 from alert_threader.formatter.content import reply_content, root_content
+from alert_threader.formatter.view import ThreadView
+from alert_threader.formatter.words import ENGLISH, LANGUAGES, Words
 from alert_threader.threads import AlertThread, Batch, Step
 
 #: From this simplicity on a message has no metadata: it is the last thing that could be at fault.
 _WITHOUT_METADATA = 3
 _LAYOUTS = (layout.in_full, layout.in_blocks, layout.in_text, layout.in_ascii)
+
+__all__ = ["ENGLISH", "LANGUAGES", "Words", "message_hash", "render"]
 
 EVENT_TYPE = "alert_threader"
 #: How many events a message's metadata names, and how long it may be, in bytes of JSON (Slack publishes no
@@ -37,16 +41,18 @@ def render(
     batch: Batch,
     *,
     environment: str,
+    words: Words = ENGLISH,
     attempt_id: str | None = None,
     simple: int = 0,
 ) -> dict[str, Any]:
     """The arguments of chat.postMessage or chat.update for a step, but for channel, ts and thread_ts.
 
-    ``batch`` is what the message delivers; a root shows the thread as it is, whatever the batch. ``simple`` is
-    the record's: 0 in full, 1 without attachment, 2 text only, 3 a plain line without metadata. Never raises.
+    ``batch`` is what the message delivers; a root shows the thread as it is, whatever the batch. ``environment`` is
+    for alerts that name none, ``words`` are those of a language. ``simple`` is the record's: 0 in full, 1 without
+    attachment, 2 text only, 3 a plain line without metadata. Never raises.
     """
-    is_reply = step is Step.POST_REPLY
-    content = reply_content(thread, batch, environment) if is_reply else root_content(thread, environment)
+    view = ThreadView(thread, environment, words)
+    content = reply_content(view, batch) if step is Step.POST_REPLY else root_content(view)
     message = _LAYOUTS[min(max(simple, 0), len(_LAYOUTS) - 1)](content)
     message |= {"unfurl_links": False, "unfurl_media": False}
     if attempt_id is not None and simple < _WITHOUT_METADATA:

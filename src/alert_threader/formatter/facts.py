@@ -1,23 +1,25 @@
-"""What a thread's record says, read for people: which alerts, what they share, since when, how bad."""
+"""What single values mean to people: a severity's sign and colour, an alert's annotations, a time, a duration."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import isfinite
 
-from alert_threader.formatter.mrkdwn import one_line, unmarked
-from alert_threader.threads import AlertState, AlertThread
+import msgspec
 
-_GREEN = "#2EB67D"
+from alert_threader.formatter.mrkdwn import one_line
+from alert_threader.formatter.words import Words
+from alert_threader.threads import AlertState
+
+GREEN = "#2EB67D"
 #: Neither good nor bad: a severity that we do not know, and a thread that nobody has heard of for days.
-_GREY = "#868686"
+GREY = "#868686"
 _COLOURS = {
     "critical": "#E01E5A",
     "error": "#E01E5A",
     "warning": "#ECB22E",
-    "info": _GREEN,
-    "success": _GREEN,
+    "info": GREEN,
+    "success": GREEN,
     "debug": "#36C5F0",
 }
 _EMOJI = {"critical": "🚨", "error": "❌", "warning": "⚠️", "info": "ℹ️", "success": "✅", "debug": "🐛"}
@@ -25,18 +27,49 @@ _OTHER_EMOJI = "📢"
 #: The annotation in which Grafana says why an alert's state changed, and its words
 #: (https://grafana.com/docs/grafana/latest/alerting/fundamentals/alert-rule-evaluation/nodata-and-error-states/).
 _REASON = "grafana_state_reason"
-#: Annotations that are shown elsewhere, and Grafana's own, which nobody is meant to read.
-_HAS_A_PLACE = re.compile(
-    "summary|title|description|message|runbook(_url)?|dashboard(_url)?|grafana_state_reason|__.*__", re.IGNORECASE
-)
 _REASONS = {
-    "MissingSeries": "the series is gone",
-    "NoData": "there is no data",
-    "Error": "the rule cannot be evaluated",
-    "Paused": "the rule was paused",
-    "Updated": "the rule was changed",
-    "RuleDeleted": "the rule was deleted",
+    "MissingSeries": "missing_series",
+    "NoData": "no_data",
+    "Error": "error",
+    "Paused": "paused",
+    "Updated": "updated",
+    "RuleDeleted": "rule_deleted",
 }
+#: The annotation in which Grafana says what went wrong when it could not evaluate a rule.
+_ERROR = "error"
+#: Annotations that a sender means for itself.
+_INTERNAL = re.compile(r"__.*__")
+#: The annotations that have a place of their own, in any case; of those for one place the first that says anything.
+_PLACES = {
+    "summary": ("summary", "title"),
+    "description": ("description", "message"),
+    "runbook": ("runbook_url", "runbook"),
+    "dashboard": ("dashboard_url", "dashboard"),
+}
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alert says of itself: the annotations that have a place of their own, and the others by name."""
+
+    summary: str = ""
+    description: str = ""
+    runbook: str = ""
+    dashboard: str = ""
+    others: dict[str, str] = {}
+
+
+def said(annotations: Mapping[str, str]) -> Said:
+    """Read annotations. One that has no text, or is only meant for Grafana itself, says nothing."""
+    texts = {name: text for name, text in annotations.items() if text.strip() and not _INTERNAL.fullmatch(name)}
+    by_name: dict[str, str] = {}
+    for name in texts:
+        by_name.setdefault(name.lower(), name)
+    reason = by_name.get(_REASON, "")
+    placed = {place: next((by_name[name] for name in names if name in by_name), "") for place, names in _PLACES.items()}
+    if reason and not placed["description"]:
+        placed["description"] = by_name.get(_ERROR, "")
+    others = {name: text for name, text in texts.items() if name != reason and name not in placed.values()}
+    return Said(**{place: texts.get(name, "") for place, name in placed.items()}, others=others)
 
 
 def fires(alert: AlertState) -> bool:
@@ -44,109 +77,22 @@ def fires(alert: AlertState) -> bool:
     return alert.status == "firing"
 
 
-def title(thread: AlertThread) -> str:
-    """The thread's title on one line, never empty."""
-    return unmarked(thread.title) or "Alert"
+def emoji(level: str) -> str:
+    """The sign of a severity's level."""
+    return _EMOJI.get(level, _OTHER_EMOJI)
 
 
-def emoji(thread: AlertThread) -> str:
-    """The sign of the thread's severity."""
-    return _EMOJI.get(thread.severity_level, _OTHER_EMOJI)
+def colour(level: str) -> str:
+    """The colour of a severity's level."""
+    return _COLOURS.get(level, GREY)
 
 
-def sign(thread: AlertThread) -> str:
-    """What a root begins with, so that its state can be read without its colour."""
-    if thread.state == "firing":
-        return f"{emoji(thread)} "
-    return "✅ RESOLVED — " if thread.state == "resolved" else "💤 STALE — "
-
-
-def severity(thread: AlertThread) -> str:
-    """The severity as its sender wrote it: in capitals where it is known to be one, empty where none was given."""
-    given = one_line(thread.severity)
-    return given.upper() if thread.severity_level else given
-
-
-def colour(thread: AlertThread, state: str) -> str:
-    """The colour of a message that speaks of this state: firing, resolved or stale."""
-    if state == "resolved":
-        return _GREEN
-    return _GREY if state == "stale" else _COLOURS.get(thread.severity_level, _GREY)
-
-
-def in_order(thread: AlertThread) -> list[AlertState]:
-    """The thread's alerts, the firing ones first. ``threads.plan.root_digest`` follows the same order."""
-    return sorted(thread.alerts.values(), key=lambda alert: not fires(alert))
-
-
-def total(thread: AlertThread) -> int:
-    """How many alerts the thread has had, those included of which only the number is kept."""
-    return len(thread.alerts) + thread.forgotten
-
-
-def shared_labels(thread: AlertThread) -> dict[str, str]:
-    """The labels that all alerts have in common, as far as their details are kept."""
-    detailed = [alert.labels for alert in thread.alerts.values() if alert.labels]
-    if not detailed:
-        return {}
-    first, *others = detailed
-    return {name: value for name, value in first.items() if all(o.get(name) == value for o in others)}
-
-
-def annotation(annotations: Mapping[str, str], *names: str) -> str:
-    """The first of these annotations that says anything, in whatever case its name is written; else empty."""
-    said = {name.lower(): text for name, text in annotations.items() if text.strip()}
-    return next((said[name] for name in names if name in said), "")
-
-
-def shared_annotation(thread: AlertThread, *names: str) -> str:
-    """The first of these annotations that all alerts have in common, or an empty text."""
-    return _shared(thread, lambda alert: [annotation(alert.annotations, name) for name in names])
-
-
-def other_annotations(thread: AlertThread) -> dict[str, str]:
-    """The annotations that all alerts have in common and that have no place of their own in a message."""
-    detailed = [alert.annotations for alert in thread.alerts.values() if alert.labels or alert.annotations]
-    return {
-        name: text
-        for name, text in (detailed[0].items() if detailed else ())
-        if text.strip() and not _HAS_A_PLACE.fullmatch(name) and all(said.get(name) == text for said in detailed)
-    }
-
-
-def shared_link(thread: AlertThread, name: str) -> str:
-    """The address of this name that all alerts have in common, or an empty text."""
-    return _shared(thread, lambda alert: [alert.links.get(name, "")])
-
-
-def shared_values(thread: AlertThread) -> str:
-    """The measured values (Grafana's) where all alerts have the same, or an empty text."""
-    return _shared(thread, lambda alert: [alert.values])
-
-
-def is_grafana(thread: AlertThread) -> bool:
-    """Whether the alerts come from Grafana, whose pages have other addresses than Alertmanager's."""
-    return any("silence" in alert.links or "panel" in alert.links for alert in thread.alerts.values())
-
-
-def tell_apart(alerts: Sequence[AlertState]) -> list[tuple[str, str]]:
-    """Each alert's name, and the labels that tell it from others of the same name (``namespace=a``), if any."""
-    names = [one_line(alert.name) or one_line(alert.labels.get("alertname", "")) or "alert" for alert in alerts]
-    common = Counter(names)
-    return [
-        (name, _differences(alert, [a for a, n in zip(alerts, names, strict=True) if n == name]))
-        if common[name] > 1
-        else (name, "")
-        for alert, name in zip(alerts, names, strict=True)
-    ]
-
-
-def ended_because(alert: AlertState) -> str:
+def ended_because(alert: AlertState, words: Words) -> str:
     """Why a resolved alert ended, where Grafana says so: ``the series is gone (MissingSeries)``; else empty."""
     reason = one_line(alert.annotations.get(_REASON) or alert.ended_with.get(_REASON) or "")
     if not reason or fires(alert):
         return ""
-    return f"{_REASONS[reason]} ({reason})" if reason in _REASONS else reason
+    return f"{getattr(words, _REASONS[reason])} ({reason})" if reason in _REASONS else reason
 
 
 def find_name(name: str, text: str) -> re.Match[str] | None:
@@ -162,25 +108,12 @@ def moment(at: float) -> str:
         return ""
 
 
-def lasting(seconds: float) -> str:
+def lasting(seconds: float, words: Words) -> str:
     """A duration as people say it, in its two largest units: ``45s``, ``15m 5s``, ``2h 3m``, ``3d 4h``."""
     rest = int(seconds) if isfinite(seconds) and seconds > 0 else 0
     amounts = (rest // 86_400, rest // 3600 % 24, rest // 60 % 60, rest % 60)
+    units = (words.days, words.hours, words.minutes, words.seconds)
     largest = next((i for i, amount in enumerate(amounts) if amount), 3)
-    first, *others = [f"{n}{unit}" for n, unit in zip(amounts, "dhms", strict=True)][largest : largest + 2]
-    return " ".join((first, *(other for other in others if not other.startswith("0"))))
-
-
-def _shared(thread: AlertThread, read: Callable[[AlertState], Iterable[str]]) -> str:
-    detailed = [alert for alert in thread.alerts.values() if alert.labels or alert.annotations]
-    for candidates in zip(*(read(alert) for alert in detailed), strict=True):
-        if candidates[0] and len(set(candidates)) == 1:
-            return str(candidates[0])
-    return ""
-
-
-def _differences(alert: AlertState, namesakes: Sequence[AlertState]) -> str:
-    differing = [
-        name for name in alert.labels if any(other.labels.get(name) != alert.labels[name] for other in namesakes)
-    ]
-    return ", ".join(f"{name}={alert.labels[name]}" for name in differing[:2])
+    parts = list(zip(amounts, units, strict=True))[largest : largest + 2]
+    first, *others = [unit.format(count=amount) for amount, unit in parts if amount or unit is units[largest]]
+    return " ".join((first, *others))

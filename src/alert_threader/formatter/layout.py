@@ -3,7 +3,7 @@
 from typing import Any
 
 from alert_threader.formatter.content import Content
-from alert_threader.formatter.mrkdwn import MAX_TEXT, bold, escape, plain, truncate
+from alert_threader.formatter.mrkdwn import MAX_SECTION, MAX_TEXT, bold, escape, plain, truncate
 
 
 def in_full(content: Content) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def in_full(content: Content) -> dict[str, Any]:
     """
     blocks = [
         *_section_fields(content.fields),
-        *_sections(content.alerts, content.description, content.links),
+        *_sections(*_alerts(content), content.description, content.links),
         *_context(content.context),
     ]
     attachment = {"color": content.colour, "fallback": content.text, "blocks": blocks}
@@ -28,13 +28,13 @@ def in_full(content: Content) -> dict[str, Any]:
 
 def in_blocks(content: Content) -> dict[str, Any]:
     """The same without an attachment and without links: what Slack refused may be gone with them."""
-    blocks = [_headline(content), *_sections("\n".join(content.fields), content.alerts, content.description)]
+    blocks = [_headline(content), *_sections("\n".join(content.fields), *_alerts(content), content.description)]
     return {"text": content.text, "blocks": [*blocks, *_context(content.context)], "attachments": []}
 
 
 def in_text(content: Content) -> dict[str, Any]:
     """Text alone, of several lines. The empty lists take away what an edited message showed before."""
-    parts = [content.text, content.alerts, *content.context, content.links, content.description]
+    parts = [content.text, *_alerts(content), *content.context, content.links, content.description]
     text = truncate("\n".join(filter(None, parts)), MAX_TEXT - 100)
     return {"text": text, "blocks": [], "attachments": []}
 
@@ -43,6 +43,17 @@ def in_ascii(content: Content) -> dict[str, Any]:
     """One line of the plainest text."""
     # Of the signs in front nothing but question marks would be left.
     return {"text": plain(content.text).lstrip("? "), "blocks": [], "attachments": []}
+
+
+def _alerts(content: Content) -> list[str]:
+    """The alerts in as few texts as hold them; none is parted between two."""
+    texts: list[str] = []
+    for text in filter(None, (content.counts, *content.alerts, *content.names)):
+        if texts and len(texts[-1]) + 1 + len(text) <= MAX_SECTION:
+            texts[-1] += f"\n{text}"
+        else:
+            texts.append(text)
+    return texts
 
 
 def _headline(content: Content) -> dict[str, Any]:

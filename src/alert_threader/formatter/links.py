@@ -1,94 +1,114 @@
 """Where a message leads: runbook, dashboard, graph, Alertmanager's pages that show or silence its alerts."""
 
-import json
-import re
-from urllib.parse import quote
+from collections.abc import Iterable
 
-from alert_threader.formatter import facts
+from alert_threader.formatter.matchers import CUT, encoded
 from alert_threader.formatter.mrkdwn import bold, escape, link, one_line, truncate
-from alert_threader.threads import AlertThread
+from alert_threader.formatter.view import ThreadView
+from alert_threader.threads import AlertState
 
-#: A longer value is matched by its beginning: it may have been cut when it was kept, and an address has its
-#: limits.
-_MATCHED = 100
-#: The matchers of an address together, percent-encoded. Past it there is no link, since to leave a matcher
-#: out would silence more than the thread.
-_MAX_MATCHERS = 800
 #: A runbook that is not a web address is shown as text, cut to this many characters.
 _MAX_RUNBOOK = 300
 #: The links of a message together, in characters; the least needed ones are left out.
 _MAX_LINKS = 1800
 #: The link that stands beside what was cut, in characters.
 _MAX_SOURCE = 900
-_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
+_SEPARATOR = "  ·  "
 
 
-def links_line(thread: AlertThread) -> str:
+def links_line(view: ThreadView) -> str:
     """The links of a thread on one line, most needed first: runbook, dashboard, panel, graph, silence."""
-    candidates = [
-        _runbook(thread),
-        _dashboard(thread),
-        link(facts.shared_link(thread, "panel"), "Panel"),
-        link(facts.shared_link(thread, "graph"), "Graph"),
-        link(silence_url(thread), "Silence") if thread.firing else None,
-    ]
-    line = ""
-    for candidate in filter(None, candidates):
-        longer = f"{line}  ·  {candidate}" if line else candidate
-        line = longer if len(longer) <= _MAX_LINKS else line
+    words = view.words
+    line, _ = joined(
+        [
+            _runbook(view),
+            _dashboard(view),
+            link(view.shared_link("panel"), words.panel),
+            link(view.shared_link("graph"), words.graph),
+            link(silence_url(view), words.silence) if view.firing else None,
+        ],
+        _MAX_LINKS,
+    )
     return line
 
 
-def source_link(thread: AlertThread) -> str:
-    """Where to read what a message leaves out: the sender's name, as a link where its address is known."""
-    name = "Grafana" if facts.is_grafana(thread) else "Alertmanager"
-    found = (link(url, name) for url in (alerts_url(thread), thread.external_url))
-    return next((said for said in found if said and len(said) <= _MAX_SOURCE), name)
-
-
-def alerts_url(thread: AlertThread) -> str:
-    """Alertmanager's page that lists the thread's alerts; empty where there is none."""
-    return _page(thread, "alerts")
-
-
-def silence_url(thread: AlertThread) -> str:
-    """The page that silences the thread's alerts and no others; empty where there is none."""
-    return facts.shared_link(thread, "silence") or _page(thread, "silences/new")
-
-
-def _page(thread: AlertThread, name: str) -> str:
-    matchers = _matchers(thread)
-    if not thread.external_url or facts.is_grafana(thread) or not matchers:
-        return ""
-    return f"{thread.external_url.rstrip('/')}/#/{name}?filter={matchers}"
-
-
-def _runbook(thread: AlertThread) -> str:
-    runbook = facts.shared_annotation(thread, "runbook_url", "runbook")
-    if not runbook.strip():
-        return ""
-    said = link(runbook, "View Runbook") or truncate(escape(one_line(runbook)), _MAX_RUNBOOK)
-    return f"{bold('Runbook:')} {said}"
-
-
-def _dashboard(thread: AlertThread) -> str | None:
-    given = facts.shared_annotation(thread, "dashboard_url", "dashboard")
-    found = link(given, "Dashboard") or link(facts.shared_link(thread, "dashboard"), "Dashboard")
-    return found or (
-        f"{bold('Dashboard:')} {truncate(escape(one_line(given)), _MAX_RUNBOOK)}" if one_line(given) else None
+def own_links(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]:
+    """The links of one alert that are not its thread's, on one line of at most ``room``, and how many had no room."""
+    words, said, shared = view.words, view.said(alert), view.shared
+    own = {name: url for name, url in alert.links.items() if url != view.shared_link(name)}
+    has_silence = not view.firing or alert.status != "firing" or silence_url(view)
+    return joined(
+        [
+            None if said.runbook == shared.runbook else _address(said.runbook, words.runbook),
+            None if said.dashboard == shared.dashboard else _address(said.dashboard, words.dashboard),
+            link(own.get("dashboard", ""), words.dashboard) if not said.dashboard else None,
+            link(own.get("panel", ""), words.panel),
+            link(own.get("graph", ""), words.graph),
+            None if has_silence else link(own.get("silence", "") or _silence_of(view, alert), words.silence),
+        ],
+        room,
     )
 
 
-def _matchers(thread: AlertThread) -> str:
-    """The labels that all alerts share, as ``{a="1", b="2"}`` percent-encoded for Alertmanager's pages."""
-    matchers = [_matcher(name, value) for name, value in sorted(facts.shared_labels(thread).items())]
-    encoded = quote("{" + ", ".join(matchers) + "}", safe="", errors="replace")
-    return encoded if matchers and len(encoded) <= _MAX_MATCHERS else ""
+def joined(candidates: Iterable[str | None], room: int) -> tuple[str, int]:
+    """As many links on one line as there is room for, the first ones first, and how many there was no room for."""
+    line, left = "", 0
+    for candidate in filter(None, candidates):
+        longer = f"{line}{_SEPARATOR}{candidate}" if line else candidate
+        if len(longer) <= room:
+            line = longer
+        else:
+            left += 1
+    return line, left
 
 
-def _matcher(name: str, value: str) -> str:
-    name = name if _LABEL_NAME.fullmatch(name) else _quoted(name)
-    if len(value) <= _MATCHED:
-        return f"{name}={_quoted(value)}"
-    return f"{name}=~{_quoted(re.escape(value[:_MATCHED]) + '.*')}"
+def source_link(view: ThreadView) -> str:
+    """Where to read what a message leaves out: the sender's name, as a link where its address is known."""
+    name = "Grafana" if view.is_grafana else "Alertmanager"
+    found = (link(url, name) for url in (alerts_url(view), view.thread.external_url))
+    return next((said for said in found if said and len(said) <= _MAX_SOURCE), name)
+
+
+def alerts_url(view: ThreadView) -> str:
+    """Alertmanager's page that lists the thread's alerts; empty where there is none."""
+    return _page(view, "alerts", view.matchers)
+
+
+def silence_url(view: ThreadView) -> str:
+    """The page that silences the thread's alerts and no others; empty where there is none."""
+    return view.shared_link("silence") or _page(view, "silences/new", view.matchers)
+
+
+def _silence_of(view: ThreadView, alert: AlertState) -> str:
+    """The same for one alert, whose labels are all known."""
+    if alert.left_out or not alert.labels or any(value.endswith(CUT) for value in alert.labels.values()):
+        return ""
+    return _page(view, "silences/new", encoded(alert.labels))
+
+
+def _page(view: ThreadView, name: str, matchers: str) -> str:
+    if not view.thread.external_url or view.is_grafana or not matchers:
+        return ""
+    return f"{view.thread.external_url.rstrip('/')}/#/{name}?filter={matchers}"
+
+
+def _runbook(view: ThreadView) -> str | None:
+    runbook = view.shared.runbook
+    if not runbook:
+        return None
+    said = link(runbook, view.words.view_runbook) or truncate(escape(one_line(runbook)), _MAX_RUNBOOK)
+    return f"{bold(f'{view.words.runbook}:')} {said}"
+
+
+def _dashboard(view: ThreadView) -> str | None:
+    return _address(view.shared.dashboard, view.words.dashboard) or link(
+        view.shared_link("dashboard"), view.words.dashboard
+    )
+
+
+def _address(given: str, name: str) -> str | None:
+    """An annotation that should be an address, as a link; as text where it is none; None where there is nothing."""
+    text = one_line(given)
+    if not text:
+        return None
+    return link(given, name) or f"{bold(f'{name}:')} {truncate(escape(text), _MAX_RUNBOOK)}"

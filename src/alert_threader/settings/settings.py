@@ -81,6 +81,10 @@ class Settings:
     severity_map: tuple[tuple[str, str], ...] | None = _row(
         kinds.SEVERITY_MAP, None, "what further words in it mean: word=level, …"
     )
+    name_labels: tuple[str, ...] | None = _row(
+        kinds.LABELS, None, "the labels that name an alert before all others: pod, mount, …"
+    )
+    language: Literal["en", "ko"] = _row(kinds.choice("en", "ko"), "en", "the language of messages: English or Korean")
     reopen_window: float = _row(kinds.duration("0", "1y"), "1h", "how long a resolved thread can be re-opened")
     stale_after: float = _row(kinds.duration("1s", "1y"), "7d", "silence that closes a firing thread as stale")
     repeat_policy: Literal["update", "reply", "ignore"] = _row(

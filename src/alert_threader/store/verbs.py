@@ -22,6 +22,7 @@ from alert_threader.threads import (
     Step,
     age,
     apply,
+    divided,
     forget,
     record_outcome,
     record_unchanged,
@@ -51,6 +52,7 @@ class Threads:
         """Apply what a notification says of each of its threads; on return all of it is durable."""
         restored_from = self.store.restored_from(now)
         notified = partial(_notified, now=now, policy=self.policy, restored_from=restored_from)
+        changes = [part for change in changes for part in self._by_thread(change)]
         return self.store.transact_all([(each.key, partial(notified, each)) for each in changes])
 
     def start_attempt(self, lease: Lease, key: str, attempt_id: str, now: float) -> Attempted | None:
@@ -122,6 +124,15 @@ class Threads:
             batch = threads[start : start + _BATCH]
             inserted += self.store.transact_all([(thread.key, decide(thread)) for thread in batch])
         return [thread.key for thread, was_free in zip(threads, inserted, strict=True) if not was_free]
+
+    def _by_thread(self, change: Change) -> list[Change]:
+        """The change, in two where an open thread under the first release's key goes on with some of its alerts."""
+        if change.former is None:
+            return [change]
+        with suppress(RecordDamagedError):
+            former = self.store.read(change.former.key)
+            return [change] if former is None else divided(change, former, self.store.read(change.key))
+        return [change]
 
     def _each(self, keys: Iterable[str], decide: Decide[bool]) -> int:
         """Pass threads through ``decide``, a batch in each transaction; return how often it said yes."""

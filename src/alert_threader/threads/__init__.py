@@ -22,6 +22,8 @@ The rules:
 9.  A firing thread of which nothing is heard for STALE_AFTER is marked stale and closes.
 10. A notification is applied once however often it arrives.
 11. The words of a resolution are kept beside those of the firing, which the root shows on.
+12. A rule for keys that has changed doubles no thread: an alert that fires in a thread under its former key stays there
+    until it resolves.
 
 Nothing is delivered twice: a post is an attempt, stored with an id before the call; one whose outcome is unknown is
 looked up in Slack before anything else is posted for the thread. So is the first post of a thread after a restore, by
@@ -33,8 +35,18 @@ bookkeeping, and from the hash of the message that was sent last: never from a l
 """
 
 from alert_threader.threads.ageing import age, forget
-from alert_threader.threads.keys import Change, Identity, ThreadBy, changes, thread_key
-from alert_threader.threads.notification import Applied, Reason, apply
+from alert_threader.threads.keys import (
+    ENVIRONMENT_LABELS,
+    FOLDER,
+    RULE,
+    Change,
+    Identity,
+    ThreadBy,
+    changes,
+    thread_key,
+)
+from alert_threader.threads.names import full_name
+from alert_threader.threads.notification import Applied, Reason, apply, divided
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
     Failed,
@@ -75,11 +87,16 @@ from alert_threader.threads.record import (
     Wait,
 )
 from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, level_of, severity_rank
+from alert_threader.threads.titles import MAX_TITLE
 
 __all__ = [
     "DEFAULT_MAP",
+    "ENVIRONMENT_LABELS",
+    "FOLDER",
     "LEVELS",
     "MAX_SIMPLE",
+    "MAX_TITLE",
+    "RULE",
     "Action",
     "AlertState",
     "AlertThread",
@@ -110,7 +127,9 @@ __all__ = [
     "ages_at",
     "apply",
     "changes",
+    "divided",
     "forget",
+    "full_name",
     "is_delivered",
     "is_pending",
     "lease_name",

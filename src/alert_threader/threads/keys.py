@@ -1,10 +1,11 @@
-"""Which thread an alert belongs to, and how it is named in one: everything that is identity."""
+"""Which thread an alert belongs to, by its labels and the settings."""
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,11 +20,15 @@ DEFAULT_KEY_LABELS = ("alertname", "severity", "service", "cluster")
 #: A key is a name in JSON, in Redis and in Slack's metadata; a longer one keeps its start and ends in a hash.
 MAX_KEY = 400
 
-#: The labels that say where a problem is, most telling first.
-_PLACE_LABELS = ("instance", "pod", "host", "hostname", "node", "container", "device", "target", "job")
-#: Labels that every alert of a thread tends to share, so that they name none of them.
-_COMMON_LABELS = frozenset({*DEFAULT_KEY_LABELS, "env", "environment", "monitor", "prometheus", "team"})
-_MAX_NAME = 80
+#: The labels that say where an alert belongs, the winning one first; only without them the setting speaks.
+ENVIRONMENT_LABELS = ("environment", "env")
+#: Grafana's rules have names that are unique in their folder only, and one name for all rules without data
+#: (https://grafana.com/docs/grafana/latest/alerting/fundamentals/alert-rule-evaluation/nodata-and-error-states/).
+FOLDER, RULE = "grafana_folder", "rulename"
+_ALERTNAME = "alertname"
+_NAMED_FOR_ALL_RULES = frozenset({"DatasourceNoData", "DatasourceError"})
+#: No longer identity is kept, in characters: no link could hold it.
+_MAX_IDENTITY = 2000
 
 #: A name that no person wrote: a blank, or any sign but these, and it is shown as it is.
 _IDENTIFIER = re.compile(r"\w+")
@@ -48,6 +53,17 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str = ""
     #: The id of the webhook, by which a message can be traced back to it.
     webhook: str = ""
+    #: The labels that the key was made from, as they were sent.
+    identity: dict[str, str] = {}
+    #: The key that the first release gives these alerts, where it is another: its threads go on under it.
+    former: "Former | None" = None
+
+
+class Former(NamedTuple):
+    """A key of the first release, and what it was made from."""
+
+    key: str
+    identity: dict[str, str]
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,42 +84,41 @@ def changes(
     the request's id.
     """
     channel = channel or identity.channel
-    by_key: dict[str, list[Alert]] = {}
+    by_key: dict[_Belongs, list[Alert]] = {}
     #: The key by the values that it is made from: most alerts of a group share them.
-    keys: dict[tuple[str | None, ...], str] = {}
+    known: dict[tuple[str | None, ...], _Belongs] = {}
+    read = (*identity.labels, *ENVIRONMENT_LABELS, FOLDER, RULE)
     for alert in notification.alerts:
-        values = tuple(map(alert.labels.get, identity.labels))
-        key = keys.get(values)
-        if key is None:
-            key = keys[values] = _key(notification, alert, identity, channel)
-        by_key.setdefault(key, []).append(alert)
+        values = tuple(map(alert.labels.get, read)) if alert.labels.get(_ALERTNAME) else (alert.fingerprint,)
+        belongs = known.get(values)
+        if belongs is None:
+            belongs = known[values] = _belongs(notification, alert, identity, channel)
+        by_key.setdefault(belongs, []).append(alert)
     return [
         Change(
-            key=key,
+            key=belongs.key,
             channel=channel,
             alerts=tuple(alerts),
             truncated=notification.truncated,
             reason=notification.reason,
             external_url=notification.external_url,
             webhook=webhook,
+            identity=_identity(notification, alerts[0], identity),
+            former=_former(notification, alerts[0], identity, belongs),
         )
-        for key, alerts in by_key.items()
+        for belongs, alerts in by_key.items()
     ]
 
 
 def thread_key(labels: Mapping[str, str], identity: Identity) -> str:
     """The key of an alert's thread in the default channel: its key labels and the environment, joined by ``|``."""
-    values = [labels.get(name) or LABEL_DEFAULTS.get(name, _LABEL_DEFAULT) for name in identity.labels]
-    return "|".join(value.replace("|", "%7C") for value in (*values, identity.environment))
+    values = [_key_value(name, labels, identity) for name in identity.labels]
+    return _joined([*values, environment_of(labels) or identity.environment])
 
 
-def alert_name(labels: Mapping[str, str]) -> str:
-    """What tells an alert from the others of its thread: its instance, pod or host, else its rarest labels."""
-    for label in _PLACE_LABELS:
-        if labels.get(label):
-            return labels[label][:_MAX_NAME]
-    rest = [f"{name}={value}" for name, value in sorted(labels.items()) if name not in _COMMON_LABELS]
-    return ", ".join(rest[:3])[:_MAX_NAME]
+def environment_of(labels: Mapping[str, str]) -> str:
+    """The environment that an alert, or a group, names itself; empty for none."""
+    return next((labels[name] for name in ENVIRONMENT_LABELS if labels.get(name)), "")
 
 
 @lru_cache(maxsize=1024)
@@ -117,21 +132,77 @@ def spaced(alertname: str) -> str:
     return " ".join(_CAMEL.sub(" ", alertname).split()) or alertname
 
 
-def _key(notification: Notification, alert: Alert, identity: Identity, channel: str) -> str:
+class _Belongs(NamedTuple):
+    """Where an alert belongs: the key of its thread, and the one that the first release would give it."""
+
+    key: str
+    former_key: str
+
+
+def _belongs(notification: Notification, alert: Alert, identity: Identity, channel: str) -> _Belongs:
     if identity.by is ThreadBy.GROUP:
-        key = _group_key(notification, identity.environment)
+        environment = environment_of(notification.group_labels) or identity.environment
+        keys = [_group_key(notification, each) for each in (environment, identity.environment)]
     else:
-        key = thread_key(alert.labels, identity)
-    if len(key) > MAX_KEY:
-        key = f"{key[: MAX_KEY - 20]}…#{_short_hash(key)}"
-    return key if channel == identity.channel else f"{key}@{channel}"
+        keys = [thread_key(alert.labels, identity), _former_key(alert.labels, identity)]
+    return _Belongs(*(_fitting(key) if channel == identity.channel else f"{_fitting(key)}@{channel}" for key in keys))
+
+
+def _key_value(name: str, labels: Mapping[str, str], identity: Identity) -> str:
+    if name != _ALERTNAME:
+        return labels.get(name) or LABEL_DEFAULTS.get(name, _LABEL_DEFAULT)
+    alertname, folder, rule = labels.get(_ALERTNAME, ""), labels.get(FOLDER, ""), labels.get(RULE, "")
+    if not alertname:
+        return ",".join(f"{name}={labels[name]}" for name in _others(labels, identity)) or _LABEL_DEFAULT
+    if rule and alertname in _NAMED_FOR_ALL_RULES:
+        alertname = f"{alertname}:{rule}"
+    return f"{folder}/{alertname}" if folder else alertname
+
+
+def _others(labels: Mapping[str, str], identity: Identity) -> list[str]:
+    """The labels that identify an alert without an alertname."""
+    return sorted(name for name in labels if labels[name] and name not in (*identity.labels, *ENVIRONMENT_LABELS))
+
+
+def _identity(notification: Notification, alert: Alert, identity: Identity) -> dict[str, str]:
+    """The labels that a key was made from; none where they are too long to be of use."""
+    labels = alert.labels
+    if identity.by is ThreadBy.GROUP:
+        found = dict(notification.group_labels)
+    else:
+        found = {name: labels[name] for name in identity.labels if labels.get(name)}
+        if _ALERTNAME in identity.labels:
+            more = (_ALERTNAME, FOLDER, RULE) if labels.get(_ALERTNAME) else _others(labels, identity)
+            found |= {name: labels[name] for name in more if labels.get(name)}
+        found |= {name: labels[name] for name in ENVIRONMENT_LABELS if labels.get(name)}
+    return found if sum(map(len, (*found, *found.values()))) <= _MAX_IDENTITY else {}
+
+
+def _former(notification: Notification, alert: Alert, identity: Identity, belongs: _Belongs) -> Former | None:
+    if belongs.key == belongs.former_key:
+        return None
+    found = {name: alert.labels[name] for name in identity.labels if alert.labels.get(name)}
+    return Former(belongs.former_key, dict(notification.group_labels) if identity.by is ThreadBy.GROUP else found)
+
+
+def _former_key(labels: Mapping[str, str], identity: Identity) -> str:
+    """The key by the rules of the first release: no label names the environment, a folder or a rule."""
+    values = [labels.get(name) or LABEL_DEFAULTS.get(name, _LABEL_DEFAULT) for name in identity.labels]
+    return _joined([*values, identity.environment])
 
 
 def _group_key(notification: Notification, environment: str) -> str:
     """Group labels alone collide between routes, hence the hash of receiver and groupKey behind them."""
     labels = [f"{name}={value}" for name, value in sorted(notification.group_labels.items())] or ["group"]
-    text = "|".join(part.replace("|", "%7C") for part in (*labels, environment))
-    return f"{text}#{_short_hash(notification.receiver + chr(0) + notification.group_key)}"
+    return f"{_joined([*labels, environment])}#{_short_hash(notification.receiver + chr(0) + notification.group_key)}"
+
+
+def _joined(values: Iterable[str]) -> str:
+    return "|".join(value.replace("|", "%7C") for value in values)
+
+
+def _fitting(key: str) -> str:
+    return key if len(key) <= MAX_KEY else f"{key[: MAX_KEY - 20]}…#{_short_hash(key)}"
 
 
 def _short_hash(text: str) -> str:

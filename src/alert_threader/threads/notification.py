@@ -1,13 +1,14 @@
 """What a notification makes of a thread: rules 1 to 8 and 10 of ``threads/__init__.py``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from itertools import chain
 
 import msgspec
 
 from alert_threader.alertmanager.webhook import Alert, Status
-from alert_threader.threads.keys import Change, alert_name, spaced
+from alert_threader.threads.keys import Change
+from alert_threader.threads.names import most_telling, name_alerts
 from alert_threader.threads.plan import Policy, RepeatPolicy, is_pending
 from alert_threader.threads.record import (
     MAX_ALERTS,
@@ -21,6 +22,7 @@ from alert_threader.threads.record import (
     fold,
 )
 from alert_threader.threads.severity import level_of, severity_rank
+from alert_threader.threads.titles import title_of
 
 #: An unchanged notification is a repeat, not a duplicate, once this long has passed (seconds): a duplicate comes from
 #: a retry (10 s later) or from an HA peer (15 s later for each peer before it).
@@ -29,6 +31,9 @@ REPEAT_AFTER = 30 * 60
 _REPEAT_GAP = 60
 #: Alertmanager 0.30 and later: notify/dedup_stage.go, ReasonRepeatIntervalElapsed.
 _REPEAT_REASON = "repeat"
+
+#: The alertname of Grafana's test (https://grafana.com/docs/grafana/latest/alerting/configure-notifications/).
+_TEST = "TestAlert"
 
 #: When a thread was last heard of is stored this often, in seconds, so that most duplicates cost no write.
 _SEEN_STEP = 60
@@ -78,17 +83,23 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
     refreshed = policy.repeat is not RepeatPolicy.IGNORE and _refresh(thread, change.alerts)
     events = _take_alerts(thread, change.alerts, now, policy)
     if events or refreshed:
-        _note_title(thread, change.alerts)
+        thread.title = title_of(thread, change)
     kinds = [event.kind for event in events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
     if events:
         was_resolved = bool(before.alerts) and not before.firing
         thread = _revised(thread, change)
+        if was_resolved and thread.firing:
+            thread.quiet_for = _quiet(before, [thread.alerts[each] for each in events], now)
         _note_events(thread, events, change, now, reopened=was_resolved and thread.firing > 0)
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
+    elif thread.firing and _is_test(change):
+        thread = _revised(thread, change)
+        _note_repeat(thread, change, now, is_told=True)
+        reason = Reason.REPEATED
     elif policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now):
         thread = _revised(thread, change)
-        _note_repeat(thread, change, now, policy)
+        _note_repeat(thread, change, now, is_told=policy.repeat is RepeatPolicy.REPLY)
         reason = Reason.REPEATED
     elif refreshed:
         thread.revision += 1
@@ -100,6 +111,31 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         reason = Reason.DUPLICATE
     alertname = change.alerts[0].labels.get("alertname") or "unknown"
     return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=resolved)
+
+
+def divided(change: Change, former: AlertThread, own: AlertThread | None) -> list[Change]:
+    """What a notification says of the thread under the first release's key, and of the one under its own (rule 12).
+
+    An alert that the former thread holds goes on there until it resolves; so do repeats of its end, unless it fired
+    anew in its own thread.
+    """
+    if change.former is None:
+        return [change]
+    is_open = former.closed_at is None
+
+    def stays(alert: Alert) -> bool:
+        known = former.alerts.get(alert.fingerprint)
+        if known is None or (own is not None and alert.fingerprint in own.alerts):
+            return False
+        return alert.status is Status.RESOLVED or (is_open and known.status is Status.FIRING)
+
+    staying = tuple(alert for alert in change.alerts if stays(alert))
+    others = tuple(alert for alert in change.alerts if not stays(alert))
+    held = msgspec.structs.replace(
+        change, key=change.former.key, identity=change.former.identity, alerts=staying, former=None
+    )
+    rest = msgspec.structs.replace(change, alerts=others, former=None)
+    return [part for part in (held, rest) if part.alerts]
 
 
 def _is_over(thread: AlertThread, change: Change, now: float, policy: Policy) -> bool:
@@ -122,6 +158,7 @@ def _revised(thread: AlertThread, change: Change) -> AlertThread:
     thread.revision += 1
     thread.noted_revision = thread.revision
     thread.truncated = change.truncated
+    thread.identity = thread.identity or change.identity
     if 0 < len(change.external_url) <= _MAX_LINK:
         thread.external_url = change.external_url
     return thread
@@ -167,6 +204,7 @@ def _refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
 def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, policy: Policy) -> dict[str, Event]:
     """Write each alert's state into the thread; return the changes, by fingerprint (rules 1 to 3, 6)."""
     events: dict[str, Event] = {}
+    new: dict[str, dict[str, str]] = {}
     detailed = sum(bool(known.labels) for known in thread.alerts.values())
     for alert in alerts:
         known = thread.alerts.get(alert.fingerprint)
@@ -177,14 +215,22 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
             state = _resolved(known, alert, now)
         else:
             had_details = known is not None and bool(known.labels)
-            state = _described(alert, now)
+            state = _described(alert, known, now)
+            if known is None:
+                new[alert.fingerprint] = alert.labels
             if not had_details and detailed >= MAX_DETAILED and not _strip_a_resolved(thread):
                 state = _stripped(state)
             elif not had_details and detailed < MAX_DETAILED:
                 detailed += 1
         thread.alerts[alert.fingerprint] = state
+        thread.began_at = min(thread.began_at or state.starts_at, state.starts_at)
         kind = EventKind.FIRED if alert.status is Status.FIRING else EventKind.RESOLVED
         fold(events, alert.fingerprint, Event(kind=kind, at=now))
+    if events and not thread.revision:
+        # Of an older installation, which named alerts otherwise, or of none.
+        new |= {each: state.labels for each, state in thread.alerts.items() if state.labels and each not in new}
+    if new:
+        name_alerts(thread.alerts, new, policy.name_labels)
     if events:
         _forget_oldest(thread, keep=events)
     return events
@@ -200,32 +246,17 @@ def _note_severity(thread: AlertThread, given: str, policy: Policy) -> None:
         thread.level = level
 
 
-def _note_title(thread: AlertThread, alerts: Sequence[Alert]) -> None:
-    """Keep a title that holds for all alerts of the thread: the summary that they share, or the alert's name."""
-    plain = spaced(alerts[0].labels.get("alertname", "")) or "Alert"
-    titles = {_summary(state.annotations) for state in thread.alerts.values() if state.labels or state.annotations}
-    titles |= {_summary(alert.annotations) for alert in alerts if alert.status is Status.FIRING}
-    # Of an alert whose details are not kept nobody knows any more what it said.
-    is_known = len(titles) == 1 and (len(thread.alerts) <= MAX_DETAILED or thread.title != plain)
-    thread.title = (titles.pop() if is_known else "") or plain
-
-
-def _summary(annotations: dict[str, str]) -> str:
-    said = annotations.get("summary") or annotations.get("title")
-    if not said:
-        by_name = {name.lower(): text for name, text in annotations.items()}
-        said = by_name.get("summary") or by_name.get("title") or ""
-    return said[:_MAX_LABEL]
-
-
-def _described(alert: Alert, now: float) -> AlertState:
+def _described(alert: Alert, known: AlertState | None, now: float) -> AlertState:
     annotations, links, values = _texts(alert)
+    labels = alert.labels if len(alert.labels) <= _MAX_LABELS else most_telling(alert.labels, _MAX_LABELS)
     return AlertState(
         status=alert.status,
-        name=alert_name(alert.labels),
+        name=known.name if known else "",
+        distinct=known.distinct if known else {},
         starts_at=now if alert.starts_at is None else alert.starts_at,
         ends_at=_end(alert, now),
-        labels=_cut(alert.labels, _MAX_LABELS, _MAX_LABEL),
+        labels=_cut(labels, _MAX_LABELS, _MAX_LABEL),
+        left_out=max(len(alert.labels) - _MAX_LABELS, 0) + max(len(alert.annotations) - _MAX_ANNOTATIONS, 0),
         annotations=annotations,
         links=links,
         values=values,
@@ -248,7 +279,13 @@ def _resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
 
 
 def _stripped(state: AlertState) -> AlertState:
-    return AlertState(status=state.status, name=state.name, starts_at=state.starts_at, ends_at=state.ends_at)
+    return AlertState(
+        status=state.status,
+        name=state.name,
+        distinct=state.distinct,
+        starts_at=state.starts_at,
+        ends_at=state.ends_at,
+    )
 
 
 def _end(alert: Alert, now: float) -> float | None:
@@ -292,21 +329,38 @@ def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, 
     thread.pending = thread.pending.then(Batch(events=events, reopened=reopened, webhooks=_traced(change)))
     thread.changed_at = thread.notified_at = now
     thread.stale = False
+    if reopened:
+        thread.flaps += 1
+        thread.reopened_at = now
+        thread.quiet += thread.quiet_for
     if thread.firing:
         thread.resolved_at = thread.closed_at = None
     else:
         thread.resolved_at = now
         thread.repeats = 0
-    if reopened:
-        thread.flaps += 1
-        thread.reopened_at = now
 
 
-def _note_repeat(thread: AlertThread, change: Change, now: float, policy: Policy) -> None:
+def _is_test(change: Change) -> bool:
+    """Whether it comes from the Test button of Grafana's contact points: whoever pressed it waits for a message."""
+    wanted = {"alertname": _TEST, "instance": "Grafana"}
+    return all(wanted.items() <= alert.labels.items() for alert in change.alerts)
+
+
+def _note_repeat(thread: AlertThread, change: Change, now: float, *, is_told: bool) -> None:
     thread.notified_at = now
     thread.repeats += 1
-    if policy.repeat is RepeatPolicy.REPLY:
+    if is_told:
         thread.pending = thread.pending.then(Batch(repeated=True, webhooks=_traced(change)))
+
+
+def _quiet(before: AlertThread, events: Iterable[AlertState], now: float) -> float:
+    """For how long nothing fired before a thread re-opens, in seconds: by the alerts' own times where they tell.
+
+    A re-fire can carry the start of the former firing (rule 3).
+    """
+    ended = max((state.ends_at for state in before.alerts.values() if state.ends_at), default=0)
+    began = min((state.starts_at for state in events if state.status is Status.FIRING), default=0)
+    return began - ended if began > ended > 0 else max(now - (before.resolved_at or now), 0)
 
 
 def _traced(change: Change) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     #: The label that says how bad an alert is, and the level of each word in it (``threads.severity``).
     severity_label: str = "severity"
     severity_map: Mapping[str, str] = DEFAULT_MAP
+    #: The labels that name an alert before all others (``threads.names``).
+    name_labels: tuple[str, ...] = ()
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
     call_timeout: float = 10
 

@@ -80,10 +80,12 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     annotations: dict[str, str] = {}
     links: dict[str, str] = {}
     values: str = ""
-    #: The labels that tell it from the thread's other alerts, kept longer than the rest.
+    #: The labels that tell it from others of the same name: the second part of its name (``threads.names``).
     distinct: dict[str, str] = {}
     #: The annotations of its resolution, which say why it ended.
     ended_with: dict[str, str] = {}
+    #: How many of its labels and annotations are not kept.
+    left_out: int = 0
     mute: Mute | None = None
     #: When Alertmanager was last seen to hold it, in how many polls since it was missed, and in which cluster.
     confirmed_at: float = 0
@@ -227,9 +229,13 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     resolved_at: float | None = None
     closed_at: float | None = None
     stale: bool = False
-    #: How many times the thread was re-opened after it had resolved, and when last.
+    #: How many times the thread was re-opened after it had resolved, and when last; when its first alert began to fire,
+    #: for how long all were resolved since, in seconds, and for how long before the last time.
     flaps: int = 0
     reopened_at: float = 0
+    began_at: float = 0
+    quiet: float = 0
+    quiet_for: float = 0
 
     #: Failed attempts in a row, the wait before the next one, and what the last one said.
     failures: int = 0

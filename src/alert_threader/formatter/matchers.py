@@ -1,0 +1,77 @@
+"""The matchers of a link to Alertmanager: what is shown or silenced by it, which is never more than it says."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+#: The matchers of an address together, percent-encoded. Past it there is no link, since to leave one of the thread's
+#: own out would silence more than the thread.
+_MAX_MATCHERS = 800
+#: What a value ends in that was cut when it was kept: nothing can be matched by it.
+CUT = "…"
+#: Labels that say how bad and where, and of no alert what: matchers of these alone would silence half the world.
+_UNSPECIFIC = frozenset(
+    {
+        *("severity", "priority", "level", "env", "environment", "cluster", "region", "zone", "datacenter", "dc"),
+        *("team", "tenant", "monitor", "prometheus", "prometheus_replica", "replica", "receiver"),
+    }
+)
+#: An older installation kept at most this many labels of an alert.
+_FEWEST_CUT = 30
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+_OPENING, _BETWEEN, _CLOSING = (quote(part, safe="") for part in ("{", ", ", "}"))
+
+
+def matchers_of(
+    identity: Mapping[str, str], labels: Sequence[Mapping[str, str]], shared: Mapping[str, str], *, all_known: bool
+) -> str:
+    """What matches a thread's alerts and no others, as ``{a="1", b="2"}`` percent-encoded for Alertmanager's pages.
+
+    ``identity`` are the labels that the thread's key was made from, ``labels`` those of its alerts, ``shared`` those
+    that all of them have, ``all_known`` whether that is said of every alert. Empty unless the matchers hold for every
+    alert, contain the identity in full, and say what fails.
+    """
+    chosen = _held(identity, labels) if identity else _of_old(labels, shared) if all_known else None
+    if chosen is None:
+        return ""
+    pieces = {name: _piece(name, value) for name, value in chosen.items()}
+    for name, value in sorted(shared.items()) if all_known else ():
+        if name not in pieces and not value.endswith(CUT):
+            piece = _piece(name, value)
+            if _length({**pieces, name: piece}) <= _MAX_MATCHERS:
+                pieces[name] = piece
+    return _whole(pieces) if pieces.keys() - _UNSPECIFIC else ""
+
+
+def encoded(labels: Mapping[str, str]) -> str:
+    """These labels as matchers, percent-encoded; empty where that is too long for an address."""
+    return _whole({name: _piece(name, value) for name, value in labels.items()})
+
+
+def _held(identity: Mapping[str, str], labels: Sequence[Mapping[str, str]]) -> dict[str, str] | None:
+    """The identity, where it holds for all alerts; None where it does not."""
+    holds = all(each.get(name) == value for each in labels for name, value in identity.items())
+    return dict(identity) if holds else None
+
+
+def _of_old(labels: Sequence[Mapping[str, str]], shared: Mapping[str, str]) -> dict[str, str] | None:
+    """The identity of a thread that was opened by an older installation, which did not keep it; None if unknown."""
+    is_whole = all(len(each) < _FEWEST_CUT for each in labels) and not any(v.endswith(CUT) for v in shared.values())
+    return dict(shared) if is_whole and "alertname" in shared else None
+
+
+def _piece(name: str, value: str) -> str:
+    name = name if _LABEL_NAME.fullmatch(name) else _quoted(name)
+    return quote(f"{name}={_quoted(value)}", safe="", errors="replace")
+
+
+def _length(pieces: Mapping[str, str]) -> int:
+    return sum(map(len, pieces.values())) + len(_BETWEEN) * (len(pieces) - 1) + len(_OPENING + _CLOSING)
+
+
+def _whole(pieces: Mapping[str, str]) -> str:
+    if not pieces or _length(pieces) > _MAX_MATCHERS:
+        return ""
+    return f"{_OPENING}{_BETWEEN.join(pieces[name] for name in sorted(pieces))}{_CLOSING}"

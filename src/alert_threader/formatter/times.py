@@ -1,0 +1,92 @@
+"""When a thread or some of its alerts began and ended, how long that was, and what else happened to it: a line each."""
+
+from collections.abc import Collection, Sequence
+
+from alert_threader.formatter import facts
+from alert_threader.formatter.mrkdwn import literal
+from alert_threader.formatter.view import ThreadView
+from alert_threader.threads import AlertState, Batch
+
+_MAX_REASON = 150
+
+
+def root_times(view: ThreadView) -> list[str]:
+    """When the thread began and ended, and what else happened to it as a whole."""
+    thread, words = view.thread, view.words
+    still = thread.firing and thread.repeats
+    began = thread.began_at or _first(view.alerts, thread.opened_at)
+    said = [
+        _span(view, began, None if view.firing else _last(view.alerts, thread.changed_at)),
+        words.notified_times.format(count=thread.repeats + 1) if still else "",
+        _ended_because(view),
+        _flapped(view, began),
+        _left_out(view),
+        words.marked_stale if thread.state == "stale" else "",
+    ]
+    return [line for line in said if line]
+
+
+def reply_times(view: ThreadView, batch: Batch, alerts: Sequence[AlertState], fires: set[bool]) -> list[str]:
+    """The same of what a reply is about: its alerts, or the whole thread where that is over or repeats.
+
+    ``fires`` is whether the reply says of its alerts that they fire: of some that begin and others that end there is no
+    common time to tell.
+    """
+    thread = view.thread
+    if not view.firing or not alerts:
+        return root_times(view)
+    said = []
+    if len(fires) == 1:
+        ended = None if any(fires) else _last(alerts, thread.changed_at)
+        said.append(_span(view, _first(alerts, thread.opened_at), ended))
+    if batch.reopened:
+        quiet = view.words.quiet_for.format(time=facts.lasting(thread.quiet_for, view.words))
+        said.append(" | ".join(filter(None, (quiet if thread.quiet_for else "", _flapped(view, 0)))))
+    return [line for line in (*said, _left_out(view)) if line]
+
+
+def _first(alerts: Collection[AlertState], otherwise: float) -> float:
+    return min((alert.starts_at for alert in alerts if alert.starts_at), default=otherwise)
+
+
+def _last(alerts: Collection[AlertState], otherwise: float) -> float:
+    return max((alert.ends_at for alert in alerts if alert.ends_at), default=otherwise)
+
+
+def _span(view: ThreadView, began: float, ended: float | None) -> str:
+    words, started = view.words, facts.moment(began)
+    parts = [words.started.format(time=started) if started else ""]
+    if ended is not None and facts.moment(ended):
+        parts.append(words.resolved_at.format(time=facts.moment(ended)))
+        lasted = facts.lasting(int(ended) - int(began), words)
+        parts.append(words.duration.format(time=lasted) if started else "")
+    return " | ".join(filter(None, parts))
+
+
+def _ended_because(view: ThreadView) -> str:
+    reasons = {facts.ended_because(alert, view.words) for alert in view.alerts}
+    reason = reasons.pop() if len(reasons) == 1 and not view.firing else ""
+    return view.words.resolved_because.format(reason=literal(reason, _MAX_REASON)) if reason else ""
+
+
+def _flapped(view: ThreadView, began: float) -> str:
+    """How often the thread flapped; once it is over, also how much of its time since ``began`` it fired."""
+    thread, words = view.thread, view.words
+    if not thread.flaps:
+        return ""
+    flapped = words.flapped_one if thread.flaps == 1 else words.flapped.format(count=thread.flaps)
+    whole = _last(view.alerts, thread.changed_at) - began
+    if view.firing or not began or not 0 < thread.quiet < whole:
+        return flapped
+    return words.firing_for.format(
+        flapped=flapped,
+        firing=facts.lasting(whole - thread.quiet, words),
+        whole=facts.lasting(whole, words),
+    )
+
+
+def _left_out(view: ThreadView) -> str:
+    count, words = view.thread.truncated, view.words
+    if not count:
+        return ""
+    return words.left_out_one if count == 1 else words.left_out.format(count=count)

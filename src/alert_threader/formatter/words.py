@@ -1,0 +1,225 @@
+"""Every fixed word of a message, in one table for each language. Labels, annotations and severities stay as sent.
+
+A sentence is one text with places for what it speaks of, never glued from parts: languages put counts, names and times
+in orders of their own. ``LANGUAGE`` names the table; a further language is a further table.
+"""
+
+import msgspec
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """One language. What stands in braces is put in by ``str.format``; ``_one`` is the form for exactly one."""
+
+    # States, in front of a title.
+    resolved: str
+    resolved_some: str
+    stale: str
+    firing: str
+    firing_new: str
+    firing_and_resolved: str
+    firing_again: str
+    still_firing: str
+
+    # Titles, names and counts.
+    alert: str
+    alerts: str
+    counts: str
+    firing_count: str
+    resolved_count: str
+    counted: str
+    more: str
+    more_texts: str
+    more_of_both: str
+    the_rest: str
+
+    # Names of fields, in bold.
+    severity: str
+    environment: str
+    service: str
+    cluster: str
+    instance: str
+    job: str
+    namespace: str
+    pod: str
+    node: str
+    team: str
+    folder: str
+    rule: str
+    description: str
+    values: str
+
+    # Links.
+    runbook: str
+    view_runbook: str
+    dashboard: str
+    panel: str
+    graph: str
+    silence: str
+
+    # What happened to an alert or a thread.
+    after: str
+    changed_times: str
+    fired_and_resolved: str
+    resolved_and_fired_again: str
+    notified_times: str
+    resolved_because: str
+    flapped_one: str
+    flapped: str
+    firing_for: str
+    quiet_for: str
+    left_out_one: str
+    left_out: str
+    marked_stale: str
+    started: str
+    resolved_at: str
+    duration: str
+    missing_series: str
+    no_data: str
+    error: str
+    paused: str
+    updated: str
+    rule_deleted: str
+
+    # A duration in its two largest units.
+    days: str
+    hours: str
+    minutes: str
+    seconds: str
+
+
+ENGLISH = Words(
+    resolved="RESOLVED",
+    resolved_some="RESOLVED ({resolved} of {total})",
+    stale="STALE",
+    firing="FIRING",
+    firing_new="{new} new, {firing} of {total} firing",
+    firing_and_resolved="FIRING ({fired} new, {resolved} resolved)",
+    firing_again="FIRING AGAIN",
+    still_firing="STILL FIRING",
+    alert="Alert",
+    alerts="{count} alerts",
+    counts="Firing: {firing} | Resolved: {resolved}",
+    firing_count="{count} firing",
+    resolved_count="{count} resolved",
+    counted="{title} ({count})",
+    more="+{count} more in {source}",
+    more_texts="+{count} more texts and labels in {source}",
+    more_of_both="+{count} more, and {texts} more texts and labels, in {source}",
+    the_rest="The rest is in {source}.",
+    severity="Severity",
+    environment="Environment",
+    service="Service",
+    cluster="Cluster",
+    instance="Instance",
+    job="Job",
+    namespace="Namespace",
+    pod="Pod",
+    node="Node",
+    team="Team",
+    folder="Folder",
+    rule="Rule",
+    description="Description",
+    values="Values",
+    runbook="Runbook",
+    view_runbook="View Runbook",
+    dashboard="Dashboard",
+    panel="Panel",
+    graph="Graph",
+    silence="Silence",
+    after="after {time}",
+    changed_times="changed {count} times",
+    fired_and_resolved="fired and resolved",
+    resolved_and_fired_again="resolved and fired again",
+    notified_times="Still firing, notified {count} times",
+    resolved_because="Resolved: {reason}",
+    flapped_one="Flapped once",
+    flapped="Flapped {count} times",
+    firing_for="{flapped}, firing for {firing} of {whole}",
+    quiet_for="Quiet for {time}",
+    left_out_one="1 more alert was left out by Alertmanager (max_alerts)",
+    left_out="{count} more alerts were left out by Alertmanager (max_alerts)",
+    marked_stale="Nothing heard for a long time: marked stale",
+    started="Started: {time}",
+    resolved_at="Resolved: {time}",
+    duration="Duration: {time}",
+    missing_series="the series is gone",
+    no_data="there is no data",
+    error="the rule cannot be evaluated",
+    paused="the rule was paused",
+    updated="the rule was changed",
+    rule_deleted="the rule was deleted",
+    days="{count}d",
+    hours="{count}h",
+    minutes="{count}m",
+    seconds="{count}s",
+)
+
+KOREAN = Words(
+    resolved="해소됨",
+    resolved_some="일부 해소됨 (전체 {total}건 중 {resolved}건)",
+    stale="소식 끊김",
+    firing="발생",
+    firing_new="신규 {new}건, 전체 {total}건 중 {firing}건 발생 중",
+    firing_and_resolved="발생 (신규 {fired}건, 해소 {resolved}건)",
+    firing_again="다시 발생",
+    still_firing="계속 발생 중",
+    alert="알림",
+    alerts="알림 {count}건",
+    counts="발생 중: {firing}건 | 해소됨: {resolved}건",
+    firing_count="{count}건 발생 중",
+    resolved_count="{count}건 해소됨",
+    counted="{title} ({count}건)",
+    more="그 외 {count}건은 {source}에서 확인",
+    more_of_both="그 외 {count}건과 생략된 내용·레이블 {texts}개는 {source}에서 확인",
+    more_texts="생략된 내용과 레이블 {count}개는 {source}에서 확인",
+    the_rest="나머지는 {source}에서 확인할 수 있습니다.",
+    severity="심각도",
+    environment="환경",
+    service="서비스",
+    cluster="클러스터",
+    instance="인스턴스",
+    job="작업",
+    namespace="네임스페이스",
+    pod="파드",
+    node="노드",
+    team="팀",
+    folder="폴더",
+    rule="규칙",
+    description="설명",
+    values="측정값",
+    runbook="런북",
+    view_runbook="런북 보기",
+    dashboard="대시보드",
+    panel="패널",
+    graph="그래프",
+    silence="음소거",
+    after="{time} 만에 해소",
+    changed_times="상태 {count}회 변경",
+    fired_and_resolved="발생 후 해소됨",
+    resolved_and_fired_again="해소 후 다시 발생",
+    notified_times="계속 발생 중, 알림 {count}회 수신",
+    resolved_because="해소 사유: {reason}",
+    flapped_one="1회 재발",
+    flapped="{count}회 재발",
+    firing_for="{flapped}, 전체 {whole} 중 {firing} 동안 발생",
+    quiet_for="{time} 동안 잠잠했음",
+    left_out_one="Alertmanager가 생략한 알림 1건 더 있음 (max_alerts)",
+    left_out="Alertmanager가 생략한 알림 {count}건 더 있음 (max_alerts)",
+    marked_stale="오랫동안 소식이 없어 종료된 것으로 표시함",
+    started="시작: {time}",
+    resolved_at="해소: {time}",
+    duration="지속 시간: {time}",
+    missing_series="시계열이 사라짐",
+    no_data="데이터가 없음",
+    error="규칙을 평가할 수 없음",
+    paused="규칙이 일시 중지됨",
+    updated="규칙이 변경됨",
+    rule_deleted="규칙이 삭제됨",
+    days="{count}일",
+    hours="{count}시간",
+    minutes="{count}분",
+    seconds="{count}초",
+)
+
+#: The tables by the word that ``LANGUAGE`` names them with.
+LANGUAGES = {"en": ENGLISH, "ko": KOREAN}

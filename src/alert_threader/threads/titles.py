@@ -1,0 +1,40 @@
+"""What a thread is titled: what all of its alerts say of themselves, or are, never one of them for all."""
+
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads.keys import LABEL_DEFAULTS, Change, spaced
+from alert_threader.threads.record import MAX_DETAILED, AlertThread
+
+#: A longer title is cut, in characters; a header of Slack has half of it.
+MAX_TITLE = 300
+#: How many labels make a title where nothing better does.
+_MAX_TITLE_LABELS = 3
+
+
+def title_of(thread: AlertThread, change: Change) -> str:
+    """The summary that all alerts of the thread share after a change, else what they are; empty where nothing says."""
+    plain = _plain_title(thread, change)
+    titles = {_summary(state.annotations) for state in thread.alerts.values() if state.labels or state.annotations}
+    titles |= {_summary(alert.annotations) for alert in change.alerts if alert.status is Status.FIRING}
+    # Of an alert whose details are not kept nobody knows any more what it said.
+    is_known = len(titles) == 1 and (len(thread.alerts) <= MAX_DETAILED or thread.title != plain)
+    return (titles.pop() if is_known else "") or plain
+
+
+def _plain_title(thread: AlertThread, change: Change) -> str:
+    """The alertname that all alerts of the thread share, else the labels that it is made from."""
+    names = {alert.labels.get("alertname", "") for alert in change.alerts}
+    names |= {state.labels.get("alertname", "") for state in thread.alerts.values() if state.labels}
+    if len(names) == 1 and (name := names.pop()):
+        return spaced(name)
+    identity = thread.identity or change.identity
+    said = [f"{name}={value}" for name, value in identity.items() if value and name not in LABEL_DEFAULTS]
+    said = said or [f"{name}={value}" for name, value in identity.items() if value]
+    return ", ".join(said[:_MAX_TITLE_LABELS])[:MAX_TITLE]
+
+
+def _summary(annotations: dict[str, str]) -> str:
+    said = annotations.get("summary") or annotations.get("title")
+    if not said:
+        by_name = {name.lower(): text for name, text in annotations.items()}
+        said = by_name.get("summary") or by_name.get("title") or ""
+    return said[:MAX_TITLE]

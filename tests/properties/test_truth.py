@@ -1,0 +1,126 @@
+"""The channel tells the truth: whatever is sent is shown or counted as left out, and what was not sent is not shown."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alert_threader.cli.preview import story
+from alert_threader.formatter import LANGUAGES, Words
+from alert_threader.threads import Identity, Policy, ThreadBy
+from tests.build import NOW
+
+IDENTITY = Identity(environment="the-setting", channel="C0ALERTS")
+_SILENCE = re.compile(r"#/silences/new\?filter=([^|>]*)[|>]")
+_MATCHER = re.compile(r'("[^"]*"|\w+)="((?:[^"\\]|\\.)*)"')
+_LABELS = ["instance", "pod", "container", "job", "namespace", "service", "team", "zone", "uid", "env", "severity"]
+_ANNOTATIONS = ["summary", "title", "description", "message", "impact", "Action", "runbook_url", "dashboard"]
+
+
+@st.composite
+def notifications(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
+    """Draw what is sent of one alert rule: some labels and texts are the same for all, each value is found again."""
+    numbers = iter(range(10_000))
+
+    def value() -> str:
+        return f"v{next(numbers)}v{'x' * draw(st.sampled_from([0, 0, 0, 40, 700]))}"
+
+    shared = {name: value() for name in draw(st.lists(st.sampled_from(_LABELS), unique=True))}
+    texts = {name: value() for name in draw(st.lists(st.sampled_from(_ANNOTATIONS), unique=True))}
+    extra = draw(st.sampled_from([0, 0, 2, 40]))
+    sent = []
+    for place in range(draw(st.integers(1, 30))):
+        own = draw(st.lists(st.sampled_from(_LABELS), unique=True, max_size=3))
+        said = draw(st.lists(st.sampled_from(_ANNOTATIONS), unique=True, max_size=3))
+        labels = {"alertname": "Down", **shared, **{name: value() for name in own}}
+        labels |= {f"extra_{number}": value() for number in range(extra)}
+        sent.append(
+            {
+                "status": "firing",
+                "labels": labels,
+                "annotations": {**texts, **{name: value() for name in said}},
+                "fingerprint": f"f{place}",
+                "generatorURL": "http://prometheus.test/graph",
+            }
+        )
+    first = draw(st.integers(1, len(sent)))
+    return [alerts for alerts in (sent[:first], sent[first:]) if alerts]
+
+
+def told(alerts: list[list[dict[str, Any]]], words: Words = LANGUAGES["en"]) -> list[dict[str, Any]]:
+    """The messages of these notifications, as one group."""
+    labels = {"alertname": "Down"}
+    bodies = [
+        {"alerts": each, "externalURL": "http://am.test", "groupLabels": labels, "groupKey": "k", "receiver": "r"}
+        for each in alerts
+    ]
+    identity = Identity(environment="the-setting", channel="C0ALERTS", by=ThreadBy.GROUP)
+    hooks = [(NOW + 600 * place, json.dumps(body).encode()) for place, body in enumerate(bodies)]
+    return story(hooks, identity, Policy(), words)
+
+
+def read(message: dict[str, Any]) -> dict[str, Any]:
+    """What people can read of a message."""
+    return {part: message["message"][part] for part in ("text", "blocks", "attachments")}
+
+
+def texts(node: Any) -> Iterator[str]:
+    """Every text in a message."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict | list):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from texts(value)
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(notifications())
+def test_nothing_is_dropped_without_a_word(sent: list[list[dict[str, Any]]]) -> None:
+    """Each label's and annotation's value of each alert stands in some message, or messages say that some are left."""
+    messages = told(sent)
+    shown = "\n".join(text for each in messages for text in texts(read(each)))
+    # Links are percent-encoded and say nothing to a reader.
+    shown = re.sub(r"<[^|>]*\|", "<", shown) + "\n".join(re.findall(r"<(http[^|>]*)", shown))
+    missing = [
+        value
+        for alerts in sent
+        for alert in alerts
+        for value in (*alert["labels"].values(), *alert["annotations"].values())
+        if value.rstrip("x") not in shown
+    ]
+    assert not missing or re.search(r"\+\d+ more", shown), missing
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(notifications())
+def test_nothing_is_made_up(sent: list[list[dict[str, Any]]]) -> None:
+    """No severity that nobody gave; the setting's environment only where no alert names its own."""
+    alerts = [alert["labels"] for each in sent for alert in each]
+    messages = told(sent)
+    fields = [text for each in messages for text in texts(read(each)) if text.startswith("*")]
+    if not any("severity" in labels for labels in alerts):
+        assert not [text for text in fields if text.startswith("*Severity:*")]
+    if all("env" in labels for labels in alerts):
+        assert "the-setting" not in json.dumps(read(messages[-1]))
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(notifications())
+def test_silence_silences_no_more_than_the_thread(sent: list[list[dict[str, Any]]]) -> None:
+    """The root's matchers hold for every alert, and hold all of the labels that the thread is made from."""
+    alerts: list[dict[str, str]] = []
+    messages = told(sent)
+    posted = iter(messages)
+    for each in sent:
+        alerts += [alert["labels"] for alert in each]
+        root = next(message for message in posted if message["step"] in ("root", "update"))
+        blocks = root["message"]["attachments"][0]["blocks"]
+        (links,) = [text for text in texts(blocks) if "|Silence>" in text and not text.startswith("*Firing")] or [""]
+        for encoded in _SILENCE.findall(links):
+            matchers = dict(_MATCHER.findall(unquote(encoded)))
+            assert matchers["alertname"] == "Down"
+            assert all(labels.get(name) == value for labels in alerts for name, value in matchers.items())

@@ -1,0 +1,138 @@
+"""What an alert is called in its thread: by what failed, and so that it can be told from every other one there."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alert_threader.threads import AlertThread, Policy, apply, full_name
+from tests.build import NOW, alert, change
+
+#: As kube-state-metrics is scraped by the Prometheus operator: all but the pod is the exporter's own.
+KUBE = {
+    "alertname": "A",
+    "job": "kube-state-metrics",
+    "service": "stack-kube-state-metrics",
+    "instance": "10.0.0.1:8080",
+}
+POLICY = Policy()
+SIDE_CAR = {"alertname": "A", "job": "mysqld-exporter", "pod": "exporter-5c9"}
+
+
+def named(
+    *notifications: Sequence[Mapping[str, str]],
+    policy: Policy = POLICY,
+    thread: AlertThread | None = None,
+) -> list[str]:
+    """The names in a thread after alerts with these labels, in the order in which they came."""
+    number = 0
+    for labels in notifications:
+        alerts = [alert(f"f{number + place}", labels=dict(each)) for place, each in enumerate(labels)]
+        number += len(alerts)
+        thread = apply(thread, change(*alerts), NOW, policy).thread
+    assert thread is not None
+    return [full_name(state) for state in thread.alerts.values()]
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        ({**KUBE, "pod": "shop-0"}, "shop-0"),
+        ({**KUBE, "pod": "stack-kube-state-metrics-77", "exported_pod": "shop-0"}, "shop-0"),
+        ({**KUBE, "deployment": "shop"}, "shop"),
+        ({**KUBE, "job_name": "backup-28012"}, "backup-28012"),
+        ({**KUBE, "node": "worker-1"}, "worker-1"),
+        ({**KUBE, "persistentvolumeclaim": "data-shop-0", "pod": "x"}, "data-shop-0"),
+        (KUBE, "10.0.0.1:8080"),
+        ({**SIDE_CAR, "instance": "db01:9104"}, "db01:9104"),
+        ({"alertname": "A", "job": "kubelet", "instance": "10.0.0.9:10250", "pod": "shop-0"}, "shop-0"),
+        ({"alertname": "A", "job": "node", "instance": "web-1:9100", "device": "sda"}, "web-1:9100"),
+        ({"alertname": "DatasourceNoData", "rulename": "Backup age", "ref_id": "A", "instance": "x"}, "Backup age"),
+        ({"alertname": "A", "zone": "z", "disk": "d"}, "disk=d, zone=z"),
+        ({"alertname": "A", "instance": ""}, ""),
+        ({"alertname": "A", "severity": "critical"}, ""),
+    ],
+)
+def test_is_what_failed(labels: dict[str, str], name: str) -> None:
+    """Of an exporter that speaks of other things it is never the exporter's address, as long as there is another."""
+    assert named([labels]) == [name]
+
+
+@pytest.mark.parametrize(
+    ("alerts", "names"),
+    [
+        # One label tells all apart: it names them, whatever else is there.
+        ([{"instance": "h", "device": d} for d in ("sda", "sdb")], ["sda", "sdb"]),
+        ([{"queue": q, "zone": "z"} for q in ("a", "b")], ["queue=a", "queue=b"]),
+        # No single one does: the first names them, the next stands beside it.
+        (
+            [{"instance": i, "device": d} for i, d in (("h1", "sda"), ("h1", "sdb"), ("h2", "sda"))],
+            ["h1 (device=sda)", "h1 (device=sdb)", "h2"],
+        ),
+        (
+            [{**KUBE, "pod": "shop-0", "container": c} for c in ("api", "proxy")],
+            ["shop-0 (container=api)", "shop-0 (container=proxy)"],
+        ),
+        (
+            [{**KUBE, "pod": p, "container": c} for p, c in (("p", "api"), ("p", "proxy"), ("q", "api"))],
+            ["p (container=api)", "p (container=proxy)", "q"],
+        ),
+        # Nothing but what a machine knows them by.
+        ([{"instance": "h"}, {"instance": "h"}], ["h", "h (fingerprint=f1)"]),
+        ([{}, {}], ["", "(fingerprint=f1)"]),
+    ],
+)
+def test_tells_alerts_apart(alerts: list[dict[str, str]], names: list[str]) -> None:
+    """Within the thread, not within one message; as short as that can be."""
+    assert named([{"alertname": "A", **labels} for labels in alerts]) == names
+
+
+def test_stays_as_it_is_when_others_join() -> None:
+    """Whoever read the name in the first message finds it again in the last."""
+    pods = [{**KUBE, "pod": name} for name in ("a", "b", "c")]
+    assert named(pods[:1], pods[1:2], pods[2:]) == ["a", "b", "c"]
+    hosts = [{"alertname": "A", "instance": "h", "device": device} for device in ("sda", "sdb", "sdc")]
+    assert named(hosts[:1], hosts[1:2], hosts[2:]) == ["h (device=sda)", "h (device=sdb)", "h (device=sdc)"]
+
+
+def test_firing_again_keeps_it() -> None:
+    """The same alert is not called otherwise because it came back."""
+    pods = [alert(name, labels={**KUBE, "pod": name}) for name in ("a", "b")]
+    over = alert("a", "resolved", labels={**KUBE, "pod": "a"})
+    thread = None
+    for alerts in (pods, [over], pods[:1]):
+        thread = apply(thread, change(*alerts), NOW, Policy()).thread
+    assert thread is not None
+    assert [full_name(state) for state in thread.alerts.values()] == ["a", "b"]
+
+
+def test_operator_has_the_last_word() -> None:
+    """NAME_LABELS comes before all that we know."""
+    labels = {**KUBE, "pod": "shop-0", "shard": "7"}
+    assert named([labels], policy=Policy(name_labels=("shard",))) == ["7"]
+
+
+def test_older_installation_named_them_otherwise() -> None:
+    """A thread of the first release takes the new names with its next change."""
+    pods = [{**KUBE, "pod": name} for name in ("a", "b")]
+    thread = apply(None, change(*(alert(each["pod"], labels=each) for each in pods)), NOW, Policy()).thread
+    thread.revision = 0
+    for state in thread.alerts.values():
+        state.name = "10.0.0.1:8080"
+    assert named([{**KUBE, "pod": "c"}], thread=thread) == ["a", "b", "c"]
+
+
+_labels = st.dictionaries(
+    st.sampled_from(
+        ["instance", "pod", "container", "device", "job", "namespace", "zone", "uid", "alertname", "rulename"]
+    ),
+    st.sampled_from(["a", "b", "kube-state-metrics", "x" * 90 + "1", "x" * 90 + "2", ""]),
+)
+
+
+@given(st.lists(st.lists(_labels, min_size=1, max_size=8), min_size=1, max_size=4))
+def test_names_are_unique_whatever_comes(notifications: list[list[dict[str, str]]]) -> None:
+    """Of alerts with whatever labels, in whatever order they join."""
+    names = named(*notifications)
+    assert len(set(names)) == len(names)
