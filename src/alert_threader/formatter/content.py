@@ -83,7 +83,7 @@ def root_content(view: ThreadView) -> Content:
     content = Content(
         headline=truncate(headline, MAX_HEADER),
         is_root=True,
-        colour=view.colour(view.thread.state),
+        colour=view.colour(view.state),
         text=_text(_root_opening(view), view, _root_names(view)),
         fields=_fields(view),
         description=_description(view, full_title=len(headline) > MAX_HEADER),
@@ -143,7 +143,7 @@ def _room(content: Content) -> int:
 
 def _root_opening(view: ThreadView) -> str:
     """What a root's line on a phone begins with: the state, or while it fires, the severity."""
-    return view.sign + (f"{view.severity}: " if view.severity and view.thread.state == "firing" else "")
+    return view.sign + (f"{view.severity}: " if view.severity and view.state == "firing" else "")
 
 
 def _happened(view: ThreadView, batch: Batch) -> tuple[str, str]:

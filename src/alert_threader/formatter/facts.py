@@ -37,14 +37,16 @@ _REASONS = {
 }
 #: The annotation in which Grafana says what went wrong when it could not evaluate a rule.
 _ERROR = "error"
-#: Annotations that a sender means for itself.
-_INTERNAL = re.compile(r"__.*__")
-#: The annotations that have a place of their own, in any case; of those for one place the first that says anything.
+#: The annotations that have a place of their own, in any case, and which comes first of those for one place.
 _PLACES = {
-    "summary": ("summary", "title"),
-    "description": ("description", "message"),
-    "runbook": ("runbook_url", "runbook"),
-    "dashboard": ("dashboard_url", "dashboard"),
+    "summary": ("summary", 0),
+    "title": ("summary", 1),
+    "description": ("description", 0),
+    "message": ("description", 1),
+    "runbook_url": ("runbook", 0),
+    "runbook": ("runbook", 1),
+    "dashboard_url": ("dashboard", 0),
+    "dashboard": ("dashboard", 1),
 }
 
 
@@ -59,17 +61,26 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def said(annotations: Mapping[str, str]) -> Said:
-    """Read annotations. One that has no text, or is only meant for Grafana itself, says nothing."""
-    texts = {name: text for name, text in annotations.items() if text.strip() and not _INTERNAL.fullmatch(name)}
-    by_name: dict[str, str] = {}
-    for name in texts:
-        by_name.setdefault(name.lower(), name)
-    reason = by_name.get(_REASON, "")
-    placed = {place: next((by_name[name] for name in names if name in by_name), "") for place, names in _PLACES.items()}
-    if reason and not placed["description"]:
-        placed["description"] = by_name.get(_ERROR, "")
-    others = {name: text for name, text in texts.items() if name != reason and name not in placed.values()}
-    return Said(**{place: texts.get(name, "") for place, name in placed.items()}, others=others)
+    """Read annotations. One that has no text, or is only meant for Grafana itself (``__…__``), says nothing."""
+    placed: dict[str, str] = {}
+    ranks: dict[str, tuple[int, str]] = {}
+    others: dict[str, str] = {}
+    for name, text in annotations.items():
+        if not text or text.isspace() or (name.startswith("__") and name.endswith("__")) or name == _REASON:
+            continue
+        place, rank = _PLACES.get(name) or _PLACES.get(name.lower(), ("", 0))
+        if not place:
+            others[name] = text
+        elif place not in ranks or rank < ranks[place][0]:
+            if place in ranks:
+                others[ranks[place][1]] = placed[place]
+            placed[place], ranks[place] = text, (rank, name)
+        else:
+            others[name] = text
+    if _REASON in annotations and "description" not in placed:
+        error = next((name for name in others if name.lower() == _ERROR), "")
+        placed |= {"description": others.pop(error)} if error else {}
+    return Said(**placed, others=others)
 
 
 def fires(alert: AlertState) -> bool:

@@ -23,8 +23,8 @@ def links_line(view: ThreadView) -> str:
         [
             _runbook(view),
             _dashboard(view),
-            link(view.shared_link("panel"), words.panel),
-            link(view.shared_link("graph"), words.graph),
+            link(view.shared_links.get("panel", ""), words.panel),
+            link(view.shared_links.get("graph", ""), words.graph),
             link(silence_url(view), words.silence) if view.firing else None,
         ],
         _MAX_LINKS,
@@ -35,7 +35,7 @@ def links_line(view: ThreadView) -> str:
 def own_links(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]:
     """The links of one alert that are not its thread's, on one line of at most ``room``, and how many had no room."""
     words, said, shared = view.words, view.said(alert), view.shared
-    own = {name: url for name, url in alert.links.items() if url != view.shared_link(name)}
+    own = {name: url for name, url in alert.links.items() if url != view.shared_links.get(name)}
     has_silence = not view.firing or alert.status != "firing" or silence_url(view)
     return joined(
         [
@@ -76,7 +76,7 @@ def alerts_url(view: ThreadView) -> str:
 
 def silence_url(view: ThreadView) -> str:
     """The page that silences the thread's alerts and no others; empty where there is none."""
-    return view.shared_link("silence") or _page(view, "silences/new", view.matchers)
+    return view.shared_links.get("silence") or _page(view, "silences/new", view.matchers)
 
 
 def _silence_of(view: ThreadView, alert: AlertState) -> str:
@@ -102,13 +102,13 @@ def _runbook(view: ThreadView) -> str | None:
 
 def _dashboard(view: ThreadView) -> str | None:
     return _address(view.shared.dashboard, view.words.dashboard) or link(
-        view.shared_link("dashboard"), view.words.dashboard
+        view.shared_links.get("dashboard", ""), view.words.dashboard
     )
 
 
 def _address(given: str, name: str) -> str | None:
     """An annotation that should be an address, as a link; as text where it is none; None where there is nothing."""
-    text = one_line(given)
-    if not text:
+    if not given:
         return None
+    text = one_line(given)
     return link(given, name) or f"{bold(f'{name}:')} {truncate(escape(text), _MAX_RUNBOOK)}"

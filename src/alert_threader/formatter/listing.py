@@ -137,7 +137,7 @@ def _line(view: ThreadView, item: Listed) -> str:
     alert = item.alert
     told = literal(", ".join(f"{name}={value}" for name, value in alert.distinct.items()), _MAX_NAME)
     values = "" if view.shared_values else literal(alert.values, _MAX_NOTE)
-    reason = literal(facts.ended_because(alert, view.words), _MAX_NOTE)
+    reason = "" if item.fires else literal(facts.ended_because(alert, view.words), _MAX_NOTE)
     said = _named(one_line(alert.name) or view.name(alert), _summary(view, alert))
     notes = [note for note in (told if alert.name else "", values, item.note, reason) if note]
     return " ".join((_FIRING if item.fires else _RESOLVED, said, *(f"({note})" for note in notes)))
@@ -253,7 +253,8 @@ def _own_labels(view: ThreadView, alert: AlertState, room: int) -> tuple[str, in
 
 def _quotable(text: str) -> str:
     """A text of several lines that can stand in a quote, where a fence would reach beyond it."""
-    return "\n".join(filter(None, map(str.rstrip, prose(text.replace("```", "")).split("\n"))))
+    said = prose(text.replace("```", ""))
+    return "\n".join(filter(None, map(str.rstrip, said.split("\n")))) if "\n" in said else said
 
 
 def heading(name: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 #: The matchers of an address together, percent-encoded. Past it there is no link, since to leave one of the thread's
@@ -37,11 +38,14 @@ def matchers_of(
     if chosen is None:
         return ""
     pieces = {name: _piece(name, value) for name, value in chosen.items()}
+    room = _MAX_MATCHERS - _length(pieces)
     for name, value in sorted(shared.items()) if all_known else ():
-        if name not in pieces and not value.endswith(CUT):
-            piece = _piece(name, value)
-            if _length({**pieces, name: piece}) <= _MAX_MATCHERS:
-                pieces[name] = piece
+        if name in pieces or value.endswith(CUT):
+            continue
+        piece = _piece(name, value)
+        if len(piece) + len(_BETWEEN) <= room:
+            room -= len(piece) + len(_BETWEEN)
+            pieces[name] = piece
     return _whole(pieces) if pieces.keys() - _UNSPECIFIC else ""
 
 
@@ -62,6 +66,7 @@ def _of_old(labels: Sequence[Mapping[str, str]], shared: Mapping[str, str]) -> d
     return dict(shared) if is_whole and "alertname" in shared else None
 
 
+@lru_cache(maxsize=2048)  # the messages of a thread match the same labels
 def _piece(name: str, value: str) -> str:
     name = name if _LABEL_NAME.fullmatch(name) else _quoted(name)
     return quote(f"{name}={_quoted(value)}", safe="", errors="replace")

@@ -81,6 +81,8 @@ def escape(text: str) -> str:
 
 def literal(text: str, limit: int = MAX_FIELD) -> str:
     """A label's value on one line, sign for sign: as code where Slack would read formatting in it."""
+    if not text:
+        return ""
     said = escape(one_line(text))
     if not _FORMATTING.search(said):
         return truncate(said, limit)
@@ -146,6 +148,8 @@ def _end_of_address(text: str, start: int) -> int:
 
 def link(url: str, text: str = "") -> str | None:
     """``<url|text>``, or None for an address that nobody should click: not http or https, or far too long."""
+    if not url:
+        return None
     url = clean(url).strip()
     escaped = escape(_BREAKS_LINK.sub(lambda match: quote(match[0], safe=""), url))
     if not _WEB_ADDRESS.match(url) or len(escaped) > MAX_URL:

@@ -13,7 +13,7 @@ _MAX_REASON = 150
 def root_times(view: ThreadView) -> list[str]:
     """When the thread began and ended, and what else happened to it as a whole."""
     thread, words = view.thread, view.words
-    still = thread.firing and thread.repeats
+    still = view.firing and thread.repeats
     began = thread.began_at or _first(view.alerts, thread.opened_at)
     said = [
         _span(view, began, None if view.firing else _last(view.alerts, thread.changed_at)),
@@ -21,7 +21,7 @@ def root_times(view: ThreadView) -> list[str]:
         _ended_because(view),
         _flapped(view, began),
         _left_out(view),
-        words.marked_stale if thread.state == "stale" else "",
+        words.marked_stale if view.state == "stale" else "",
     ]
     return [line for line in said if line]
 
@@ -64,8 +64,10 @@ def _span(view: ThreadView, began: float, ended: float | None) -> str:
 
 
 def _ended_because(view: ThreadView) -> str:
+    if view.firing:
+        return ""
     reasons = {facts.ended_because(alert, view.words) for alert in view.alerts}
-    reason = reasons.pop() if len(reasons) == 1 and not view.firing else ""
+    reason = reasons.pop() if len(reasons) == 1 else ""
     return view.words.resolved_because.format(reason=literal(reason, _MAX_REASON)) if reason else ""
 
 

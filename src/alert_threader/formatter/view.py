@@ -1,6 +1,6 @@
 """A thread as people see it, read once for each message: its title, its alerts' names, what they share and do not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 
 from alert_threader.formatter import facts
@@ -21,6 +21,7 @@ class ThreadView:
         self._environment = environment
         #: The alerts whose details are kept.
         self.detailed = [alert for alert in thread.alerts.values() if alert.labels or alert.annotations]
+        self.state = thread.state
         self.firing = thread.firing
         self.resolved = thread.resolved
         #: How many alerts the thread has had, those included of which only the number is kept.
@@ -54,9 +55,9 @@ class ThreadView:
     @property
     def sign(self) -> str:
         """What a root begins with, so that its state can be read without its colour."""
-        if self.thread.state == "firing":
+        if self.state == "firing":
             return f"{self.emoji} "
-        is_over = self.thread.state == "resolved"
+        is_over = self.state == "resolved"
         return f"✅ {self.words.resolved} — " if is_over else f"💤 {self.words.stale} — "
 
     @property
@@ -101,7 +102,7 @@ class ThreadView:
         """What all alerts say in common; empty where they differ."""
         if not self.detailed:
             return Said()
-        first, *others = [self.said(alert) for alert in self.detailed]
+        first, *others = self._said.values()
 
         def common(read: Callable[[Said], str]) -> str:
             return read(first) if all(read(each) == read(first) for each in others) else ""
@@ -117,11 +118,16 @@ class ThreadView:
     @cached_property
     def shared_values(self) -> str:
         """The measured values (Grafana's) where all alerts have the same, else empty."""
-        return self._common([alert.values for alert in self.detailed])
+        values = {alert.values for alert in self.detailed}
+        return values.pop() if len(values) == 1 else ""
 
-    def shared_link(self, name: str) -> str:
-        """The address of this name that all alerts have in common, else empty."""
-        return self._common([alert.links.get(name, "") for alert in self.detailed])
+    @cached_property
+    def shared_links(self) -> dict[str, str]:
+        """The addresses that all alerts have in common, by name."""
+        if not self.detailed:
+            return {}
+        first, *others = [alert.links for alert in self.detailed]
+        return {name: url for name, url in first.items() if all(o.get(name) == url for o in others)}
 
     @cached_property
     def is_grafana(self) -> bool:
@@ -151,7 +157,3 @@ class ThreadView:
             and name not in alert.distinct
             and alert.name not in (value, f"{name}={value}")
         }
-
-    @staticmethod
-    def _common(values: Sequence[str]) -> str:
-        return values[0] if values and len(set(values)) == 1 else ""
