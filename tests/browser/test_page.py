@@ -170,6 +170,35 @@ def test_a_thread_opens_beside_its_channel(page: Page, client: WebClient) -> Non
     expect(pane).to_be_hidden()
 
 
+def test_signs_and_colours_are_explained(page: Page) -> None:
+    """A person who sees the first alert of their life finds what its sign and its colour say."""
+    legend = page.locator(".legend")
+    colours = {
+        "critical, error": "rgb(224, 30, 90)",
+        "warning": "rgb(236, 178, 46)",
+        "all is over": "rgb(46, 182, 125)",
+    }
+    for words, colour in colours.items():
+        sign = legend.locator("dt", has=page.locator(f"xpath=following-sibling::dd[1][.='{words}']"))
+        expect(sign).to_have_css("border-left-color", colour)
+    expect(legend).to_contain_text("💤 STALE")
+
+
+def test_notifications_of_the_selected_message(page: Page, client: WebClient) -> None:
+    """What a phone and a desktop say before Slack is opened: of the first message, or of the one that was clicked."""
+    client.chat_postMessage(**alert("🚨 Database Critical Failure", RED))
+    root = str(client.chat_postMessage(**alert("🚨 Disk full", RED))["ts"])
+    post(client, "db02 is <https://x.test|well> again", thread_ts=root)
+    phone, desktop = page.locator(".phone"), page.locator(".desktop")
+    expect(phone).to_contain_text("[production] 🚨 Disk full")
+    expect(desktop).to_contain_text(f"New message in #{CHANNEL}")
+    page.locator(".thread-replies .message").click()
+    for each in (phone, desktop):
+        expect(each).to_contain_text("db02 is well again")
+        expect(each).to_contain_text(f"Thread in #{CHANNEL}")
+    expect(page.locator(".thread-pane .selected")).to_have_attribute("data-role", "reply")
+
+
 def test_the_first_thread_opens_by_itself(page: Page, client: WebClient) -> None:
     """Someone who only watches sees the replies as they come."""
     root = post_thread(client)

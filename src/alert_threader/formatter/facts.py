@@ -119,6 +119,11 @@ def moment(at: float) -> str:
         return ""
 
 
+def between(began: float, ended: float) -> int:
+    """The seconds between two moments as they are written, without fractions; 0 where one of them is none."""
+    return int(ended) - int(began) if isfinite(began) and isfinite(ended) else 0
+
+
 def lasting(seconds: float, words: Words) -> str:
     """A duration as people say it, in its two largest units: ``45s``, ``15m 5s``, ``2h 3m``, ``3d 4h``."""
     rest = int(seconds) if isfinite(seconds) and seconds > 0 else 0

@@ -13,7 +13,8 @@ _MAX_RUNBOOK = 300
 _MAX_LINKS = 1800
 #: The link that stands beside what was cut, in characters.
 _MAX_SOURCE = 900
-_SEPARATOR = "  ·  "
+#: Between two links on a line.
+SEPARATOR = "  ·  "
 
 
 def links_line(view: ThreadView) -> str:
@@ -54,7 +55,7 @@ def joined(candidates: Iterable[str | None], room: int) -> tuple[str, int]:
     """As many links on one line as there is room for, the first ones first, and how many there was no room for."""
     line, left = "", 0
     for candidate in filter(None, candidates):
-        longer = f"{line}{_SEPARATOR}{candidate}" if line else candidate
+        longer = f"{line}{SEPARATOR}{candidate}" if line else candidate
         if len(longer) <= room:
             line = longer
         else:

@@ -6,7 +6,7 @@ from enum import Enum, auto
 import msgspec
 
 from alert_threader.formatter import facts
-from alert_threader.formatter.links import own_links, source_link
+from alert_threader.formatter.links import SEPARATOR, own_links, source_link
 from alert_threader.formatter.mrkdwn import bold, escape, literal, one_line, prose, truncate, unmarked
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import AlertState, Batch, Event, EventKind
@@ -118,7 +118,7 @@ def _lasted(view: ThreadView, alert: AlertState) -> str:
     """After how long an alert resolved."""
     if facts.fires(alert) or not alert.starts_at or not alert.ends_at:
         return ""
-    return view.words.after.format(time=facts.lasting(int(alert.ends_at) - int(alert.starts_at), view.words))
+    return view.words.after.format(time=facts.lasting(facts.between(alert.starts_at, alert.ends_at), view.words))
 
 
 def _lines(view: ThreadView, listed: Sequence[Listed]) -> list[str]:
@@ -211,8 +211,9 @@ def _own(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int
         quoted = _quoted(text, limit)
         lines += quoted
         room -= sum(len(line) + 1 for line in quoted)
-    labels, unsaid = _own_labels(view, alert, room - len(_QUOTE))
-    return [*lines, *(f"{_QUOTE}{line}" for line in (labels, links) if line)], left + unsaid + alert.left_out
+    labels, unsaid = _own_labels(view, alert, room - len(_QUOTE + SEPARATOR))
+    last = SEPARATOR.join(filter(None, (labels, links)))
+    return [*lines, *([f"{_QUOTE}{last}"] if last else [])], left + unsaid + alert.left_out
 
 
 def _ending(alert: AlertState, room: int) -> tuple[list[str], int]:

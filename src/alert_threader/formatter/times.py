@@ -58,7 +58,7 @@ def _span(view: ThreadView, began: float, ended: float | None) -> str:
     parts = [words.started.format(time=started) if started else ""]
     if ended is not None and facts.moment(ended):
         parts.append(words.resolved_at.format(time=facts.moment(ended)))
-        lasted = facts.lasting(int(ended) - int(began), words)
+        lasted = facts.lasting(facts.between(began, ended), words)
         parts.append(words.duration.format(time=lasted) if started else "")
     return " | ".join(filter(None, parts))
 
@@ -77,7 +77,7 @@ def _flapped(view: ThreadView, began: float) -> str:
     if not thread.flaps:
         return ""
     flapped = words.flapped_one if thread.flaps == 1 else words.flapped.format(count=thread.flaps)
-    whole = _last(view.alerts, thread.changed_at) - began
+    whole = facts.between(began, _last(view.alerts, thread.changed_at))
     if view.firing or not began or not 0 < thread.quiet < whole:
         return flapped
     return words.firing_for.format(

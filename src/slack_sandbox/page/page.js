@@ -1,7 +1,7 @@
 // The page: keeps what the sandbox holds, follows its changes, and shows a channel and a thread beside it.
 
 import { clockTime, messageElement, momentOf, plural, replyCount } from "./message.js";
-import { element } from "./mrkdwn.js";
+import { element, mrkdwn } from "./mrkdwn.js";
 
 const SHOWN = 200; // how many of a channel's newest messages are on the page; a button shows more
 const WAIT = 25; // seconds that a long poll may take
@@ -16,6 +16,7 @@ let channels = [];
 let version = 0;
 let epoch = 0;
 let shown = SHOWN;
+let selected = ""; // the ts of the message whose notifications are shown; without one it is the thread's first
 let threadWasChosen = false; // a person opened or closed one: no other opens by itself any more
 
 // --- what the sandbox holds ---
@@ -164,7 +165,24 @@ function showThread(changed) {
   find(".thread-divider").textContent = replies.length ? plural(replies.length, "reply", "replies") : "No replies yet";
   sync(find(".thread-root"), [root], changed, (message) => messageElement(message, "message"));
   sync(find(".thread-replies"), replies, changed, (message) => messageElement(message, "reply"));
+  showNotifications([root, ...replies]);
   if (atEnd) scrollToEnd(scroll);
+}
+
+// What is read before Slack is opened: the message's text, of which a phone shows four rows and a desktop two.
+// https://docs.slack.dev/reference/methods/chat.postMessage: beside blocks the text is what notifications display.
+function showNotifications(shownMessages) {
+  const message = shownMessages.find((m) => m.ts === selected) ?? shownMessages[0];
+  for (const row of document.querySelectorAll(".thread-pane .message")) {
+    row.classList.toggle("selected", row.dataset.ts === message.ts);
+  }
+  const where = message.thread_ts ? `Thread in #${message.channel}` : `#${message.channel}`;
+  find(".phone .title").textContent = where;
+  find(".desktop .title").textContent = `New message in ${where}`;
+  const said = element("span", "", ...mrkdwn(message.text)).textContent; // a notification knows no links and no bold
+  for (const text of document.querySelectorAll(".notification .said")) {
+    text.textContent = message.deleted ? "(deleted)" : `${message.user}: ${said}`;
+  }
 }
 
 // Make a list's elements follow its messages; only those that changed are made anew, so focus and selection stay.
@@ -221,14 +239,21 @@ function onClick(event) {
   if (!row || (button && !button.dataset.action) || String(getSelection())) return;
   if (button?.dataset.action === "delete") askToDelete(row.dataset.ts);
   else if (row.closest(".messages")) openThread(row.dataset.ts);
+  else select(row.dataset.ts);
+}
+
+function select(ts) {
+  selected = ts;
+  show(new Set());
 }
 
 function onKey(event) {
   if (find(".confirm").open) return;
   const row = document.activeElement?.closest(".message");
   if (event.key === "Escape" && place().ts) closeThread();
-  else if (event.key === "Enter" && row === document.activeElement && row?.closest(".messages")) {
-    openThread(row.dataset.ts);
+  else if (event.key === "Enter" && row && row === document.activeElement) {
+    if (row.closest(".messages")) openThread(row.dataset.ts);
+    else select(row.dataset.ts);
   } else if (row && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
     const rows = [...document.querySelectorAll(".message")];
     rows[rows.indexOf(row) + (event.key === "ArrowDown" ? 1 : -1)]?.focus();
