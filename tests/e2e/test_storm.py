@@ -1,5 +1,6 @@
 """Much at once: every webhook is taken, and Slack gets as many messages as there are threads, the worst first."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -7,7 +8,7 @@ from functools import partial
 import pytest
 
 from harness.service import CHANNEL, Service, at_once
-from harness.story import GREEN, assert_delivered, delivered, said
+from harness.story import GREEN, assert_delivered, delivered, root_of, said, words
 from harness.webhooks import FIRED, RESOLVED, key, print_of, webhook
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
@@ -64,7 +65,10 @@ def unused(posts: Sequence[float]) -> float:
 
 
 def test_a_storm(service: Service, workspace: Workspace) -> None:
-    """1,000 alerts make 40 roots at full pace, critical ones first, without a 429; their end a reply and edit each."""
+    """1,000 alerts make 40 roots at full pace that name each of them, critical ones first, without a 429.
+
+    Their end is a reply and an edit each: 80 posts and 40 edits in all.
+    """
     began = time.monotonic()
     answers = at_once([partial(service.send, notification(group, FIRED)) for group in range(_GROUPS)])
     assert all(answer.ok for answer in answers)
@@ -86,6 +90,10 @@ def test_a_storm(service: Service, workspace: Workspace) -> None:
         for n in range(25)
     }
     assert_delivered(workspace, CHANNEL, fired)
+    for group in range(_GROUPS):
+        shown = words(root_of(workspace, CHANNEL, key(f"Storm{group}", severity_of(group))))
+        # As a whole: host1 is not named by host10.
+        assert set(re.findall(r"\bhost\d+\b", shown)) == {f"host{n}" for n in range(_ALERTS)}
 
     edits = len(workspace.calls.all("chat.update"))
     answers = at_once([partial(service.send, notification(group, RESOLVED)) for group in range(_GROUPS)])

@@ -149,7 +149,7 @@ class TestRoot:
             "*Firing: 2 | Resolved: 1*",
             "🔴 b",
             "🔴 c",
-            "🟢 a",
+            "✅ a",
         ]
         assert "*Instance:*" not in "".join(lines)
         assert message["text"] == "🚨 CRITICAL: Database Critical Failure (2 firing, 1 resolved) [production]"
@@ -176,7 +176,7 @@ class TestRoot:
         lines = shown(root(thread_of([instance(f"n{i}") for i in range(60)], [instance("n59", resolved=T0 + 9)])))
         assert [line for line in lines if line[0] == "🔴"][:10] == [f"🔴 n{i}" for i in range(10)]
         assert f"🔴 {', '.join(f'n{i}' for i in range(10, 59))}" in lines
-        assert "🟢 n59" in lines
+        assert "✅ n59" in lines
 
     def test_more_than_can_be_named(self) -> None:
         """Only what has no room for a name is a number, with a link to where it is."""
@@ -356,7 +356,7 @@ class TestReply:
             "b", resolved=T0 + 65, labels={"instance": "b"}, annotations={"grafana_state_reason": "RuleDeleted"}
         )
         message = reply(thread_of([instance("a"), instance("b")], [ended]))
-        assert "🟢 b (the rule was deleted (RuleDeleted))" in shown(message)
+        assert "✅ b (the rule was deleted (RuleDeleted))" in shown(message)
 
     def test_part_resolved(self) -> None:
         """Where others still fire, the headline says how many of all have resolved."""
@@ -364,7 +364,7 @@ class TestReply:
         assert shown(message) == [
             "*✅ RESOLVED (1 of 3) — Database Critical Failure*",
             "*Firing: 2 | Resolved: 1*",
-            "🟢 b",
+            "✅ b",
             "Started: 2024-01-15 14:30:25 UTC | Resolved: 2024-01-15 14:31:30 UTC | Duration: 1m 5s",
         ]
         assert message["text"] == "✅ RESOLVED (1 of 3) — Database Critical Failure (b) [production]"
@@ -390,7 +390,7 @@ class TestReply:
             "*🚨 FIRING (1 new, 1 resolved) — Database Critical Failure*",
             "*Firing: 1 | Resolved: 1*",
             "🔴 b",
-            "🟢 a (after 9s)",
+            "✅ a (after 9s)",
         ]
 
     def test_again(self) -> None:
@@ -429,7 +429,7 @@ class TestReply:
         """Changes that were folded into one event are not hidden."""
         thread = thread_of([instance("a"), instance("b")])
         batch = Batch(events={"a": Event(kind=kind, at=T0, changes=changes)})
-        mark = "🔴" if kind is EventKind.FIRED else "🟢"
+        mark = "🔴" if kind is EventKind.FIRED else "✅"
         assert f"{mark} a{note}" in shown(reply(thread, batch))
 
     def test_many(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.links import links_line, source_link
-from alert_threader.formatter.listing import Listed, Listing, Texts, delivered, heading, listing, now
+from alert_threader.formatter.listing import Listed, Listing, Texts, delivered, heading, listing, more_texts, now
 from alert_threader.formatter.mrkdwn import (
     MAX_FIELDS,
     MAX_HEADER,
@@ -277,5 +277,4 @@ def _labels(view: ThreadView) -> list[str]:
             line = longer
         else:
             left += 1
-    more = view.words.more_texts.format(count=left, source=source_link(view)) if left else ""
-    return list(filter(None, (line, more)))
+    return [*([line] if line else []), *more_texts(view, left)]

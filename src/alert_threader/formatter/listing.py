@@ -11,7 +11,8 @@ from alert_threader.formatter.mrkdwn import bold, escape, literal, one_line, pro
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import AlertState, Batch, Event, EventKind
 
-_FIRING, _RESOLVED = "🔴", "🟢"
+#: Told apart by their form too: not everybody sees the colours.
+_FIRING, _RESOLVED = "🔴", "✅"
 #: What sets off an alert's own texts from its line: Slack shows a bar.
 _QUOTE = ">"
 
@@ -98,10 +99,18 @@ def listing(view: ThreadView, listed: Sequence[Listed], total: int, count: int, 
 def _left(view: ThreadView, alerts: int, texts: int) -> list[str]:
     """How many alerts are not named, how many texts and labels not shown, and where they can be read."""
     words = view.words
-    if not alerts and not texts:
+    if not alerts:
+        return more_texts(view, texts)
+    said = words.more_of_both if texts else words.more
+    return [said.format(count=alerts, texts=texts, source=source_link(view))]
+
+
+def more_texts(view: ThreadView, count: int) -> list[str]:
+    """How many texts and labels are not shown, and where they can be read, on a line; none where all are shown."""
+    if not count:
         return []
-    said = words.more_of_both if alerts and texts else words.more if alerts else words.more_texts
-    return [said.format(count=alerts or texts, texts=texts, source=source_link(view))]
+    said = view.words.more_texts_one if count == 1 else view.words.more_texts
+    return [said.format(count=count, source=source_link(view))]
 
 
 def _folded(view: ThreadView, event: Event) -> str:

@@ -41,7 +41,7 @@ def reply_times(view: ThreadView, batch: Batch, alerts: Sequence[AlertState], fi
         said.append(_span(view, _first(alerts, thread.opened_at), ended))
     if batch.reopened:
         quiet = view.words.quiet_for.format(time=facts.lasting(thread.quiet_for, view.words))
-        said.append(" | ".join(filter(None, (quiet if thread.quiet_for else "", _flapped(view, 0)))))
+        said.append(" | ".join(filter(None, (quiet if thread.quiet_for >= 1 else "", _flapped(view, 0)))))
     return [line for line in (*said, _left_out(view)) if line]
 
 

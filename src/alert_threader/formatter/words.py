@@ -29,6 +29,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     counted: str
     more: str
     more_texts: str
+    more_texts_one: str
     more_of_both: str
     the_rest: str
 
@@ -104,6 +105,7 @@ ENGLISH = Words(
     counted="{title} ({count})",
     more="+{count} more in {source}",
     more_texts="+{count} more texts and labels in {source}",
+    more_texts_one="+1 more text or label in {source}",
     more_of_both="+{count} more, and {texts} more texts and labels, in {source}",
     the_rest="The rest is in {source}.",
     severity="Severity",
@@ -171,7 +173,8 @@ KOREAN = Words(
     counted="{title} ({count}건)",
     more="그 외 {count}건은 {source}에서 확인",
     more_of_both="그 외 {count}건과 생략된 내용·레이블 {texts}개는 {source}에서 확인",
-    more_texts="생략된 내용과 레이블 {count}개는 {source}에서 확인",
+    more_texts_one="생략된 내용·레이블 1개는 {source}에서 확인",
+    more_texts="생략된 내용·레이블 {count}개는 {source}에서 확인",
     the_rest="나머지는 {source}에서 확인할 수 있습니다.",
     severity="심각도",
     environment="환경",
