@@ -188,7 +188,7 @@ addresses() {
 
 dropin() {
   echo "# Written by Alert Threader's setup-redis.sh, which would write it again: settings for a store of record."
-  echo "# Other settings belong into redis.conf."
+  echo "# Other settings belong in redis.conf."
   settings
 }
 

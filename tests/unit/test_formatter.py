@@ -11,6 +11,7 @@ from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.formatter import message_hash, render
 from alert_threader.formatter.mrkdwn import MAX_MESSAGE
 from alert_threader.threads import AlertState, AlertThread, Batch, Change, Event, EventKind, Policy, Step, apply
+from alert_threader.threads.answers import Acknowledgement, Mute
 from slack_sandbox.checks import MAX_UPDATE_TEXT, blocks_size, check_message
 from slack_sandbox.messages import Content
 from tests import build
@@ -153,6 +154,31 @@ class TestRoot:
         ]
         assert "*Instance:*" not in "".join(lines)
         assert message["text"] == "🚨 CRITICAL: Database Critical Failure (2 firing, 1 resolved) [production]"
+
+    def test_state_of_several(self) -> None:
+        """Silenced where all that fires is muted, else acknowledged; neither outlives the end."""
+        thread = thread_of([instance("a"), instance("b")])
+        thread.acknowledgement = Acknowledgement(by="U1", name="Ada <Lovelace>", at=T0)
+        message = root(thread)
+        assert shown(message)[0] == "👀 Database Critical Failure (2)"
+        assert message["text"].startswith("👀 CRITICAL: Database Critical Failure (a, b)")
+        assert "Acknowledged by Ada &lt;Lovelace&gt;, 2024-01-15 14:30:25 UTC" in shown(message)
+        assert colour(message) == "#E01E5A"
+        for name, state in thread.alerts.items():
+            assert "SILENCED" not in shown(root(thread))[0]
+            thread.alerts[name] = msgspec.structs.replace(state, mute=Mute(silenced_by=("s",), until=T0 + 60))
+        message = root(thread)
+        assert shown(message)[0] == "🔕 SILENCED — Database Critical Failure (2)"
+        assert "Silenced in Alertmanager until 2024-01-15 14:31:25 UTC" in shown(message)
+        assert colour(message) == "#868686"
+        over = apply(
+            thread,
+            Change(key="k", channel="C1", alerts=(instance("a", resolved=T0 + 9), instance("b", resolved=T0 + 9))),
+            T0 + 9,
+            Policy(),
+        ).thread
+        assert shown(root(over))[0] == "✅ RESOLVED — Database Critical Failure (2)"
+        assert "Acknowledged" not in str(root(over))
 
     def test_own_summary(self) -> None:
         """An alert's summary stands beside its name; a name that the summary holds is not said twice."""

@@ -102,6 +102,8 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
     One that ends the problem of a single alert repeats what the root says, so that it can be read, and searched for,
     by itself.
     """
+    if batch.named:
+        return _names_content(view, batch)
     opening, state = _happened(view, batch)
     events = delivered(view, batch)
     content = Content(
@@ -131,6 +133,20 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
     return _with_alerts(content, _counts(view, batch), listed)
 
 
+def _names_content(view: ThreadView, batch: Batch) -> Content:
+    """A message that only names alerts which the one that told of them had no room for, as they are now."""
+    alerts = view.thread.alerts
+    named = [Listed(alert=alerts[each], fires=facts.fires(alerts[each])) for each in batch.named if each in alerts]
+    opening = f"📋 {view.words.also} — "
+    content = Content(
+        headline=truncate(f"{opening}{view.title}", MAX_HEADER),
+        is_root=False,
+        colour=view.colour(view.state),
+        text=_text(opening, view, _names(view, [item.alert for item in named], unless=view.title)),
+    )
+    return _with_alerts(content, "", listing(view, named, len(named), 0, Texts.NONE, _room(content)))
+
+
 def _with_alerts(content: Content, counts: str, alerts: Listing) -> Content:
     return msgspec.structs.replace(content, counts=bold(counts), alerts=alerts.lines, names=alerts.rest)
 
@@ -143,7 +159,8 @@ def _room(content: Content) -> int:
 
 def _root_opening(view: ThreadView) -> str:
     """What a root's line on a phone begins with: the state, or while it fires, the severity."""
-    return view.sign + (f"{view.severity}: " if view.severity and view.state == "firing" else "")
+    says_how_bad = view.severity and view.state in ("firing", "acknowledged")
+    return view.sign + (f"{view.severity}: " if says_how_bad else "")
 
 
 def _happened(view: ThreadView, batch: Batch) -> tuple[str, str]:

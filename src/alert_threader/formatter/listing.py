@@ -9,16 +9,16 @@ from alert_threader.formatter import facts
 from alert_threader.formatter.links import SEPARATOR, own_links, source_link
 from alert_threader.formatter.mrkdwn import bold, escape, literal, one_line, prose, truncate, unmarked
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import AlertState, Batch, Event, EventKind
+from alert_threader.threads import BETWEEN_NAMES, AlertState, Batch, Event, EventKind, fitting
 
 #: Told apart by their form too: not everybody sees the colours.
 _FIRING, _RESOLVED = "🔴", "✅"
 #: What sets off an alert's own texts from its line: Slack shows a bar.
 _QUOTE = ">"
 
-#: The lines together, the names behind them, and what an alert says of itself on one line, in characters.
+#: The lines together, the names behind them, and what an alert says of itself on one line, in characters as sent.
 _MAX_LINES = 2200
-_MAX_NAMES = 2000
+_MAX_NAMES = 2300
 _MAX_SUMMARY = 150
 #: The parts of an alert's name, what else is said in brackets behind it, each, and the line on what is left out.
 _MAX_NAME = 400
@@ -176,15 +176,16 @@ def _summary(view: ThreadView, alert: AlertState) -> str:
 def _by_name(view: ThreadView, listed: Sequence[Listed]) -> tuple[int, list[str]]:
     """As many alerts by name as there is room for, a line for each state, and how many they are."""
     names: dict[bool, list[str]] = {}
-    room, count = _MAX_NAMES, 0
-    for item in listed:
-        name = literal(view.name(item.alert), 2 * _MAX_NAME)
-        room -= len(name) + 2
-        if room < 0:
-            break
-        names.setdefault(item.fires, []).append(name)
-        count += 1
-    return count, [f"{_FIRING if fires else _RESOLVED} {', '.join(each)}" for fires, each in names.items()]
+    count = fitting([item.alert for item in listed])
+    for item in listed[:count]:
+        names.setdefault(item.fires, []).append(literal(view.name(item.alert), 2 * _MAX_NAME))
+    lines, room = [], _MAX_NAMES
+    for fires, each in names.items():
+        # Escaped they can be longer than they were counted.
+        line = truncate(f"{_FIRING if fires else _RESOLVED} {BETWEEN_NAMES.join(each)}", room)
+        room -= len(line)
+        lines.append(line)
+    return count, lines
 
 
 def _own_texts(view: ThreadView, listed: Sequence[Listed], texts: Texts, room: int) -> list[tuple[list[str], int]]:

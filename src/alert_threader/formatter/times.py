@@ -22,6 +22,8 @@ def root_times(view: ThreadView) -> list[str]:
         _flapped(view, began),
         _left_out(view),
         words.marked_stale if view.state == "stale" else "",
+        _acknowledged(view),
+        _silenced(view),
     ]
     return [line for line in said if line]
 
@@ -85,6 +87,23 @@ def _flapped(view: ThreadView, began: float) -> str:
         firing=facts.lasting(whole - thread.quiet, words),
         whole=facts.lasting(whole, words),
     )
+
+
+def _acknowledged(view: ThreadView) -> str:
+    """Whose the problem is, as long as it is one."""
+    by = view.thread.acknowledgement
+    if by is None or not view.firing:
+        return ""
+    return view.words.acknowledged_by.format(who=literal(by.name or by.by, _MAX_REASON), time=facts.moment(by.at))
+
+
+def _silenced(view: ThreadView) -> str:
+    """Until when Alertmanager says nothing of all that fires; that is where the first of the alerts is heard again."""
+    if view.state != "silenced":
+        return ""
+    ends = [alert.mute.until for alert in view.alerts if facts.fires(alert) and alert.mute and alert.mute.until]
+    words = view.words
+    return words.silenced_until.format(time=facts.moment(min(ends))) if ends else words.silenced_open
 
 
 def _left_out(view: ThreadView) -> str:

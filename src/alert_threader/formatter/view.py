@@ -21,7 +21,7 @@ class ThreadView:
         self._environment = environment
         #: The alerts whose details are kept.
         self.detailed = [alert for alert in thread.alerts.values() if alert.labels or alert.annotations]
-        self.state = thread.state
+        self.state = _state(thread)
         self.firing = thread.firing
         self.resolved = thread.resolved
         #: How many alerts the thread has had, those included of which only the number is kept.
@@ -55,10 +55,14 @@ class ThreadView:
     @property
     def sign(self) -> str:
         """What a root begins with, so that its state can be read without its colour."""
-        if self.state == "firing":
-            return f"{self.emoji} "
-        is_over = self.state == "resolved"
-        return f"✅ {self.words.resolved} — " if is_over else f"💤 {self.words.stale} — "
+        words = self.words
+        signs = {
+            "resolved": f"✅ {words.resolved} — ",
+            "stale": f"💤 {words.stale} — ",
+            "silenced": f"🔕 {words.silenced} — ",
+            "acknowledged": "👀 ",
+        }
+        return signs.get(self.state, f"{self.emoji} ")
 
     @property
     def severity(self) -> str:
@@ -67,10 +71,10 @@ class ThreadView:
         return given.upper() if self.level else given
 
     def colour(self, state: str) -> str:
-        """The colour of a message that speaks of this state: firing, resolved or stale."""
+        """The colour of a message that speaks of this state."""
         if state == "resolved":
             return facts.GREEN
-        return facts.GREY if state == "stale" else facts.colour(self.level)
+        return facts.GREY if state in ("stale", "silenced") else facts.colour(self.level)
 
     @cached_property
     def environment(self) -> str:
@@ -157,3 +161,12 @@ class ThreadView:
             and name not in alert.distinct
             and alert.name not in (value, f"{name}={value}")
         }
+
+
+def _state(thread: AlertThread) -> str:
+    """Of several states the first that holds: resolved, stale, silenced, acknowledged, firing."""
+    if thread.state != "firing":
+        return thread.state
+    if all(alert.mute for alert in thread.alerts.values() if facts.fires(alert)):
+        return "silenced"
+    return "acknowledged" if thread.acknowledgement else "firing"

@@ -14,11 +14,13 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     resolved: str
     resolved_some: str
     stale: str
+    silenced: str
     firing: str
     firing_new: str
     firing_and_resolved: str
     firing_again: str
     still_firing: str
+    also: str
 
     # Titles, names and counts.
     alert: str
@@ -71,6 +73,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     left_out_one: str
     left_out: str
     marked_stale: str
+    acknowledged_by: str
+    silenced_until: str
+    silenced_open: str
     started: str
     resolved_at: str
     duration: str
@@ -92,11 +97,13 @@ ENGLISH = Words(
     resolved="RESOLVED",
     resolved_some="RESOLVED ({resolved} of {total})",
     stale="STALE",
+    silenced="SILENCED",
     firing="FIRING",
     firing_new="{new} new, {firing} of {total} firing",
     firing_and_resolved="FIRING ({fired} new, {resolved} resolved)",
     firing_again="FIRING AGAIN",
     still_firing="STILL FIRING",
+    also="ALSO IN THIS THREAD",
     alert="Alert",
     alerts="{count} alerts",
     counts="Firing: {firing} | Resolved: {resolved}",
@@ -140,6 +147,9 @@ ENGLISH = Words(
     quiet_for="Quiet for {time}",
     left_out_one="1 more alert was left out by Alertmanager (max_alerts)",
     left_out="{count} more alerts were left out by Alertmanager (max_alerts)",
+    acknowledged_by="Acknowledged by {who}, {time}",
+    silenced_until="Silenced in Alertmanager until {time}",
+    silenced_open="Silenced in Alertmanager",
     marked_stale="Nothing heard for a long time: marked stale",
     started="Started: {time}",
     resolved_at="Resolved: {time}",
@@ -160,11 +170,13 @@ KOREAN = Words(
     resolved="해소됨",
     resolved_some="일부 해소됨 (전체 {total}건 중 {resolved}건)",
     stale="소식 끊김",
+    silenced="음소거됨",
     firing="발생",
     firing_new="신규 {new}건, 전체 {total}건 중 {firing}건 발생 중",
     firing_and_resolved="발생 (신규 {fired}건, 해소 {resolved}건)",
     firing_again="다시 발생",
     still_firing="계속 발생 중",
+    also="이 스레드의 다른 알림",
     alert="알림",
     alerts="알림 {count}건",
     counts="발생 중: {firing}건 | 해소됨: {resolved}건",
@@ -208,6 +220,9 @@ KOREAN = Words(
     quiet_for="{time} 동안 잠잠했음",
     left_out_one="Alertmanager가 생략한 알림 1건 더 있음 (max_alerts)",
     left_out="Alertmanager가 생략한 알림 {count}건 더 있음 (max_alerts)",
+    acknowledged_by="{who} 님이 확인함, {time}",
+    silenced_until="{time}까지 Alertmanager에서 음소거됨",
+    silenced_open="Alertmanager에서 음소거됨",
     marked_stale="오랫동안 소식이 없어 종료된 것으로 표시함",
     started="시작: {time}",
     resolved_at="해소: {time}",

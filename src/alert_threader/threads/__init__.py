@@ -24,6 +24,7 @@ The rules:
 11. The words of a resolution are kept beside those of the firing, which the root shows on.
 12. A rule for keys that has changed doubles no thread: an alert that fires in a thread under its former key stays there
     until it resolves.
+13. Every alert is named: those that a message has no room for in up to three replies, after everything else.
 
 Nothing is delivered twice: a post is an attempt, stored with an id before the call; one whose outcome is unknown is
 looked up in Slack before anything else is posted for the thread. So is the first post of a thread after a restore, by
@@ -45,7 +46,7 @@ from alert_threader.threads.keys import (
     changes,
     thread_key,
 )
-from alert_threader.threads.names import full_name
+from alert_threader.threads.names import BETWEEN_NAMES, fitting, full_name
 from alert_threader.threads.notification import Applied, Reason, apply, divided
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
@@ -90,6 +91,7 @@ from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, level_of, sever
 from alert_threader.threads.titles import MAX_TITLE
 
 __all__ = [
+    "BETWEEN_NAMES",
     "DEFAULT_MAP",
     "ENVIRONMENT_LABELS",
     "FOLDER",
@@ -128,6 +130,7 @@ __all__ = [
     "apply",
     "changes",
     "divided",
+    "fitting",
     "forget",
     "full_name",
     "is_delivered",

@@ -59,6 +59,12 @@ _OPAQUE = ("uid", "id", "endpoint", "datasource_uid", "ref_id")
 _MAX_NAME = 80
 _MAX_VALUE = 60
 _MAX_DISTINCT = 3
+#: The names of a message close together, in characters, and what stands between two; how many alerts of it have a line
+#: of their own at least; and how many more messages name those that have no room.
+_MAX_NAMES = 2000
+BETWEEN_NAMES = ", "
+_MAX_LINES = 8
+_MAX_MORE_MESSAGES = 3
 #: How many labels name an alert that has none of the known ones.
 _MAX_OTHERS = 3
 #: What tells alerts apart whose labels are the same, and how much of it.
@@ -97,6 +103,25 @@ def full_name(state: AlertState) -> str:
     """Both parts of an alert's name on one line: ``checkout-0 (container=api)``; empty where nothing names it."""
     told = ", ".join(f"{name}={value}" for name, value in state.distinct.items())
     return f"{state.name} ({told})".lstrip() if told else state.name
+
+
+def fitting(alerts: Sequence[AlertState]) -> int:
+    """How many alerts, the first ones first, one message can name close together."""
+    room = _MAX_NAMES
+    for count, state in enumerate(alerts):
+        room -= len(full_name(state)) + len(BETWEEN_NAMES)
+        if room < 0:
+            return count
+    return len(alerts)
+
+
+def beyond_one_message(fingerprints: Sequence[str], alerts: Mapping[str, AlertState]) -> tuple[str, ...]:
+    """The alerts of a message that it has no room to name, as far as a few more messages have it."""
+    rest = [each for each in fingerprints[_MAX_LINES:] if each in alerts]
+    begin = end = fitting([alerts[each] for each in rest])
+    for _ in range(_MAX_MORE_MESSAGES):
+        end += fitting([alerts[each] for each in rest[end:]])
+    return tuple(rest[begin:end])
 
 
 def _order(labels: Mapping[str, str], preferred: Sequence[str]) -> tuple[str, ...]:

@@ -177,6 +177,7 @@ def _moved(thread: AlertThread, channel: str) -> AlertThread:
         shown=Shown(),
         attempt=None,
         pending=pending,
+        unnamed=(),
         failures=0,
         retry_at=0.0,
         retry_wait=0.0,

@@ -168,4 +168,5 @@ def _pending_again(thread: AlertThread, retry: Wait) -> AlertThread:
         waiting.shown = thread.shown.as_uncertain()
     else:
         waiting.attempt, waiting.pending = None, thread.attempt.batch.then(thread.pending)
+        waiting.unnamed = thread.attempt.batch.named + thread.unnamed
     return waiting

@@ -5,7 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
-from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, Wait
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads.names import beyond_one_message, fitting
+from alert_threader.threads.record import AlertThread, Attempt, Batch, EventKind, Shown, Step, Wait
 from alert_threader.threads.schema import root_digest
 from alert_threader.threads.severity import DEFAULT_MAP, severity_rank
 
@@ -115,7 +117,9 @@ def next_step(thread: AlertThread) -> Step | None:
         return Step.POST_ROOT
     if thread.pending:
         return Step.POST_REPLY
-    return Step.UPDATE_ROOT if thread.shown.revision != thread.revision else None
+    if thread.shown.revision != thread.revision:
+        return Step.UPDATE_ROOT
+    return Step.POST_REPLY if thread.unnamed else None
 
 
 def is_pending(thread: AlertThread) -> bool:
@@ -124,9 +128,11 @@ def is_pending(thread: AlertThread) -> bool:
 
 
 def is_delivered(thread: AlertThread, now: float) -> bool:
-    """Whether Slack shows all of a thread, but for an edit that is held back to gather more."""
+    """Whether Slack shows all of a thread, but for names that wait and an edit that is held back to gather more."""
     match next_step(thread):
         case None:
+            return True
+        case Step.POST_REPLY if _only_names(thread):
             return True
         case Step.UPDATE_ROOT if not thread.failures and not thread.shown.uncertain_until:
             return _action(thread, Step.UPDATE_ROOT).at > now
@@ -149,20 +155,41 @@ def start_attempt(thread: AlertThread, attempt_id: str, now: float, policy: Poli
     # However this process ends: the call may take as long, and Slack as long again.
     wait = Wait(now + 2 * policy.call_timeout, 2 * policy.call_timeout)
     if step.is_post:
+        batch, unnamed = _what_to_post(thread, step)
         attempt = Attempt(
             id=attempt_id,
             step=step,
             at=now,
             look_up_at=wait.until,
             look_up_wait=wait.length,
-            batch=thread.pending,
+            batch=batch,
             shown=shown_now(thread),
         )
-        thread = msgspec.structs.replace(thread, attempt=attempt, pending=Batch())
+        thread = msgspec.structs.replace(thread, attempt=attempt, pending=Batch(), unnamed=unnamed)
         step = Step.LOOK_UP if thread.is_asked_by_key else step
     elif step is Step.UPDATE_ROOT:
         thread = msgspec.structs.replace(thread, shown=thread.shown.as_uncertain(wait, attempt_id))
     return thread, step
+
+
+def _only_names(thread: AlertThread) -> bool:
+    """Whether a reply would tell nothing but names that had no room."""
+    return not thread.pending and bool(thread.unnamed)
+
+
+def _what_to_post(thread: AlertThread, step: Step) -> tuple[Batch, tuple[str, ...]]:
+    """What the next message delivers, and the alerts that still have to be named after it."""
+    if step is Step.POST_REPLY and _only_names(thread):
+        known = [each for each in thread.unnamed if each in thread.alerts]
+        count = fitting([thread.alerts[each] for each in known])
+        return Batch(named=tuple(known[:count])), tuple(known[count:])
+    if step is Step.POST_ROOT:
+        listed = sorted(thread.alerts, key=lambda each: thread.alerts[each].status is not Status.FIRING)
+        return thread.pending, beyond_one_message(listed, thread.alerts)
+    events = thread.pending.events
+    told = sorted(events, key=lambda each: events[each].kind is not EventKind.FIRED)
+    left = [each for each in thread.unnamed if each not in events]
+    return thread.pending, (*left, *beyond_one_message(told, thread.alerts))
 
 
 def shown_now(thread: AlertThread, rendered_hash: str = "") -> Shown:
@@ -219,6 +246,8 @@ def _action(thread: AlertThread, step: Step) -> Action:
             debounce = TEXT_DEBOUNCE if thread.differs_in_texts_only else DEBOUNCE
             waits.append(Wait(thread.shown.at + debounce, debounce))
     last = max(waits)
-    is_last = step is Step.UPDATE_ROOT and thread.differs_in_texts_only
+    is_last = (step is Step.UPDATE_ROOT and thread.differs_in_texts_only) or (
+        step is Step.POST_REPLY and _only_names(thread)
+    )
     rank = (_AFTER_ALL if is_last else severity_rank(thread.severity_level), _STEP_RANK[step], thread.pending_since)
     return Action(step=step, at=last.until, since=last.since, rank=rank)

@@ -120,6 +120,8 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: The ids of the webhooks that brought it, oldest first.
     webhooks: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    #: The alerts that the message only names, by fingerprint, because the one that told of them had no room.
+    named: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to deliver."""
@@ -212,6 +214,8 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     alerts: dict[str, AlertState] = {}
     #: Resolved alerts past MAX_ALERTS, of which only the number is kept.
     forgotten: int = 0
+    #: The alerts that no message names yet, by fingerprint: they are named once nothing more pressing waits.
+    unnamed: tuple[str, ...] = ()
     #: How many alerts Alertmanager left out of its last notification (its ``max_alerts``).
     truncated: int = 0
 
