@@ -5,7 +5,7 @@ the further labels that it takes to tell the alert from others of the same name.
 alert is called the same from its first message to its last, and when its other labels are kept no longer.
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
 import msgspec
 
@@ -80,15 +80,13 @@ def name_alerts(
     """Give the new alerts of a thread, their labels by fingerprint, their names; the others keep theirs.
 
     Another alert's name gets longer only where the same name is needed twice. ``preferred`` are the operator's labels
-    (``NAME_LABELS``), which come first.
+    (``NAME_LABELS``), which come first. The states of new alerts are changed, others are replaced.
     """
     settled = [state for fingerprint, state in alerts.items() if fingerprint not in new]
     order = _order(next(iter(new.values()), {}), preferred)
     label = _label_in_use(settled, order) or _telling(list(new.values()), order)
     for fingerprint, labels in new.items():
-        named = _named(labels, label, order)
-        if (named, {}) != (alerts[fingerprint].name, alerts[fingerprint].distinct):
-            alerts[fingerprint] = msgspec.structs.replace(alerts[fingerprint], name=named, distinct={})
+        alerts[fingerprint].name, alerts[fingerprint].distinct = _named(labels, label, order), {}
     if len(alerts) > 1:
         _tell_apart(alerts, new, order)
 
@@ -148,8 +146,7 @@ def _label_in_use(settled: Sequence[AlertState], order: Sequence[str]) -> str:
 def _telling(alerts: Sequence[Mapping[str, str]], order: Sequence[str]) -> str:
     """The first label that tells all of these alerts apart; else the first that tells some apart; empty for none."""
     partly = ""
-    others = dict.fromkeys(name for labels in alerts for name in labels) if len(alerts) > 1 else {}
-    for label in (*order, *(name for name in _by_rank(others, order) if name not in order and name != _PART)):
+    for label in _candidates(alerts, order):
         values = [labels.get(label, "") for labels in alerts]
         found = len(set(values))
         if found == len(values) and all(values):
@@ -157,6 +154,14 @@ def _telling(alerts: Sequence[Mapping[str, str]], order: Sequence[str]) -> str:
         if found > 1 and not partly:
             partly = label
     return partly
+
+
+def _candidates(alerts: Sequence[Mapping[str, str]], order: Sequence[str]) -> Iterator[str]:
+    """The labels that could name these alerts, most telling first; for one alert alone the known ones."""
+    yield from order
+    if len(alerts) > 1:
+        others = dict.fromkeys(name for labels in alerts for name in labels if name not in order and name != _PART)
+        yield from _by_rank(others, order)
 
 
 def _named(labels: Mapping[str, str], label: str, order: Sequence[str]) -> str:

@@ -229,7 +229,9 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
         fold(events, alert.fingerprint, Event(kind=kind, at=now))
     if events and not thread.revision:
         # Of an older installation, which named alerts otherwise, or of none.
-        new |= {each: state.labels for each, state in thread.alerts.items() if state.labels and each not in new}
+        older = {each: state for each, state in thread.alerts.items() if state.labels and each not in new}
+        thread.alerts |= {each: msgspec.structs.replace(state) for each, state in older.items()}
+        new |= {each: state.labels for each, state in older.items()}
     if new:
         name_alerts(thread.alerts, new, policy.name_labels)
     if events:
