@@ -155,6 +155,16 @@ class TestRoot:
         assert "*Instance:*" not in "".join(lines)
         assert message["text"] == "🚨 CRITICAL: Database Critical Failure (2 firing, 1 resolved) [production]"
 
+    def test_long_summary_is_shown_below_its_header(self) -> None:
+        """As far as there is room, with a sign where it was cut; and a title beside a summary is a text of its own."""
+        summary = "word " * 60
+        lines = shown(root(thread_of([alert(annotations={"Summary": summary, "title": "Another"})])))
+        assert lines[0].endswith("…")
+        assert summary.strip() in lines
+        assert "*Title:* Another" in lines
+        lines = shown(root(thread_of([alert(annotations={"summary": "word " * 500})])))
+        assert any(len(line) > 500 and line.endswith("…") for line in lines)
+
     def test_state_of_several(self) -> None:
         """Silenced where all that fires is muted, else acknowledged; neither outlives the end."""
         thread = thread_of([instance("a"), instance("b")])

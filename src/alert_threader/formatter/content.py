@@ -38,7 +38,7 @@ _NAMED = 3
 # margin for the signs between the parts.
 _FIELD = 150
 _DESCRIPTION = 1200
-_FULL_TITLE = 400
+_FULL_TITLE = 600
 _LABEL = 80
 _LABELS = 300
 _OTHER = 400
@@ -232,8 +232,9 @@ def _fields(view: ThreadView) -> list[str]:
 
 
 def _description(view: ThreadView, *, full_title: bool = False) -> str:
-    """What all of the thread's alerts say at length, after the title where the header had to cut it."""
-    title = truncate(escape(view.title), _FULL_TITLE) if full_title else ""
+    """What all of the thread's alerts say at length, after their summary where the header has not all of it."""
+    summary = unmarked(view.shared.summary) or view.title
+    title = truncate(escape(summary), _FULL_TITLE) if full_title or summary != view.title else ""
     text = view.shared.description
     described = _described(view, text) if unmarked(text) != view.title else ""
     values = literal(view.shared_values, _FIELD)

@@ -44,9 +44,11 @@ _PLACES = {
     "description": ("description", 0),
     "message": ("description", 1),
     "runbook_url": ("runbook", 0),
-    "runbook": ("runbook", 1),
+    "runbookurl": ("runbook", 1),
+    "runbook": ("runbook", 2),
     "dashboard_url": ("dashboard", 0),
-    "dashboard": ("dashboard", 1),
+    "dashboardurl": ("dashboard", 1),
+    "dashboard": ("dashboard", 2),
 }
 
 

@@ -33,8 +33,9 @@ def _plain_title(thread: AlertThread, change: Change) -> str:
 
 
 def _summary(annotations: dict[str, str]) -> str:
-    said = annotations.get("summary") or annotations.get("title")
+    """The summary, else the title, in whatever case its name is written."""
+    said = annotations.get("summary")
     if not said:
-        by_name = {name.lower(): text for name, text in annotations.items()}
+        by_name = {name.lower(): text for name, text in annotations.items() if text.strip()}
         said = by_name.get("summary") or by_name.get("title") or ""
     return said[:MAX_TITLE]
