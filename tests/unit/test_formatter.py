@@ -386,6 +386,17 @@ class TestReply:
         assert "Resolved: the series is gone (MissingSeries)" in lines
         assert "MySQL connection completely failed." in shown(root(thread))
 
+    def test_ends_in_their_own_words(self) -> None:
+        """Of several alerts too, whether some end or all do: what the end of each says, and no more of it."""
+        fired = [instance("a", summary="A is down"), instance("b", summary="B is down")]
+        over = [
+            alert(name, resolved=T0 + 9, labels={"instance": name}, annotations={"description": f"{name} at 3 %"})
+            for name in ("a", "b")
+        ]
+        assert [">a at 3 %"] == [line for line in shown(reply(thread_of(fired, over[:1]))) if line[0] == ">"]
+        lines = shown(reply(thread_of(fired, over)))
+        assert [line for line in lines if line[0] == ">"] == [">a at 3 %", ">b at 3 %"]
+
     def test_why_one_of_several_ended(self) -> None:
         """Beside its name."""
         ended = alert(

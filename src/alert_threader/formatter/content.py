@@ -127,9 +127,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
     if not events:
         events = [listed for listed in now(view) if listed.fires]
         total = len(events)
-    # Where all is over the root says the rest.
-    texts = Texts.NEWS if view.firing else Texts.NONE
-    listed = listing(view, events, total, REPLY_LISTED, texts, _room(content))
+    listed = listing(view, events, total, REPLY_LISTED, Texts.NEWS, _room(content))
     return _with_alerts(content, _counts(view, batch), listed)
 
 
