@@ -357,6 +357,7 @@ class TestRoot:
         """An alert without a label, and a thread without anything, still make a message."""
         for thread in (
             AlertThread(key="", channel=""),
+            AlertThread(key="", channel="", forgotten=1),
             AlertThread(key="", channel="", alerts={"": AlertState(status=Status.FIRING, starts_at=1e300)}),
         ):
             message = render(thread, Step.POST_ROOT, Batch(), environment="", simple=simple)
@@ -393,7 +394,8 @@ class TestReply:
             alert(name, resolved=T0 + 9, labels={"instance": name}, annotations={"description": f"{name} at 3 %"})
             for name in ("a", "b")
         ]
-        assert [">a at 3 %"] == [line for line in shown(reply(thread_of(fired, over[:1]))) if line[0] == ">"]
+        lines = shown(reply(thread_of(fired, over[:1])))
+        assert [line for line in lines if line[0] == ">"] == [">a at 3 %"]
         lines = shown(reply(thread_of(fired, over)))
         assert [line for line in lines if line[0] == ">"] == [">a at 3 %", ">b at 3 %"]
 

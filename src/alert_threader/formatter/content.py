@@ -257,7 +257,9 @@ def _others(view: ThreadView) -> list[str]:
 
 def _ending(view: ThreadView) -> str:
     """What the resolution of a thread's only alert says at length, where that is not what its firing said."""
-    said = facts.said(next(iter(view.thread.alerts.values())).ended_with)
+    if not view.alerts:
+        return ""
+    said = facts.said(view.alerts[0].ended_with)
     return _described(view, said.description or said.summary)
 
 
