@@ -82,7 +82,7 @@ def name_alerts(
     Another alert's name gets longer only where the same name is needed twice. ``preferred`` are the operator's labels
     (``NAME_LABELS``), which come first. The states of new alerts are changed, others are replaced.
     """
-    settled = [state for fingerprint, state in alerts.items() if fingerprint not in new]
+    settled = [state for fingerprint, state in alerts.items() if state.labels and fingerprint not in new]
     order = _order(next(iter(new.values()), {}), preferred)
     label = _label_in_use(settled, order) or _telling(list(new.values()), order)
     for fingerprint, labels in new.items():
@@ -193,9 +193,10 @@ def _tell_apart(
         if len(same) == 1 and (same[0] not in new or alerts[same[0]].name not in taken):
             taken.add(alerts[same[0]].name)
             continue
-        used = dict.fromkeys(name for each in same for name in alerts[each].distinct)
-        told = _told_apart({each: new.get(each) or alerts[each].labels for each in same}, used, order)
-        for fingerprint in same:
+        compared = [each for each in same if each in new or alerts[each].labels]
+        used = dict.fromkeys(name for each in compared for name in alerts[each].distinct)
+        told = _told_apart({each: new.get(each) or alerts[each].labels for each in compared}, used, order)
+        for fingerprint in compared:
             state = alerts[fingerprint]
             if state.distinct or (fingerprint not in new and not told[fingerprint]):
                 continue
