@@ -165,6 +165,21 @@ class TestRoot:
         lines = shown(root(thread_of([alert(annotations={"summary": "word " * 500})])))
         assert any(len(line) > 500 and line.endswith("…") for line in lines)
 
+    def test_long_texts_do_not_share_a_section(self) -> None:
+        """Each fits a section of Slack, but not all of them together with two links to the rest."""
+        said = {"summary": "s" * 700, "description": "d" * 3000, **{f"note_{n}": f"{n}" * 900 for n in range(4)}}
+        labels = {f"label_{n:02}": "v" * 20 for n in range(14)}
+        message = root(thread_of([alert(annotations=said, labels=labels)], url="http://am.test/" + "a" * 60))
+        check_message(Content(text=message["text"], blocks=message["blocks"], attachments=message["attachments"]), 4000)
+        assert str(message).count("in <http") > 1
+
+    def test_silence_of_one_alert_says_what_fails(self) -> None:
+        """In a group that shares nothing, an alert that is known by its severity alone gets no link for all of it."""
+        thread = thread_of([alert("a", labels={"instance": "a"}), build.alert("b", labels={"severity": "warning"})])
+        thread.identity = {"severity": "critical"}
+        (link,) = re.findall(r"filter=([^|]*)\|Silence>", "\n".join(shown(root(thread))))
+        assert "instance" in link
+
     def test_state_of_several(self) -> None:
         """Silenced where all that fires is muted, else acknowledged; neither outlives the end."""
         thread = thread_of([instance("a"), instance("b")])

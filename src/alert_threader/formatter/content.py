@@ -72,7 +72,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     counts: str = ""
     alerts: list[str] = []
     names: list[str] = []
-    description: str = ""
+    description: list[str] = []
     links: str = ""
     context: list[str] = []
 
@@ -117,7 +117,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
         content = msgspec.structs.replace(
             content,
             fields=_fields(view),
-            description=_ending(view) or _description(view),
+            description=[ending] if (ending := _ending(view)) else _description(view),
             links=links_line(view),
             context=[*content.context, *_labels(view)],
         )
@@ -151,7 +151,7 @@ def _with_alerts(content: Content, counts: str, alerts: Listing) -> Content:
 
 def _room(content: Content) -> int:
     """How many characters the alerts have, which come last: what the other parts leave."""
-    parts = [*content.fields, content.description, content.links, *content.context, content.headline]
+    parts = [*content.fields, *content.description, content.links, *content.context, content.headline]
     return MAX_MESSAGE - sum(map(len, parts)) - 2 * len(content.text) - _MARGIN
 
 
@@ -229,7 +229,7 @@ def _fields(view: ThreadView) -> list[str]:
     return [f"{bold(f'{name}:')} {value}" for name, value in said if value][:MAX_FIELDS]
 
 
-def _description(view: ThreadView, *, full_title: bool = False) -> str:
+def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
     """What all of the thread's alerts say at length, after their summary where the header has not all of it."""
     summary = unmarked(view.shared.summary) or view.title
     title = truncate(escape(summary), _FULL_TITLE) if full_title or summary != view.title else ""
@@ -237,7 +237,7 @@ def _description(view: ThreadView, *, full_title: bool = False) -> str:
     described = _described(view, text) if unmarked(text) != view.title else ""
     values = literal(view.shared_values, _FIELD)
     said = f"{bold(f'{view.words.values}:')} {values}" if values else ""
-    return "\n".join(filter(None, (title, described, *_others(view), said)))
+    return list(filter(None, (title, described, *_others(view), said)))
 
 
 def _others(view: ThreadView) -> list[str]:

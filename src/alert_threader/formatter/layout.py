@@ -15,7 +15,7 @@ def in_full(content: Content) -> dict[str, Any]:
     """
     blocks = [
         *_section_fields(content.fields),
-        *_sections(*_alerts(content), content.description, content.links),
+        *_sections(*_alerts(content), *_packed(content.description), content.links),
         *_context(content.context),
     ]
     attachment = {"color": content.colour, "fallback": content.text, "blocks": blocks}
@@ -28,13 +28,16 @@ def in_full(content: Content) -> dict[str, Any]:
 
 def in_blocks(content: Content) -> dict[str, Any]:
     """The same without an attachment and without links: what Slack refused may be gone with them."""
-    blocks = [_headline(content), *_sections("\n".join(content.fields), *_alerts(content), content.description)]
+    blocks = [
+        _headline(content),
+        *_sections("\n".join(content.fields), *_alerts(content), *_packed(content.description)),
+    ]
     return {"text": content.text, "blocks": [*blocks, *_context(content.context)], "attachments": []}
 
 
 def in_text(content: Content) -> dict[str, Any]:
     """Text alone, of several lines. The empty lists take away what an edited message showed before."""
-    parts = [content.text, *_alerts(content), *content.context, content.links, content.description]
+    parts = [content.text, *_alerts(content), *content.context, content.links, *content.description]
     text = truncate("\n".join(filter(None, parts)), MAX_TEXT - 100)
     return {"text": text, "blocks": [], "attachments": []}
 
@@ -47,12 +50,17 @@ def in_ascii(content: Content) -> dict[str, Any]:
 
 def _alerts(content: Content) -> list[str]:
     """The alerts in as few texts as hold them; none is parted between two."""
+    return _packed([content.counts, *content.alerts, *content.names])
+
+
+def _packed(parts: list[str]) -> list[str]:
+    """The parts, one below the other, in as few texts as Slack takes; empty ones are left out."""
     texts: list[str] = []
-    for text in filter(None, (content.counts, *content.alerts, *content.names)):
-        if texts and len(texts[-1]) + 1 + len(text) <= MAX_SECTION:
-            texts[-1] += f"\n{text}"
+    for part in filter(None, parts):
+        if texts and len(texts[-1]) + 1 + len(part) <= MAX_SECTION:
+            texts[-1] += f"\n{part}"
         else:
-            texts.append(text)
+            texts.append(part)
     return texts
 
 

@@ -50,8 +50,8 @@ def matchers_of(
 
 
 def encoded(labels: Mapping[str, str]) -> str:
-    """These labels as matchers, percent-encoded; empty where that is too long for an address."""
-    return _whole({name: _piece(name, value) for name, value in labels.items()})
+    """One alert's labels as matchers, percent-encoded; empty where they say nothing of what fails, or have no room."""
+    return _whole({name: _piece(name, value) for name, value in labels.items()}) if labels.keys() - _UNSPECIFIC else ""
 
 
 def _held(identity: Mapping[str, str], labels: Sequence[Mapping[str, str]]) -> dict[str, str] | None:
