@@ -10,13 +10,24 @@ import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.links import links_line, source_link
-from alert_threader.formatter.listing import Listed, Listing, Texts, delivered, heading, listing, more_texts, now
+from alert_threader.formatter.listing import (
+    BETWEEN_LABELS,
+    Listed,
+    Listing,
+    Texts,
+    delivered,
+    heading,
+    listing,
+    more_texts,
+    now,
+)
 from alert_threader.formatter.mrkdwn import (
     MAX_FIELDS,
     MAX_HEADER,
     MAX_MESSAGE,
     bold,
     escape,
+    joined,
     literal,
     one_line,
     prose,
@@ -140,7 +151,7 @@ def _names_content(view: ThreadView, batch: Batch) -> Content:
         headline=truncate(f"{opening}{view.title}", MAX_HEADER),
         is_root=False,
         colour=view.colour(view.state),
-        text=_text(opening, view, _names(view, [item.alert for item in named], unless=view.title)),
+        text=_text(opening, view, _names(view, [item.alert for item in named])),
     )
     return _with_alerts(content, "", listing(view, named, len(named), 0, Texts.NONE, _room(content)))
 
@@ -201,22 +212,22 @@ def _root_names(view: ThreadView) -> str:
         words = view.words
         counts = ((view.firing, words.firing_count), (view.resolved, words.resolved_count))
         return f" ({', '.join(said.format(count=count) for count, said in counts if count)})"
-    return _names(view, view.alerts, unless=view.title)
+    return _names(view, view.alerts)
 
 
 def _reply_names(view: ThreadView, events: Sequence[Listed]) -> str:
     """The alerts that something happened to; all of the thread's where it is over."""
     if not view.firing or not events:
         return _root_names(view)
-    return _names(view, [event.alert for event in events], unless=view.title)
+    return _names(view, [event.alert for event in events])
 
 
-def _names(view: ThreadView, alerts: Sequence[AlertState], unless: str) -> str:
+def _names(view: ThreadView, alerts: Sequence[AlertState]) -> str:
     """The alerts in brackets, by name or by number; nothing where the title names the only one."""
     if len(alerts) > _NAMED:
         return f" ({view.words.alerts.format(count=len(alerts))})"
     names = [view.name(alert) for alert in alerts if alert.name]
-    if not names or (len(names) == 1 and facts.find_name(names[0], unless)):
+    if not names or (len(names) == 1 and facts.find_name(names[0], view.title)):
         return ""
     return f" ({', '.join(truncate(escape(name), _LABEL) for name in names)})"
 
@@ -285,14 +296,6 @@ def _labels(view: ThreadView) -> list[str]:
         shared.pop("severity", None)
     telling = [name for name in (*view.thread.identity, *shared) if name in shared and name not in _FIELD_LABELS]
     said += [(name, shared[name]) for name in dict.fromkeys(telling)]
-    line, left = "", view.left_out
-    for name, value in said:
-        if not one_line(value):
-            continue
-        part = literal(f"{name}={value}", _LABEL)
-        longer = f"{line} | {part}" if line else part
-        if len(longer) <= _LABELS:
-            line = longer
-        else:
-            left += 1
-    return [*([line] if line else []), *more_texts(view, left)]
+    parts = (literal(f"{name}={value}", _LABEL) for name, value in said if one_line(value))
+    line, left = joined(parts, BETWEEN_LABELS, _LABELS)
+    return [*([line] if line else []), *more_texts(view, view.left_out + left)]

@@ -1,9 +1,7 @@
 """Where a message leads: runbook, dashboard, graph, Alertmanager's pages that show or silence its alerts."""
 
-from collections.abc import Iterable
-
 from alert_threader.formatter.matchers import CUT, encoded
-from alert_threader.formatter.mrkdwn import bold, escape, link, one_line, truncate
+from alert_threader.formatter.mrkdwn import bold, escape, joined, link, one_line, truncate
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import AlertState
 
@@ -28,6 +26,7 @@ def links_line(view: ThreadView) -> str:
             link(view.shared_links.get("graph", ""), words.graph),
             link(silence_url(view), words.silence) if view.firing else None,
         ],
+        SEPARATOR,
         _MAX_LINKS,
     )
     return line
@@ -47,20 +46,9 @@ def own_links(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]
             link(own.get("graph", ""), words.graph),
             None if has_silence else link(own.get("silence", "") or _silence_of(view, alert), words.silence),
         ],
+        SEPARATOR,
         room,
     )
-
-
-def joined(candidates: Iterable[str | None], room: int) -> tuple[str, int]:
-    """As many links on one line as there is room for, the first ones first, and how many there was no room for."""
-    line, left = "", 0
-    for candidate in filter(None, candidates):
-        longer = f"{line}{SEPARATOR}{candidate}" if line else candidate
-        if len(longer) <= room:
-            line = longer
-        else:
-            left += 1
-    return line, left
 
 
 def source_link(view: ThreadView) -> str:

@@ -7,7 +7,7 @@ import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.links import SEPARATOR, own_links, source_link
-from alert_threader.formatter.mrkdwn import bold, escape, literal, one_line, prose, truncate, unmarked
+from alert_threader.formatter.mrkdwn import bold, escape, joined, literal, one_line, prose, truncate, unmarked
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import BETWEEN_NAMES, AlertState, Batch, Event, EventKind, fitting
 
@@ -15,6 +15,8 @@ from alert_threader.threads import BETWEEN_NAMES, AlertState, Batch, Event, Even
 _FIRING, _RESOLVED = "🔴", "✅"
 #: What sets off an alert's own texts from its line: Slack shows a bar.
 _QUOTE = ">"
+#: Between two labels on a line.
+BETWEEN_LABELS = " | "
 
 #: The lines together, the names behind them, and what an alert says of itself on one line, in characters as sent.
 _MAX_LINES = 2200
@@ -66,16 +68,15 @@ def now(view: ThreadView) -> list[Listed]:
 def delivered(view: ThreadView, batch: Batch) -> list[Listed]:
     """The alerts of a batch's events as the events left them, the firing ones first."""
     alerts = view.thread.alerts
-    known = [
+    return [
         Listed(
             alert=alerts[fingerprint],
             fires=event.kind is EventKind.FIRED,
             note=_folded(view, event) or (_lasted(view, alerts[fingerprint]) if len(batch.events) > 1 else ""),
         )
-        for fingerprint, event in batch.events.items()
+        for fingerprint, event in batch.fired_first
         if fingerprint in alerts
     ]
-    return sorted(known, key=lambda listed: not listed.fires)
 
 
 def listing(view: ThreadView, listed: Sequence[Listed], total: int, count: int, texts: Texts, room: int) -> Listing:
@@ -144,11 +145,11 @@ def _lines(view: ThreadView, listed: Sequence[Listed]) -> list[str]:
 
 def _line(view: ThreadView, item: Listed) -> str:
     alert = item.alert
-    told = literal(", ".join(f"{name}={value}" for name, value in alert.distinct.items()), _MAX_NAME)
+    distinct = literal(", ".join(f"{name}={value}" for name, value in alert.distinct.items()), _MAX_NAME)
     values = "" if view.shared_values else literal(alert.values, _MAX_NOTE)
     reason = "" if item.fires else literal(facts.ended_because(alert, view.words), _MAX_NOTE)
     said = _named(one_line(alert.name) or view.name(alert), _summary(view, alert))
-    notes = [note for note in (told if alert.name else "", values, item.note, reason) if note]
+    notes = [note for note in (distinct if alert.name else "", values, item.note, reason) if note]
     return " ".join((_FIRING if item.fires else _RESOLVED, said, *(f"({note})" for note in notes)))
 
 
@@ -221,7 +222,8 @@ def _own(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int
         quoted = _quoted(text, limit)
         lines += quoted
         room -= sum(len(line) + 1 for line in quoted)
-    labels, unsaid = _own_labels(view, alert, room - len(_QUOTE + SEPARATOR))
+    own_labels = (literal(f"{name}={value}", _MAX_TEXT) for name, value in view.own_labels(alert).items())
+    labels, unsaid = joined(own_labels, BETWEEN_LABELS, room - len(_QUOTE + SEPARATOR))
     last = SEPARATOR.join(filter(None, (labels, links)))
     return [*lines, *([f"{_QUOTE}{last}"] if last else [])], left + unsaid + alert.left_out
 
@@ -248,18 +250,6 @@ def _count_own(view: ThreadView, item: Listed, texts: Texts) -> int:
 
 def _quoted(text: str, limit: int) -> list[str]:
     return [f"{_QUOTE}{line}" for line in truncate(text, limit).split("\n")]
-
-
-def _own_labels(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]:
-    line, left = "", 0
-    for name, value in view.own_labels(alert).items():
-        part = literal(f"{name}={value}", _MAX_TEXT)
-        longer = f"{line} | {part}" if line else part
-        if len(longer) <= room:
-            line = longer
-        else:
-            left += 1
-    return line, left
 
 
 def _quotable(text: str) -> str:

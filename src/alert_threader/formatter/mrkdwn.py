@@ -6,6 +6,7 @@ made one here.
 """
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote
 
 #: https://docs.slack.dev/reference/block-kit/blocks: "up to 50 blocks in each message"
@@ -168,6 +169,18 @@ def truncate(escaped: str, limit: int) -> str:
         if begin > kept.rfind(closing):
             kept = kept[:begin]
     return f"{kept.rstrip()}…"[: max(limit, 0)]
+
+
+def joined(parts: Iterable[str | None], between: str, room: int) -> tuple[str, int]:
+    """As many of the parts on one line as fit into ``room``, the first ones first, and how many did not fit."""
+    line, left = "", 0
+    for part in filter(None, parts):
+        longer = f"{line}{between}{part}" if line else part
+        if len(longer) <= room:
+            line = longer
+        else:
+            left += 1
+    return line, left
 
 
 def plain(escaped: str) -> str:

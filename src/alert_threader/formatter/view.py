@@ -1,6 +1,6 @@
 """A thread as people see it, read once for each message: its title, its alerts' names, what they share and do not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from alert_threader.formatter import facts
@@ -8,7 +8,7 @@ from alert_threader.formatter.facts import Said
 from alert_threader.formatter.matchers import matchers_of
 from alert_threader.formatter.mrkdwn import one_line, unmarked
 from alert_threader.formatter.words import Words
-from alert_threader.threads import ENVIRONMENT_LABELS, FOLDER, MAX_TITLE, AlertState, AlertThread, full_name
+from alert_threader.threads import FOLDER, MAX_TITLE, AlertState, AlertThread, environment_of, full_name
 
 
 class ThreadView:
@@ -32,7 +32,7 @@ class ThreadView:
     @cached_property
     def alerts(self) -> list[AlertState]:
         """All alerts, the firing ones first."""
-        return sorted(self.thread.alerts.values(), key=lambda alert: not facts.fires(alert))
+        return [self.thread.alerts[each] for each in self.thread.firing_first]
 
     @cached_property
     def title(self) -> str:
@@ -79,20 +79,15 @@ class ThreadView:
     @cached_property
     def environment(self) -> str:
         """The environment that all alerts are of: their own, else the setting's; empty where they are of several."""
-        named = {
-            next((each.labels[name] for name in ENVIRONMENT_LABELS if each.labels.get(name)), self._environment)
-            for each in self.detailed
-        }
-        return self._environment if not named else named.pop() if len(named) == 1 else ""
+        named = {environment_of(each.labels) or self._environment for each in self.detailed}
+        if len(named) > 1:
+            return ""
+        return named.pop() if named else self._environment
 
     @cached_property
     def shared_labels(self) -> dict[str, str]:
         """The labels that all alerts have in common, as far as their details are kept."""
-        labels = [alert.labels for alert in self.detailed if alert.labels]
-        if not labels:
-            return {}
-        first, *others = labels
-        return {name: value for name, value in first.items() if all(o.get(name) == value for o in others)}
+        return _common([alert.labels for alert in self.detailed if alert.labels])
 
     @cached_property
     def matchers(self) -> str:
@@ -116,7 +111,7 @@ class ThreadView:
             description=common(lambda each: each.description),
             runbook=common(lambda each: each.runbook),
             dashboard=common(lambda each: each.dashboard),
-            others={n: text for n, text in first.others.items() if all(o.others.get(n) == text for o in others)},
+            others=_common([each.others for each in self._said.values()]),
         )
 
     @cached_property
@@ -128,10 +123,7 @@ class ThreadView:
     @cached_property
     def shared_links(self) -> dict[str, str]:
         """The addresses that all alerts have in common, by name."""
-        if not self.detailed:
-            return {}
-        first, *others = [alert.links for alert in self.detailed]
-        return {name: url for name, url in first.items() if all(o.get(name) == url for o in others)}
+        return _common([alert.links for alert in self.detailed])
 
     @cached_property
     def is_grafana(self) -> bool:
@@ -161,6 +153,14 @@ class ThreadView:
             and name not in alert.distinct
             and alert.name not in (value, f"{name}={value}")
         }
+
+
+def _common(mappings: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The entries that all of the mappings have."""
+    if not mappings:
+        return {}
+    first, *others = mappings
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 
 def _state(thread: AlertThread) -> str:

@@ -44,6 +44,7 @@ from alert_threader.threads.keys import (
     Identity,
     ThreadBy,
     changes,
+    environment_of,
     thread_key,
 )
 from alert_threader.threads.names import BETWEEN_NAMES, fitting, full_name
@@ -130,6 +131,7 @@ __all__ = [
     "apply",
     "changes",
     "divided",
+    "environment_of",
     "fitting",
     "forget",
     "full_name",

@@ -145,18 +145,22 @@ def _belongs(notification: Notification, alert: Alert, identity: Identity, chann
         keys = [_group_key(notification, each) for each in (environment, identity.environment)]
     else:
         keys = [thread_key(alert.labels, identity), _former_key(alert.labels, identity)]
-    return _Belongs(*(_fitting(key) if channel == identity.channel else f"{_fitting(key)}@{channel}" for key in keys))
+    return _Belongs(*(_bounded(key) if channel == identity.channel else f"{_bounded(key)}@{channel}" for key in keys))
 
 
 def _key_value(name: str, labels: Mapping[str, str], identity: Identity) -> str:
     if name != _ALERTNAME:
-        return labels.get(name) or LABEL_DEFAULTS.get(name, _LABEL_DEFAULT)
+        return _value_or_default(name, labels)
     alertname, folder, rule = labels.get(_ALERTNAME, ""), labels.get(FOLDER, ""), labels.get(RULE, "")
     if not alertname:
         return ",".join(f"{name}={labels[name]}" for name in _others(labels, identity)) or _LABEL_DEFAULT
     if rule and alertname in _NAMED_FOR_ALL_RULES:
         alertname = f"{alertname}:{rule}"
     return f"{folder}/{alertname}" if folder else alertname
+
+
+def _value_or_default(name: str, labels: Mapping[str, str]) -> str:
+    return labels.get(name) or LABEL_DEFAULTS.get(name, _LABEL_DEFAULT)
 
 
 def _others(labels: Mapping[str, str], identity: Identity) -> list[str]:
@@ -187,8 +191,7 @@ def _former(notification: Notification, alert: Alert, identity: Identity, belong
 
 def _former_key(labels: Mapping[str, str], identity: Identity) -> str:
     """The key by the rules of the first release: no label names the environment, a folder or a rule."""
-    values = [labels.get(name) or LABEL_DEFAULTS.get(name, _LABEL_DEFAULT) for name in identity.labels]
-    return _joined([*values, identity.environment])
+    return _joined([*(_value_or_default(name, labels) for name in identity.labels), identity.environment])
 
 
 def _group_key(notification: Notification, environment: str) -> str:
@@ -201,7 +204,7 @@ def _joined(values: Iterable[str]) -> str:
     return "|".join(value.replace("|", "%7C") for value in values)
 
 
-def _fitting(key: str) -> str:
+def _bounded(key: str) -> str:
     return key if len(key) <= MAX_KEY else f"{key[: MAX_KEY - 20]}…#{_short_hash(key)}"
 
 

@@ -95,11 +95,11 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
     elif thread.firing and _is_test(change):
         thread = _revised(thread, change)
-        _note_repeat(thread, change, now, is_told=True)
+        _note_repeat(thread, change, now, with_reply=True)
         reason = Reason.REPEATED
     elif policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now):
         thread = _revised(thread, change)
-        _note_repeat(thread, change, now, is_told=policy.repeat is RepeatPolicy.REPLY)
+        _note_repeat(thread, change, now, with_reply=policy.repeat is RepeatPolicy.REPLY)
         reason = Reason.REPEATED
     elif refreshed:
         thread.revision += 1
@@ -129,12 +129,13 @@ def divided(change: Change, former: AlertThread, own: AlertThread | None) -> lis
             return False
         return alert.status is Status.RESOLVED or (is_open and known.status is Status.FIRING)
 
-    staying = tuple(alert for alert in change.alerts if stays(alert))
-    others = tuple(alert for alert in change.alerts if not stays(alert))
+    parts: dict[bool, list[Alert]] = {True: [], False: []}
+    for alert in change.alerts:
+        parts[stays(alert)].append(alert)
+    rest = msgspec.structs.replace(change, alerts=tuple(parts[False]), former=None)
     held = msgspec.structs.replace(
-        change, key=change.former.key, identity=change.former.identity, alerts=staying, former=None
+        rest, key=change.former.key, identity=change.former.identity, alerts=tuple(parts[True])
     )
-    rest = msgspec.structs.replace(change, alerts=others, former=None)
     return [part for part in (held, rest) if part.alerts]
 
 
@@ -349,10 +350,10 @@ def _is_test(change: Change) -> bool:
     return all(wanted.items() <= alert.labels.items() for alert in change.alerts)
 
 
-def _note_repeat(thread: AlertThread, change: Change, now: float, *, is_told: bool) -> None:
+def _note_repeat(thread: AlertThread, change: Change, now: float, *, with_reply: bool) -> None:
     thread.notified_at = now
     thread.repeats += 1
-    if is_told:
+    if with_reply:
         thread.pending = thread.pending.then(Batch(repeated=True, webhooks=_traced(change)))
 
 

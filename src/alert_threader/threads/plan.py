@@ -5,9 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
-from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.names import beyond_one_message, fitting
-from alert_threader.threads.record import AlertThread, Attempt, Batch, EventKind, Shown, Step, Wait
+from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, Wait
 from alert_threader.threads.schema import root_digest
 from alert_threader.threads.severity import DEFAULT_MAP, severity_rank
 
@@ -184,12 +183,10 @@ def _what_to_post(thread: AlertThread, step: Step) -> tuple[Batch, tuple[str, ..
         count = fitting([thread.alerts[each] for each in known])
         return Batch(named=tuple(known[:count])), tuple(known[count:])
     if step is Step.POST_ROOT:
-        listed = sorted(thread.alerts, key=lambda each: thread.alerts[each].status is not Status.FIRING)
-        return thread.pending, beyond_one_message(listed, thread.alerts)
-    events = thread.pending.events
-    told = sorted(events, key=lambda each: events[each].kind is not EventKind.FIRED)
-    left = [each for each in thread.unnamed if each not in events]
-    return thread.pending, (*left, *beyond_one_message(told, thread.alerts))
+        return thread.pending, beyond_one_message(thread.firing_first, thread.alerts)
+    listed = [fingerprint for fingerprint, _ in thread.pending.fired_first]
+    left = [each for each in thread.unnamed if each not in thread.pending.events]
+    return thread.pending, (*left, *beyond_one_message(listed, thread.alerts))
 
 
 def shown_now(thread: AlertThread, rendered_hash: str = "") -> Shown:

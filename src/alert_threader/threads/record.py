@@ -127,6 +127,11 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
         """Whether there is anything to deliver."""
         return bool(self.events) or self.reopened or self.repeated or bool(self.notes)
 
+    @property
+    def fired_first(self) -> list[tuple[str, Event]]:
+        """Its events by fingerprint, in the order in which a message lists them."""
+        return sorted(self.events.items(), key=lambda item: item[1].kind is not EventKind.FIRED)
+
     def then(self, later: "Batch") -> "Batch":
         """Both batches as one message: the newest change of each alert wins, all are counted."""
         events = dict(self.events)
@@ -298,6 +303,11 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     def retry(self) -> Wait:
         """How long to wait before the next attempt."""
         return Wait(self.retry_at, self.retry_wait)
+
+    @property
+    def firing_first(self) -> list[str]:
+        """Its alerts by fingerprint, in the order in which the root lists them."""
+        return sorted(self.alerts, key=lambda each: self.alerts[each].status is not Status.FIRING)
 
     @property
     def firing(self) -> int:
