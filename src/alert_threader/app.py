@@ -21,7 +21,7 @@ from alert_threader.settings.settings import Settings
 from alert_threader.slack.client import Slack
 from alert_threader.store import Threads, open_store
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import DEFAULT_MAP, Identity, Policy, Reason, RepeatPolicy, ThreadBy
+from alert_threader.threads import DEFAULT_MAP, Identity, Policy, Reason, RepeatPolicy, Severities, ThreadBy
 
 
 def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Flask:
@@ -68,8 +68,9 @@ def make_service(settings: Settings) -> Service:
         reopen_window=settings.reopen_window,
         stale_after=settings.stale_after,
         repeat=RepeatPolicy(settings.repeat_policy),
-        severity_label=settings.severity_label,
-        severity_map={**DEFAULT_MAP, **dict(settings.severity_map or ())},
+        severities=Severities(
+            label=settings.severity_label, levels={**DEFAULT_MAP, **dict(settings.severity_map or ())}
+        ),
         name_labels=settings.name_labels or (),
         call_timeout=settings.slack_timeout,
     )

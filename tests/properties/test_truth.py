@@ -97,6 +97,17 @@ def test_nothing_is_dropped_without_a_word(sent: list[list[dict[str, Any]]]) -> 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(notifications())
+def test_nothing_that_was_shown_disappears(sent: list[list[dict[str, Any]]]) -> None:
+    """What the root said before others joined it says still, or their reply repeats it."""
+    root, *later = told(sent)
+    before, after = ("\n".join(t for each in part for t in texts(read(each))) for part in ([root], later))
+    shown = set(re.findall(r"v\d+v", re.sub(r"<[^|>]*\|", "<", before)))
+    gone = {value for value in shown if value not in after}
+    assert not later or not gone or re.search(r"\+\d+ more", after), gone
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(notifications())
 def test_nothing_is_made_up(sent: list[list[dict[str, Any]]]) -> None:
     """No severity that nobody gave; the setting's environment only where no alert names its own."""
     alerts = [alert["labels"] for each in sent for alert in each]
@@ -123,4 +134,4 @@ def test_silence_silences_no_more_than_the_thread(sent: list[list[dict[str, Any]
         for encoded in _SILENCE.findall(links):
             matchers = dict(_MATCHER.findall(unquote(encoded)))
             assert matchers["alertname"] == "Down"
-            assert all(labels.get(name) == value for labels in alerts for name, value in matchers.items())
+            assert all(labels.get(name, "") == value for labels in alerts for name, value in matchers.items())

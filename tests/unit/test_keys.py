@@ -81,7 +81,7 @@ def test_huge_label_makes_a_bounded_key() -> None:
         (
             {"alertname": "A", "env": "x", "environment": "eu", "service": "s"},
             "A|info|s|default|eu",
-            {"alertname", "env", "environment", "service"},
+            {"alertname", "environment", "service"},
         ),
         ({"alertname": "A", "env": ""}, "A|info|unknown|default|production", {"alertname"}),
         (
@@ -109,11 +109,14 @@ def test_huge_label_makes_a_bounded_key() -> None:
 def test_what_makes_a_thread(labels: dict[str, str], key: str, identity: set[str]) -> None:
     """An alert's own environment, Grafana's folder and rule, and without a name what else it carries.
 
-    All of that is what a silence may not do without.
+    All of that is what a silence may not do without, and that the others are missing too.
     """
     (found,) = changes(notification(alert("a", labels=labels)), IDENTITY)
     assert thread_key(labels, IDENTITY) == found.key == key
-    assert found.identity == {name: labels[name] for name in identity}
+    given = {name: value for name, value in found.identity.items() if value}
+    assert given == {name: labels[name] for name in identity}
+    missing = {"alertname", "severity", "service", "cluster", "environment"} - labels.keys()
+    assert {name: found.identity[name] for name in missing} == dict.fromkeys(missing, "")
 
 
 def test_first_release_gave_it_another_key() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alert_threader.threads import AlertThread, Policy, apply, full_name
+from alert_threader.threads.record import MAX_LABEL, MAX_LABELS
 from tests.build import NOW, alert, change
 
 #: As kube-state-metrics is scraped by the Prometheus operator: all but the pod is the exporter's own.
@@ -45,13 +46,18 @@ def named(
         ({**KUBE, "node": "worker-1"}, "worker-1"),
         ({**KUBE, "persistentvolumeclaim": "data-shop-0", "pod": "x"}, "data-shop-0"),
         (KUBE, "10.0.0.1:8080"),
+        ({**KUBE, "poddisruptionbudget": "web", "namespace": "shop", "uid": "7"}, "poddisruptionbudget=web"),
+        ({**KUBE, "namespace": "shop"}, "namespace=shop"),
+        ({**KUBE, "deployment": "web", "pod": "kube-state-metrics-5c9"}, "web"),
+        ({**KUBE, "deployment": "web", "pod": "ksm-0", "exported_namespace": "shop"}, "web"),
+        ({"alertname": "A", "job": "push", "instance": "p:9091", "pod": "p-0", "exported_instance": "nas1"}, "nas1"),
         ({**SIDE_CAR, "instance": "db01:9104"}, "db01:9104"),
         ({"alertname": "A", "job": "kubelet", "instance": "10.0.0.9:10250", "pod": "shop-0"}, "shop-0"),
         ({"alertname": "A", "job": "node", "instance": "web-1:9100", "device": "sda"}, "web-1:9100"),
         ({"alertname": "DatasourceNoData", "rulename": "Backup age", "ref_id": "A", "instance": "x"}, "Backup age"),
         ({"alertname": "A", "zone": "z", "disk": "d"}, "disk=d, zone=z"),
-        ({"alertname": "A", "instance": ""}, ""),
-        ({"alertname": "A", "severity": "critical"}, ""),
+        ({"alertname": "A", "instance": ""}, "A"),
+        ({"alertname": "A", "severity": "critical"}, "A"),
     ],
 )
 def test_is_what_failed(labels: dict[str, str], name: str) -> None:
@@ -78,9 +84,20 @@ def test_is_what_failed(labels: dict[str, str], name: str) -> None:
             [{**KUBE, "pod": p, "container": c} for p, c in (("p", "api"), ("p", "proxy"), ("q", "api"))],
             ["p (container=api)", "p (container=proxy)", "q"],
         ),
+        # What is not known to name things stands beside what is, though that is the same for all.
+        ([{"host": "h", "cpu": c} for c in ("0", "1")], ["h (cpu=0)", "h (cpu=1)"]),
+        (
+            [{**KUBE, "deployment": "web", "exported_namespace": n} for n in ("shop", "blog")],
+            ["web (exported_namespace=shop)", "web (exported_namespace=blog)"],
+        ),
+        # Each by what says most for its own exporter.
+        (
+            [{**KUBE, "pod": "shop-0"}, {**SIDE_CAR, "instance": "db01:9104"}],
+            ["shop-0", "db01:9104"],
+        ),
         # Nothing but what a machine knows them by.
         ([{"instance": "h"}, {"instance": "h"}], ["h", "h (fingerprint=f1)"]),
-        ([{}, {}], ["", "(fingerprint=f1)"]),
+        ([{}, {}], ["A", "A (fingerprint=f1)"]),
     ],
 )
 def test_tells_alerts_apart(alerts: list[dict[str, str]], names: list[str]) -> None:
@@ -94,6 +111,42 @@ def test_stays_as_it_is_when_others_join() -> None:
     assert named(pods[:1], pods[1:2], pods[2:]) == ["a", "b", "c"]
     hosts = [{"alertname": "A", "instance": "h", "device": device} for device in ("sda", "sdb", "sdc")]
     assert named(hosts[:1], hosts[1:2], hosts[2:]) == ["h (device=sda)", "h (device=sdb)", "h (device=sdc)"]
+
+
+@pytest.mark.parametrize(
+    "alerts",
+    [
+        [{"host": "h", "cpu": c} for c in ("0", "1")],
+        [{**KUBE, "deployment": "web", "exported_namespace": n} for n in ("shop", "blog")],
+        [{**KUBE, "pod": p} for p in ("shop-0", "shop-1")],
+        [{"alertname": "A"}, {"alertname": "B"}],
+        [{"queue": q} for q in ("a", "b")],
+    ],
+)
+def test_is_the_same_together_and_one_by_one(alerts: list[dict[str, str]]) -> None:
+    """Nobody can say which webhook an alert comes in."""
+    sent = [{"alertname": "A", **labels} for labels in alerts]
+    assert named(sent) == named(*([each] for each in sent))
+
+
+def test_long_names_show_where_they_differ() -> None:
+    """At the end, which is kept beside the beginning, or in the middle."""
+    begin, end = f"https://shop.test/{'a' * 60}/", f"/{'b' * 60}"
+    for places in (("17", "18"), (f"17{end}", f"18{end}")):
+        one, other = named([{"alertname": "A", "instance": f"{begin}{place}"} for place in places])
+        assert ("/17" in one, "/18" in other) == (True, True)
+        assert max(len(one), len(other)) < 160
+        assert "fingerprint" not in one + other
+
+
+def test_what_is_kept_no_longer_does_not_tell_apart() -> None:
+    """Of an alert from before only so many labels are known: that one of them is not known is no difference."""
+    many = {f"label_{number}": "x" for number in range(MAX_LABELS)}
+    sent = [{"alertname": "A", "instance": "h", **many, "zone": zone, "zz": zone} for zone in ("a", "b")]
+    assert named(sent) == ["h (zone=a)", "h (zone=b)"]
+    assert named(sent[:1], sent[1:]) == ["h", "h (fingerprint=f1)"]
+    sent = [{"alertname": "A", "instance": "h", "query": "q" * MAX_LABEL + end, "zz": end} for end in "ab"]
+    assert named(sent[:1], sent[1:]) == ["h (zz=a)", "h (zz=b)"]
 
 
 def test_firing_again_keeps_it() -> None:
@@ -117,7 +170,7 @@ def test_older_installation_named_them_otherwise() -> None:
     """A thread of the first release takes the new names with its next change."""
     pods = [{**KUBE, "pod": name} for name in ("a", "b")]
     thread = apply(None, change(*(alert(each["pod"], labels=each) for each in pods)), NOW, Policy()).thread
-    thread.revision = 0
+    thread.noted_revision = None
     for state in thread.alerts.values():
         state.name = "10.0.0.1:8080"
     assert named([{**KUBE, "pod": "c"}], thread=thread) == ["a", "b", "c"]

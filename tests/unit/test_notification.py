@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from alert_threader.alertmanager.webhook import Status
+from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.threads import (
     DEFAULT_MAP,
     EventKind,
@@ -13,6 +13,7 @@ from alert_threader.threads import (
     Policy,
     Reason,
     RepeatPolicy,
+    Severities,
     Step,
     Unknown,
     Wait,
@@ -20,7 +21,7 @@ from alert_threader.threads import (
 )
 from alert_threader.threads.notification import REPEAT_AFTER
 from alert_threader.threads.plan import DEBOUNCE, TEXT_DEBOUNCE, is_delivered
-from alert_threader.threads.record import MAX_ALERTS, MAX_DETAILED, MAX_TRACED
+from alert_threader.threads.record import MAX_ALERTS, MAX_DETAILED, MAX_TRACED, Common
 from alert_threader.threads.schema import encode
 from tests.build import CHANNEL, DAY, HOUR, NOW, alert, change, described, thread
 from tests.life import Life, message, rendered
@@ -463,17 +464,41 @@ class TestCaps:
     """A thread of any size stays small, and its counts right."""
 
     def test_details_are_kept_for_some_only(self, life: Life) -> None:
-        """All alerts are counted and named."""
-        life.notify(*(alert(f"n{i}") for i in range(MAX_DETAILED + 10)))
+        """All alerts are counted and named; some more are kept whole until a message has told of them."""
+        life.notify(*(alert(f"n{i}") for i in range(MAX_DETAILED + 100)))
+        assert sum(state.is_detailed for state in life.thread.alerts.values()) == MAX_DETAILED + 20
+        life.deliver()
+        life.notify(alert("new"))
         states = life.thread.alerts.values()
-        assert sum(bool(state.labels) for state in states) == MAX_DETAILED
-        assert life.thread.firing == MAX_DETAILED + 10
+        assert sum(state.is_detailed for state in states) == MAX_DETAILED
+        assert life.thread.alerts["new"].is_detailed
+        assert life.thread.firing == MAX_DETAILED + 101
         assert all(state.name for state in states)
+
+    def test_what_the_others_have_in_common_is_kept(self, life: Life) -> None:
+        """It is narrowed by each that is kept no longer, and read anew where a notification speaks of all of them."""
+
+        def some(text: str, odd: str) -> list[Alert]:
+            return [
+                alert(f"n{i}", labels={"alertname": "Down", "i": str(i)}, annotations={"d": odd if i == 99 else text})
+                for i in range(100)
+            ]
+
+        life.notify(*some("d", "d"))
+        assert life.thread.common == Common(labels={"alertname": "Down"}, annotations={"d": "d"})
+        life.now += REPEAT_AFTER
+        life.notify(*some("d", "odd"))
+        assert life.thread.common == Common(labels={"alertname": "Down"})
+        life.now += REPEAT_AFTER
+        life.notify(*some("e", "e"))
+        assert life.thread.common == Common(labels={"alertname": "Down"}, annotations={"d": "e"})
 
     def test_new_alert_takes_the_place_of_a_resolved_one(self, life: Life) -> None:
         """In a thread that lives long the newest alert can still be described."""
         life.notify(*(alert(f"n{i}") for i in range(MAX_DETAILED)))
-        life.notify(alert("n0", "resolved"), alert("new"))
+        life.notify(alert("n0", "resolved"))
+        life.deliver()
+        life.notify(alert("new"))
         assert life.thread.alerts["new"].labels
         assert not life.thread.alerts["n0"].labels
 
@@ -544,7 +569,7 @@ class TestTitle:
     def test_knows_what_words_mean(self, word: str, level: str) -> None:
         """The words of the setting beside those that everybody uses; the thread keeps the sender's own."""
         known = {**DEFAULT_MAP, "blocker": "critical", "hint": "none"}
-        life = Life(Policy(severity_label="priority", severity_map=known))
+        life = Life(Policy(severities=Severities(label="priority", levels=known)))
         life.notify(alert("a", labels={"alertname": "Down", "priority": word, "severity": "debug"}))
         assert (life.thread.severity, life.thread.severity_level) == (word, level)
 

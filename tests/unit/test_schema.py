@@ -13,6 +13,7 @@ import pytest
 from alert_threader.alertmanager.webhook import Alert
 from alert_threader.threads import (
     AlertThread,
+    Batch,
     Failed,
     Outcome,
     Policy,
@@ -234,6 +235,15 @@ def upgraded(there: There) -> Life:
     return life
 
 
+def batches(thread: AlertThread) -> list[Batch]:
+    """What is pending, and what is under way, without what the first release does not know of events."""
+    found = [thread.pending, *([thread.attempt.batch] if thread.attempt else [])]
+    for batch in found:
+        for event in batch.events.values():
+            event.joined = False
+    return found
+
+
 @pytest.mark.parametrize("name", STORIES)
 class TestUpgrade:
     """A record that the first release wrote."""
@@ -245,8 +255,8 @@ class TestUpgrade:
     def test_is_the_thread_that_it_is_here(self, there: dict[str, There], name: str) -> None:
         """What is to be said, and what is under way, is as if this release had lived the story."""
         old, new = decode(there[name].record.encode()), live(STORIES[name]).thread
-        assert (old.pending, old.alerts, old.ts, old.under_way) == (new.pending, new.alerts, new.ts, new.under_way)
-        assert (old.attempt and old.attempt.batch) == (new.attempt and new.attempt.batch)
+        assert (old.alerts, old.ts, old.under_way) == (new.alerts, new.ts, new.under_way)
+        assert batches(old) == batches(new)
 
     def test_is_made_once(self, there: dict[str, There], name: str) -> None:
         """Written here it is a record of this schema."""
@@ -308,9 +318,8 @@ class TestWayBack:
         """As it was: nothing that was pending is lost, and nothing becomes so."""
         again, before = decode(rewritten[name].record.encode()), live(STORIES[name]).thread
         assert planned(again) == planned(before)
-        assert (again.pending, again.alerts, again.ts, again.under_way) == (
-            before.pending, before.alerts, before.ts, before.under_way,
-        )  # fmt: skip
+        assert (again.alerts, again.ts, again.under_way) == (before.alerts, before.ts, before.under_way)
+        assert batches(again) == batches(before)
 
 
 def test_first_release_goes_on_with_a_record_of_this_one_and_this_one_with_its() -> None:

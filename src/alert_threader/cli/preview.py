@@ -60,7 +60,15 @@ def _deliver(
         if step is None:
             break  # never: nothing is planned further ahead than the debounce
         attempt_id, batch = (thread.attempt.id, thread.attempt.batch) if thread.attempt else (None, Batch())
-        message = render(thread, step, batch, environment=environment, words=words, attempt_id=attempt_id)
+        message = render(
+            thread,
+            step,
+            batch,
+            environment=environment,
+            words=words,
+            severities=policy.severities,
+            attempt_id=attempt_id,
+        )
         rendered = message_hash(message)
         if step is not Step.UPDATE_ROOT or rendered != shown:
             sent.append(

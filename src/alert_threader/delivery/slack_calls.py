@@ -182,6 +182,7 @@ class SlackCalls:
                 batch,
                 environment=self._environment,
                 words=self._words,
+                severities=self._policy.severities,
                 attempt_id=attempt_id,
                 simple=thread.simple,
             )

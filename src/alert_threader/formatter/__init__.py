@@ -15,7 +15,7 @@ from alert_threader.formatter import layout
 from alert_threader.formatter.content import reply_content, root_content
 from alert_threader.formatter.view import ThreadView
 from alert_threader.formatter.words import ENGLISH, LANGUAGES, Words
-from alert_threader.threads import AlertThread, Batch, Step
+from alert_threader.threads import AlertThread, Batch, Severities, Step
 
 #: From this simplicity on a message has no metadata: it is the last thing that could be at fault.
 _WITHOUT_METADATA = 3
@@ -42,16 +42,17 @@ def render(
     *,
     environment: str,
     words: Words = ENGLISH,
+    severities: Severities = Severities(),  # noqa: B008 - an immutable value
     attempt_id: str | None = None,
     simple: int = 0,
 ) -> dict[str, Any]:
     """The arguments of chat.postMessage or chat.update for a step, but for channel, ts and thread_ts.
 
     ``batch`` is what the message delivers; a root shows the thread as it is, whatever the batch. ``environment`` is
-    for alerts that name none, ``words`` are those of a language. ``simple`` is the record's: 0 in full, 1 without
-    attachment, 2 text only, 3 a plain line without metadata. Never raises.
+    for alerts that name none, ``words`` are those of a language, ``severities`` the settings of severities. ``simple``
+    is the record's: 0 in full, 1 without attachment, 2 text only, 3 a plain line without metadata. Never raises.
     """
-    view = ThreadView(thread, environment, words)
+    view = ThreadView(thread, environment, words, severities)
     content = reply_content(view, batch) if step is Step.POST_REPLY else root_content(view)
     message = _LAYOUTS[min(max(simple, 0), len(_LAYOUTS) - 1)](content)
     message |= {"unfurl_links": False, "unfurl_media": False}

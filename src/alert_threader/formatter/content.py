@@ -4,11 +4,13 @@ All texts here are finished mrkdwn: escaped, cut, each within a budget, so that 
 message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from alert_threader.formatter import facts
+from alert_threader.formatter.displaced import displaced
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import (
     BETWEEN_LABELS,
@@ -27,6 +29,7 @@ from alert_threader.formatter.mrkdwn import (
     MAX_MESSAGE,
     bold,
     escape,
+    is_cut,
     joined,
     literal,
     one_line,
@@ -36,7 +39,7 @@ from alert_threader.formatter.mrkdwn import (
 )
 from alert_threader.formatter.times import reply_times, root_times
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import ENVIRONMENT_LABELS, FOLDER, RULE, AlertState, Batch, EventKind
+from alert_threader.threads import ENVIRONMENT_LABELS, EXPORTED, FOLDER, OF_EXPORTER, RULE, AlertState, Batch, EventKind
 
 #: How many alerts a root gives a line each.
 LISTED = 10
@@ -91,46 +94,51 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 def root_content(view: ThreadView) -> Content:
     """The opening message: the thread as it is now."""
     headline = f"{view.sign}{view.counted_title}"
+    fields, (links, unlinked) = _fields(view), links_line(view)
     content = Content(
         headline=truncate(headline, MAX_HEADER),
         is_root=True,
-        colour=view.colour(view.state),
+        colour=view.colour(view.state, view.level),
         text=_text(_root_opening(view), view, _root_names(view)),
-        fields=_fields(view),
+        fields=fields.lines,
         description=_description(view, full_title=len(headline) > MAX_HEADER),
-        links=links_line(view),
-        context=[*root_times(view), *_labels(view)],
+        links=links,
+        context=[*root_times(view), *_labels(view, fields, unlinked)],
     )
     if view.total < 2:
         return content
     counts = view.words.counts.format(firing=view.firing, resolved=view.resolved)
-    return _with_alerts(content, counts, listing(view, now(view), view.total, LISTED, Texts.OWN, _room(content)))
+    return _with_alerts(
+        content, counts, listing(view, now(view), view.total, LISTED, Texts.OWN, _room(content), content.context)
+    )
 
 
 def reply_content(view: ThreadView, batch: Batch) -> Content:
     """A message about what happened: the batch's events, the newest state of each alert.
 
     One that ends the problem of a single alert repeats what the root says, so that it can be read, and searched for,
-    by itself.
+    by itself. One that tells of newcomers also repeats what the root has no room for since they joined.
     """
     if batch.named:
         return _names_content(view, batch)
-    opening, state = _happened(view, batch)
     events = delivered(view, batch)
+    level = view.level_of([event.alert for event in events if event.fires])
+    opening, state = _happened(view, batch, level)
     content = Content(
         headline=truncate(f"{opening}{view.title}", MAX_HEADER),
         is_root=False,
-        colour=view.colour(state),
+        colour=view.colour(state, level),
         text=_text(opening, view, _reply_names(view, events)),
-        context=reply_times(view, batch, [event.alert for event in events], {event.fires for event in events}),
+        context=reply_times(view, batch, events),
     )
     if not view.firing and view.total == 1:
+        fields, (links, unlinked) = _fields(view), links_line(view)
         content = msgspec.structs.replace(
             content,
-            fields=_fields(view),
-            description=[ending] if (ending := _ending(view)) else _description(view),
-            links=links_line(view),
-            context=[*content.context, *_labels(view)],
+            fields=fields.lines,
+            description=_ending(view) or _description(view),
+            links=links,
+            context=[*content.context, *_labels(view, fields, unlinked)],
         )
         if not events or not events[0].note:
             return content
@@ -138,8 +146,23 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
     if not events:
         events = [listed for listed in now(view) if listed.fires]
         total = len(events)
-    listed = listing(view, events, total, REPLY_LISTED, Texts.NEWS, _room(content))
-    return _with_alerts(content, _counts(view, batch), listed)
+    listed = listing(view, events, total, REPLY_LISTED, Texts.NEWS, _room(content), content.context)
+    content = _with_alerts(content, _counts(view, batch), listed)
+    joined = {fingerprint for fingerprint, event in batch.events.items() if event.joined}
+    return msgspec.structs.replace(content, description=_displaced(view, joined, _room(content))) if joined else content
+
+
+def _displaced(view: ThreadView, joined: Collection[str], room: int) -> list[str]:
+    """What the root said of the alerts from before, and has no room for since others joined."""
+    before = view.without(joined)
+    said = displaced(before, _read(root_content(before)), _read(root_content(view)), room)
+    return [bold(view.words.said_before), *said] if said else []
+
+
+def _read(content: Content) -> str:
+    """All that a message says."""
+    parts = (content.text, *content.fields, *content.alerts, *content.names, *content.description, content.links)
+    return "\n".join((content.headline, *parts, *content.context))
 
 
 def _names_content(view: ThreadView, batch: Batch) -> Content:
@@ -150,7 +173,7 @@ def _names_content(view: ThreadView, batch: Batch) -> Content:
     content = Content(
         headline=truncate(f"{opening}{view.title}", MAX_HEADER),
         is_root=False,
-        colour=view.colour(view.state),
+        colour=view.colour(view.state, view.level),
         text=_text(opening, view, _names(view, [item.alert for item in named])),
     )
     return _with_alerts(content, "", listing(view, named, len(named), 0, Texts.NONE, _room(content)))
@@ -172,8 +195,8 @@ def _root_opening(view: ThreadView) -> str:
     return view.sign + (f"{view.severity}: " if says_how_bad else "")
 
 
-def _happened(view: ThreadView, batch: Batch) -> tuple[str, str]:
-    """What a reply tells: what its headline begins with, and the state it speaks of."""
+def _happened(view: ThreadView, batch: Batch, level: str) -> tuple[str, str]:
+    """What a reply tells: what its headline begins with, and the state it speaks of. ``level`` is of what fires."""
     words = view.words
     kinds = [event.kind for event in batch.events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
@@ -181,7 +204,7 @@ def _happened(view: ThreadView, batch: Batch) -> tuple[str, str]:
         return f"🔁 {words.firing_again} — ", "firing"
     if fired:
         word = words.firing_and_resolved.format(fired=fired, resolved=resolved) if resolved else words.firing
-        return f"{view.emoji} {word} — ", "firing"
+        return f"{facts.emoji(level)} {word} — ", "firing"
     if resolved and view.firing:
         return f"✅ {words.resolved_some.format(resolved=view.resolved, total=view.total)} — ", "resolved"
     return (f"🔁 {words.still_firing} — ", "firing") if view.firing else (f"✅ {words.resolved} — ", "resolved")
@@ -223,21 +246,41 @@ def _reply_names(view: ThreadView, events: Sequence[Listed]) -> str:
 
 
 def _names(view: ThreadView, alerts: Sequence[AlertState]) -> str:
-    """The alerts in brackets, by name or by number; nothing where the title names the only one."""
     if len(alerts) > _NAMED:
         return f" ({view.words.alerts.format(count=len(alerts))})"
-    names = [view.name(alert) for alert in alerts if alert.name]
-    if not names or (len(names) == 1 and facts.find_name(names[0], view.title)):
+    # Of a single alert the title may be all that there is to say.
+    if len(alerts) == 1 and (not alerts[0].name or facts.find_name(view.name(alerts[0]), view.title)):
         return ""
-    return f" ({', '.join(truncate(escape(name), _LABEL) for name in names)})"
+    names = [view.name(alert, _LABEL) for alert in alerts]
+    return f" ({', '.join(truncate(escape(name), 2 * _LABEL) for name in names)})" if names else ""
 
 
-def _fields(view: ThreadView) -> list[str]:
+class _Fields(NamedTuple):
+    """The fields of a message, the labels that they show, and how many of them are cut."""
+
+    lines: list[str]
+    labels: set[str]
+    cut: int
+
+
+def _fields(view: ThreadView) -> _Fields:
     words, labels = view.words, view.shared_labels
-    known = [(words.severity, view.severity), (words.environment, view.environment)]
-    known += [(getattr(words, word), labels.get(name, "")) for name, word in _FIELD_LABELS.items()]
-    said = [(name, literal(value, _FIELD)) for name, value in known]
-    return [f"{bold(f'{name}:')} {value}" for name, value in said if value][:MAX_FIELDS]
+    known = [
+        (words.severity, view.severities.label, view.shared_severity),
+        (words.environment, "", view.environment),
+    ]
+    is_of_exporter = any(name.startswith(EXPORTED) for name in labels)
+    for plain, word in _FIELD_LABELS.items():
+        # What an exporter reports of others has the field, not where the exporter itself is.
+        name = EXPORTED + plain if is_of_exporter and plain in OF_EXPORTER else plain
+        known.append((getattr(words, word), name, labels.get(name, "")))
+    given = [field for field in known if field[2] and not field[2].isspace()][:MAX_FIELDS]
+    shown = [literal(value, _FIELD) for _, _, value in given]
+    return _Fields(
+        lines=[f"{bold(f'{word}:')} {value}" for (word, _, _), value in zip(given, shown, strict=True)],
+        labels={name for _, name, _ in given},
+        cut=sum(is_cut(value, field[2]) for value, field in zip(shown, given, strict=True)),
+    )
 
 
 def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
@@ -248,30 +291,37 @@ def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
     described = _described(view, text) if unmarked(text) != view.title else ""
     values = literal(view.shared_values, _FIELD)
     said = f"{bold(f'{view.words.values}:')} {values}" if values else ""
-    return list(filter(None, (title, described, *_others(view), said)))
+    left = int(bool(title) and is_cut(title, summary))
+    return list(filter(None, (title, described, *_others(view, view.shared.others, left), said)))
 
 
-def _others(view: ThreadView) -> list[str]:
-    """What else all of the thread's alerts say, a line each, as far as there is room; what is left out is counted."""
-    others = view.shared.others
+def _others(view: ThreadView, others: Mapping[str, str], left: int) -> list[str]:
+    """Further texts, a line each, as far as there is room; those that are cut or left out are counted with ``left``."""
     said: list[str] = []
     room = _OTHERS
     for name, text in others.items():
-        line = f"{bold(f'{heading(name)}:')} {truncate(prose(text), _OTHER)}"
+        shown = truncate(prose(text), _OTHER)
+        line = f"{bold(f'{heading(name)}:')} {shown}"
         room -= len(line)
         if room < 0:
             break
+        left += is_cut(shown, text)
         said.append(line)
-    left = len(others) - len(said)
+    left += len(others) - len(said)
     return [*said, view.words.more.format(count=left, source=source_link(view))] if left else said
 
 
-def _ending(view: ThreadView) -> str:
-    """What the resolution of a thread's only alert says at length, where that is not what its firing said."""
+def _ending(view: ThreadView) -> list[str]:
+    """What the resolution of a thread's only alert says, where that is not what its firing said."""
     if not view.alerts:
-        return ""
+        return []
     said = facts.said(view.alerts[0].ended_with)
-    return _described(view, said.description or said.summary)
+    summary = unmarked(said.summary)
+    title = truncate(escape(summary), _FULL_TITLE)
+    links = {"runbook": said.runbook, "dashboard": said.dashboard}
+    others = {**said.others, **{name: text for name, text in links.items() if text}}
+    described = _described(view, said.description)
+    return list(filter(None, (title, described, *_others(view, others, int(is_cut(title, summary))))))
 
 
 def _described(view: ThreadView, text: str) -> str:
@@ -285,17 +335,21 @@ def _described(view: ThreadView, text: str) -> str:
     return f"{bold(f'{view.words.description}:')}\n{shown}{rest}"
 
 
-def _labels(view: ThreadView) -> list[str]:
-    """The labels that all alerts share and no field shows, on one line as far as there is room; the rest is counted."""
+def _labels(view: ThreadView, fields: _Fields, unlinked: int) -> list[str]:
+    """The labels that all alerts share and no field shows, on one line as far as there is room; the rest is counted.
+
+    ``unlinked`` is how many links were cut or left out.
+    """
     shared = dict(view.shared_labels)
     said = [(name, shared.pop(name)) for name in ENVIRONMENT_LABELS if shared.get(name)]
     if not said and view.environment:
         said.append(("env", view.environment))
     said.append(("alertname", shared.pop("alertname", "")))
-    if shared.get("severity", "").lower() == view.thread.severity.lower():
-        shared.pop("severity", None)
-    telling = [name for name in (*view.thread.identity, *shared) if name in shared and name not in _FIELD_LABELS]
+    telling = [name for name in (*view.thread.identity, *shared) if name in shared and name not in fields.labels]
     said += [(name, shared[name]) for name in dict.fromkeys(telling)]
-    parts = (literal(f"{name}={value}", _LABEL) for name, value in said if one_line(value))
+    said = [(name, value) for name, value in said if one_line(value)]
+    parts = [literal(f"{name}={value}", _LABEL) for name, value in said]
     line, left = joined(parts, BETWEEN_LABELS, _LABELS)
-    return [*([line] if line else []), *more_texts(view, view.left_out + left)]
+    left += sum(is_cut(part, value) for part, (_, value) in zip(parts, said, strict=True)) + fields.cut + unlinked
+    left += view.left_out(view.alerts[0]) if view.total == 1 and view.alerts else 0
+    return [*([line] if line else []), *more_texts(view, left)]

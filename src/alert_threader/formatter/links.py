@@ -1,9 +1,10 @@
 """Where a message leads: runbook, dashboard, graph, Alertmanager's pages that show or silence its alerts."""
 
-from alert_threader.formatter.matchers import CUT, encoded
+from collections.abc import Iterable
+
 from alert_threader.formatter.mrkdwn import bold, escape, joined, link, one_line, truncate
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import AlertState
+from alert_threader.threads import CUT, AlertState
 
 #: A runbook that is not a web address is shown as text, cut to this many characters.
 _MAX_RUNBOOK = 300
@@ -15,70 +16,52 @@ _MAX_SOURCE = 900
 SEPARATOR = "  ·  "
 
 
-def links_line(view: ThreadView) -> str:
-    """The links of a thread on one line, most needed first: runbook, dashboard, panel, graph, silence."""
+def links_line(view: ThreadView) -> tuple[str, int]:
+    """The links of a thread on one line, most needed first: runbook, dashboard, panel, graph, silence.
+
+    And how many are cut or left out.
+    """
     words = view.words
-    line, _ = joined(
-        [
-            _runbook(view),
-            _dashboard(view),
-            link(view.shared_links.get("panel", ""), words.panel),
-            link(view.shared_links.get("graph", ""), words.graph),
-            link(silence_url(view), words.silence) if view.firing else None,
-        ],
-        SEPARATOR,
-        _MAX_LINKS,
-    )
-    return line
+    parts = [
+        _runbook(view),
+        _dashboard(view),
+        link(view.shared_links.get("panel", ""), words.panel),
+        link(view.shared_links.get("graph", ""), words.graph),
+        link(view.silence_url, words.silence) if view.firing else None,
+    ]
+    return _fitted(parts, _MAX_LINKS)
 
 
 def own_links(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]:
     """The links of one alert that are not its thread's, on one line of at most ``room``, and how many had no room."""
     words, said, shared = view.words, view.said(alert), view.shared
     own = {name: url for name, url in alert.links.items() if url != view.shared_links.get(name)}
-    has_silence = not view.firing or alert.status != "firing" or silence_url(view)
-    return joined(
-        [
-            None if said.runbook == shared.runbook else _address(said.runbook, words.runbook),
-            None if said.dashboard == shared.dashboard else _address(said.dashboard, words.dashboard),
-            link(own.get("dashboard", ""), words.dashboard) if not said.dashboard else None,
-            link(own.get("panel", ""), words.panel),
-            link(own.get("graph", ""), words.graph),
-            None if has_silence else link(own.get("silence", "") or _silence_of(view, alert), words.silence),
-        ],
-        SEPARATOR,
-        room,
-    )
+    has_silence = not view.firing or alert.status != "firing" or view.silence_url
+    if not own and has_silence and (said.runbook, said.dashboard) == (shared.runbook, shared.dashboard):
+        return "", 0
+    parts = [
+        None if said.runbook == shared.runbook else _address(said.runbook, words.runbook),
+        None if said.dashboard == shared.dashboard else _address(said.dashboard, words.dashboard),
+        link(own.get("dashboard", ""), words.dashboard) if not said.dashboard else None,
+        link(own.get("panel", ""), words.panel),
+        link(own.get("graph", ""), words.graph),
+        None if has_silence else link(own.get("silence", "") or view.silence_url_of(alert), words.silence),
+    ]
+    return _fitted(parts, room)
+
+
+def _fitted(parts: Iterable[str | None], room: int) -> tuple[str, int]:
+    """As many links as fit on one line, and how many are cut or left out: one that is no address can be long."""
+    given = [part for part in parts if part]
+    line, left = joined(given, SEPARATOR, room)
+    return line, left + sum(part.endswith(CUT) for part in given)
 
 
 def source_link(view: ThreadView) -> str:
     """Where to read what a message leaves out: the sender's name, as a link where its address is known."""
     name = "Grafana" if view.is_grafana else "Alertmanager"
-    found = (link(url, name) for url in (alerts_url(view), view.thread.external_url))
+    found = (link(url, name) for url in (view.alerts_url, view.thread.external_url))
     return next((said for said in found if said and len(said) <= _MAX_SOURCE), name)
-
-
-def alerts_url(view: ThreadView) -> str:
-    """Alertmanager's page that lists the thread's alerts; empty where there is none."""
-    return _page(view, "alerts", view.matchers)
-
-
-def silence_url(view: ThreadView) -> str:
-    """The page that silences the thread's alerts and no others; empty where there is none."""
-    return view.shared_links.get("silence") or _page(view, "silences/new", view.matchers)
-
-
-def _silence_of(view: ThreadView, alert: AlertState) -> str:
-    """The same for one alert, whose labels are all known."""
-    if alert.left_out or not alert.labels or any(value.endswith(CUT) for value in alert.labels.values()):
-        return ""
-    return _page(view, "silences/new", encoded(alert.labels))
-
-
-def _page(view: ThreadView, name: str, matchers: str) -> str:
-    if not view.thread.external_url or view.is_grafana or not matchers:
-        return ""
-    return f"{view.thread.external_url.rstrip('/')}/#/{name}?filter={matchers}"
 
 
 def _runbook(view: ThreadView) -> str | None:

@@ -1,20 +1,32 @@
 """The alerts of a message: each on a line that begins with its state, then what it says of itself, then names alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
 import msgspec
 
 from alert_threader.formatter import facts
+from alert_threader.formatter.facts import Said
 from alert_threader.formatter.links import SEPARATOR, own_links, source_link
-from alert_threader.formatter.mrkdwn import bold, escape, joined, literal, one_line, prose, truncate, unmarked
+from alert_threader.formatter.mrkdwn import (
+    MAX_SECTION,
+    bold,
+    escape,
+    is_cut,
+    joined,
+    literal,
+    one_line,
+    prose,
+    truncate,
+    unmarked,
+)
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import BETWEEN_NAMES, AlertState, Batch, Event, EventKind, fitting
+from alert_threader.threads import BETWEEN_NAMES, AlertState, Batch, Event, EventKind, fitting, short_name
 
-#: Told apart by their form too: not everybody sees the colours.
-_FIRING, _RESOLVED = "🔴", "✅"
+#: Whether an alert fires, told by the form too: not everybody sees the colours.
+STATES = {True: "🔴", False: "✅"}
 #: What sets off an alert's own texts from its line: Slack shows a bar.
-_QUOTE = ">"
+QUOTE = ">"
 #: Between two labels on a line.
 BETWEEN_LABELS = " | "
 
@@ -26,13 +38,15 @@ _MAX_SUMMARY = 150
 _MAX_NAME = 400
 _MAX_NOTE = 60
 _MAX_LEFT = 1000
-#: An alert's own description, each further text of its own, and what one is not begun below.
-_MAX_DESCRIPTION = 600
-_MAX_TEXT = 200
+#: An alert's own description, each further text of its own, and what one is not begun below: what the root of one
+#: alert shows.
+MAX_DESCRIPTION = 1200
+MAX_TEXT = 400
 _LEAST = 40
-#: All that one alert says: with its line it stands in one section of Slack.
-_MAX_OWN = 1700
+#: All that alerts say of themselves. What one says stands with its line in one section of Slack, with some signs
+#: between them.
 _MAX_ALL_OWN = 4000
+_MARGIN = 50
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,20 +93,32 @@ def delivered(view: ThreadView, batch: Batch) -> list[Listed]:
     ]
 
 
-def listing(view: ThreadView, listed: Sequence[Listed], total: int, count: int, texts: Texts, room: int) -> Listing:
+def listing(
+    view: ThreadView,
+    listed: Sequence[Listed],
+    total: int,
+    count: int,
+    texts: Texts,
+    room: int,
+    context: Sequence[str] = (),
+) -> Listing:
     """The first ``count`` alerts with a line each, the others by name, and with the lines what they say of themselves.
 
-    ``total`` is how many there are in all; those that are not even named are counted. ``room`` is for all of it.
+    ``total`` is how many there are in all; those that are not even named are counted. ``room`` is for all of it,
+    ``context`` are the lines below it: a reason that stands there is not said again of each alert.
     """
-    lines = _lines(view, listed[:count])
+    summaries = [_summary(view, item, texts) for item in listed[:count]]
+    cut = [_cut_summary(summary) for summary in summaries]
+    lines = _lines(view, listed, cut, min(room - _MAX_NAMES - _MAX_LEFT, _MAX_LINES), context)
     unlisted = listed[len(lines) :]
     named, names = _by_name(view, unlisted)
     left = total - len(lines) - named
     if texts is Texts.NONE:
         return Listing(lines=lines, rest=[*names, *_left(view, left, 0)])
     room -= sum(map(len, (*lines, *names))) + _MAX_LEFT
-    own = _own_texts(view, listed[: len(lines)], texts, min(room, _MAX_ALL_OWN))
+    own = _own_texts(view, listed, lines, texts, min(room, _MAX_ALL_OWN))
     left_texts = sum(left for _, left in own) + sum(_count_own(view, item, texts) for item in unlisted)
+    left_texts += sum(map(is_cut, cut[: len(lines)], summaries))
     lines = ["\n".join((line, *said)) for line, (said, _) in zip(lines, own, strict=True)]
     return Listing(lines=lines, rest=[*names, *_left(view, left, left_texts)])
 
@@ -131,11 +157,13 @@ def _lasted(view: ThreadView, alert: AlertState) -> str:
     return view.words.after.format(time=facts.lasting(facts.between(alert.starts_at, alert.ends_at), view.words))
 
 
-def _lines(view: ThreadView, listed: Sequence[Listed]) -> list[str]:
+def _lines(
+    view: ThreadView, listed: Sequence[Listed], summaries: Sequence[str], room: int, context: Sequence[str]
+) -> list[str]:
+    """A line for each alert that has a summary, if an empty one, as far as there is room."""
     lines: list[str] = []
-    room = _MAX_LINES
-    for item in listed:
-        line = _line(view, item)
+    for item, summary in zip(listed, summaries, strict=False):
+        line = _line(view, item, summary, context)
         room -= len(line)
         if room < 0:
             break
@@ -143,35 +171,43 @@ def _lines(view: ThreadView, listed: Sequence[Listed]) -> list[str]:
     return lines
 
 
-def _line(view: ThreadView, item: Listed) -> str:
+def _line(view: ThreadView, item: Listed, summary: str, context: Sequence[str]) -> str:
     alert = item.alert
-    distinct = literal(", ".join(f"{name}={value}" for name, value in alert.distinct.items()), _MAX_NAME)
+    distinct = ", ".join(f"{name}={value}" for name, value in alert.distinct.items()) if alert.distinct else ""
     values = "" if view.shared_values else literal(alert.values, _MAX_NOTE)
     reason = "" if item.fires else literal(facts.ended_because(alert, view.words), _MAX_NOTE)
-    said = _named(one_line(alert.name) or view.name(alert), _summary(view, alert))
-    notes = [note for note in (distinct if alert.name else "", values, item.note, reason) if note]
-    return " ".join((_FIRING if item.fires else _RESOLVED, said, *(f"({note})" for note in notes)))
+    reason = "" if reason and any(reason in line for line in context) else reason
+    said = _named(one_line(short_name(alert)) or view.words.alert, summary)
+    notes = [note for note in (literal(distinct, _MAX_NAME), values, item.note, reason) if note]
+    return " ".join((STATES[item.fires], said, *(f"({note})" for note in notes)))
+
+
+def _cut_summary(summary: str) -> str:
+    """As much as fits a line; a fence would reach beyond it."""
+    return truncate(escape(summary.replace("```", "`")), _MAX_SUMMARY) if summary else ""
 
 
 def _named(name: str, summary: str) -> str:
     """The alert's name and what it says of itself, the name once: in bold where the summary holds it."""
     if not summary:
         return literal(name, _MAX_NAME)
-    place = facts.find_name(escape(name), summary)
-    if place is None or literal(name) != escape(name):
-        return f"{literal(name, _MAX_NAME)} — {summary}"
+    # Of a name like ``queue=orders`` a summary says the value alone.
+    said = literal(name, _MAX_NAME)
+    names = (said, literal(name.partition("=")[2])) if "=" in name else (said,)
+    place = next(filter(None, (facts.find_name(each, summary) for each in names if each)), None)
+    if place is None:
+        return f"{said} — {summary}"
     before, after = summary[: place.start()], summary[place.end() :]
     # Slack makes bold only what stands between spaces.
     apart = before[-1:].strip() == "" and after[:1].strip() == ""
     return f"{before}{bold(place[0]) if apart else place[0]}{after}"
 
 
-def _summary(view: ThreadView, alert: AlertState) -> str:
-    summary = unmarked(view.said(alert).summary)
-    if summary == view.title:
-        return ""
-    # A fence would reach beyond its line.
-    return truncate(escape(summary.replace("```", "`")), _MAX_SUMMARY)
+def _summary(view: ThreadView, item: Listed, texts: Texts) -> str:
+    """What an alert says on one line that the title does not: of one that ended, what its end says."""
+    said = facts.said(item.alert.ended_with).summary if _is_ending(item, texts) else ""
+    summary = unmarked(said or view.said(item.alert).summary)
+    return "" if summary == view.title else summary
 
 
 def _by_name(view: ThreadView, listed: Sequence[Listed]) -> tuple[int, list[str]]:
@@ -183,55 +219,50 @@ def _by_name(view: ThreadView, listed: Sequence[Listed]) -> tuple[int, list[str]
     lines, room = [], _MAX_NAMES
     for fires, each in names.items():
         # Escaped they can be longer than they were counted.
-        line = truncate(f"{_FIRING if fires else _RESOLVED} {BETWEEN_NAMES.join(each)}", room)
+        line = truncate(f"{STATES[fires]} {BETWEEN_NAMES.join(each)}", room)
         room -= len(line)
         lines.append(line)
     return count, lines
 
 
-def _own_texts(view: ThreadView, listed: Sequence[Listed], texts: Texts, room: int) -> list[tuple[list[str], int]]:
-    """What each alert says that the thread does not, in quoted lines, and how many texts of it had no room.
+def _own_texts(
+    view: ThreadView, listed: Sequence[Listed], lines: Sequence[str], texts: Texts, room: int
+) -> list[tuple[list[str], int]]:
+    """What each alert says that the thread does not, in quoted lines, and how many texts of it are cut or left out.
 
     What one does not need the next ones can have.
     """
     found = []
-    for place, item in enumerate(listed):
-        share = min(room // (len(listed) - place), _MAX_OWN)
-        lines, left = _ending(item.alert, share) if _is_ending(item, texts) else _own(view, item.alert, share)
-        room -= sum(len(line) + 1 for line in lines)
-        found.append((lines, left))
+    for place, line in enumerate(lines):
+        item = listed[place]
+        share = min(room // (len(lines) - place), MAX_SECTION - len(line) - _MARGIN)
+        said, left = _ending(item.alert, share) if _is_ending(item, texts) else _own(view, item.alert, share)
+        room -= sum(len(each) + 1 for each in said)
+        found.append((said, left))
     return found
 
 
 def _own(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int]:
     said, shared = view.said(alert), view.shared
-    links, left = own_links(view, alert, room - len(_QUOTE))
-    room -= len(links) + len(_QUOTE)
-    texts = [] if said.description == shared.description else [_quotable(said.description)]
-    texts += [
-        f"{bold(f'{heading(name)}:')} {_quotable(text)}"
-        for name, text in said.others.items()
-        if shared.others.get(name) != text
-    ]
-    lines: list[str] = []
-    for place, text in enumerate(filter(None, texts)):
-        limit = min(room, _MAX_TEXT if place else _MAX_DESCRIPTION)
-        if limit < min(_LEAST, len(text)):
-            left += 1
-            continue
-        quoted = _quoted(text, limit)
-        lines += quoted
-        room -= sum(len(line) + 1 for line in quoted)
-    own_labels = (literal(f"{name}={value}", _MAX_TEXT) for name, value in view.own_labels(alert).items())
-    labels, unsaid = joined(own_labels, BETWEEN_LABELS, room - len(_QUOTE + SEPARATOR))
-    last = SEPARATOR.join(filter(None, (labels, links)))
-    return [*lines, *([f"{_QUOTE}{last}"] if last else [])], left + unsaid + alert.left_out
+    links, left = own_links(view, alert, room - len(QUOTE))
+    room -= len(links) + len(QUOTE)
+    others = {name: text for name, text in said.others.items() if shared.others.get(name) != text}
+    lines, unsaid = quoted("" if said.description == shared.description else said.description, others, room)
+    room -= sum(len(line) + 1 for line in lines)
+    own = view.own_labels(alert)
+    labels = [literal(f"{name}={value}", MAX_TEXT) for name, value in own.items()]
+    line, uncounted = joined(labels, BETWEEN_LABELS, room - len(QUOTE + SEPARATOR))
+    cut = sum(map(is_cut, labels, own.values()))
+    last = SEPARATOR.join(filter(None, (line, links)))
+    return [*lines, *([f"{QUOTE}{last}"] if last else [])], left + unsaid + uncounted + cut + view.left_out(alert)
 
 
 def _ending(alert: AlertState, room: int) -> tuple[list[str], int]:
     """What an alert's end says, where that is not what its firing said."""
-    text = _quotable(facts.said(alert.ended_with).description)
-    return (_quoted(text, min(room, _MAX_DESCRIPTION)), 0) if text else ([], 0)
+    said = facts.said(alert.ended_with)
+    links = [text for text in (said.runbook, said.dashboard) if text]
+    lines, left = quoted(said.description, said.others, room)
+    return lines, left + len(links)
 
 
 def _is_ending(item: Listed, texts: Texts) -> bool:
@@ -240,16 +271,36 @@ def _is_ending(item: Listed, texts: Texts) -> bool:
 
 def _count_own(view: ThreadView, item: Listed, texts: Texts) -> int:
     """How many texts and labels an alert has that its thread has not."""
-    if _is_ending(item, texts):
-        return 0
-    said, shared = view.said(item.alert), view.shared
+    is_ending = _is_ending(item, texts)
+    said, shared = (facts.said(item.alert.ended_with), Said()) if is_ending else (view.said(item.alert), view.shared)
+    placed = [
+        _summary(view, item, texts) if not is_ending or said.summary else "",
+        "" if said.description == shared.description else said.description,
+        "" if said.runbook == shared.runbook else said.runbook,
+        "" if said.dashboard == shared.dashboard else said.dashboard,
+    ]
     others = sum(shared.others.get(name) != text for name, text in said.others.items())
-    own_labels = len(view.own_labels(item.alert))
-    return (said.description != shared.description) + others + own_labels + item.alert.left_out
+    labels = 0 if is_ending else len(view.own_labels(item.alert)) + view.left_out(item.alert)
+    return len(list(filter(None, placed))) + others + labels
 
 
-def _quoted(text: str, limit: int) -> list[str]:
-    return [f"{_QUOTE}{line}" for line in truncate(text, limit).split("\n")]
+def quoted(description: str, others: Mapping[str, str], room: int) -> tuple[list[str], int]:
+    """A description and further texts by name, in quoted lines, and how many are cut or have no room."""
+    texts = [("", _quotable(description))]
+    texts += [(f"{bold(f'{heading(name)}:')} ", _quotable(text)) for name, text in others.items()]
+    lines: list[str] = []
+    left = 0
+    for head, text in texts:
+        limit = min(room - len(head), MAX_TEXT if head else MAX_DESCRIPTION)
+        if not text or limit < min(_LEAST, len(text)):
+            left += bool(text)
+            continue
+        shown = truncate(text, limit)
+        left += is_cut(shown, text)
+        more = [f"{QUOTE}{line}" for line in f"{head}{shown}".split("\n")]
+        room -= sum(len(line) + 1 for line in more)
+        lines += more
+    return lines, left
 
 
 def _quotable(text: str) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
+from alert_threader.threads import CUT, DEFAULT_KEY_LABELS, ENVIRONMENT_LABELS
+
 #: The matchers of an address together, percent-encoded. Past it there is no link, since to leave one of the thread's
 #: own out would silence more than the thread.
 _MAX_MATCHERS = 800
-#: What a value ends in that was cut when it was kept: nothing can be matched by it.
-CUT = "…"
 #: Labels that say how bad and where, and of no alert what: matchers of these alone would silence half the world.
 _UNSPECIFIC = frozenset(
     {
@@ -31,10 +31,11 @@ def matchers_of(
     """What matches a thread's alerts and no others, as ``{a="1", b="2"}`` percent-encoded for Alertmanager's pages.
 
     ``identity`` are the labels that the thread's key was made from, ``labels`` those of its alerts, ``shared`` those
-    that all of them have, ``all_known`` whether that is said of every alert. Empty unless the matchers hold for every
-    alert, contain the identity in full, and say what fails.
+    that all of them have, ``all_known`` whether that is said of every alert. A label that is part of the key and
+    missing is matched as empty: with it, it would be another thread. Empty unless the matchers hold for every alert,
+    contain the identity in full, and say what fails.
     """
-    chosen = _held(identity, labels) if identity else _of_old(labels, shared) if all_known else None
+    chosen = _held(identity, labels, shared) if identity else _of_old(labels, shared) if all_known else None
     if chosen is None:
         return ""
     pieces = {name: _piece(name, value) for name, value in chosen.items()}
@@ -46,24 +47,48 @@ def matchers_of(
         if len(piece) + len(_BETWEEN) <= room:
             room -= len(piece) + len(_BETWEEN)
             pieces[name] = piece
-    return _whole(pieces) if pieces.keys() - _UNSPECIFIC else ""
+    return _whole(pieces) if _is_specific({name: chosen.get(name, shared.get(name, "")) for name in pieces}) else ""
 
 
-def encoded(labels: Mapping[str, str]) -> str:
-    """One alert's labels as matchers, percent-encoded; empty where they say nothing of what fails, or have no room."""
-    return _whole({name: _piece(name, value) for name, value in labels.items()}) if labels.keys() - _UNSPECIFIC else ""
+def matchers_of_one(labels: Mapping[str, str], identity: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> str:
+    """What matches one alert of a thread and none of the others, percent-encoded; empty where nothing does.
+
+    ``others`` are the labels of the thread's alerts. Of one that has all labels of this alert and more, one of those is
+    matched as empty.
+    """
+    if any(value.endswith(CUT) for value in labels.values()):
+        return ""
+    chosen = {**{name: "" for name in identity if not labels.get(name)}, **labels}
+    for each in others:
+        more = [name for name in each if each[name] and not labels.get(name)]
+        if more and all(each.get(name, "") == value for name, value in chosen.items()):
+            chosen[more[0]] = ""
+    return _whole({name: _piece(name, value) for name, value in chosen.items()}) if _is_specific(chosen) else ""
 
 
-def _held(identity: Mapping[str, str], labels: Sequence[Mapping[str, str]]) -> dict[str, str] | None:
+def _is_specific(labels: Mapping[str, str]) -> bool:
+    return any(value and name not in _UNSPECIFIC for name, value in labels.items())
+
+
+def _held(
+    identity: Mapping[str, str], labels: Sequence[Mapping[str, str]], shared: Mapping[str, str]
+) -> dict[str, str] | None:
     """The identity, where it holds for all alerts; None where it does not."""
-    holds = all(each.get(name) == value for each in labels for name, value in identity.items())
-    return dict(identity) if holds else None
+    known = set[str]().union(*labels)
+    for name, value in identity.items():
+        if value != shared.get(name, "") or (not value and name in known and any(each.get(name) for each in labels)):
+            return None
+    return dict(identity)
 
 
 def _of_old(labels: Sequence[Mapping[str, str]], shared: Mapping[str, str]) -> dict[str, str] | None:
     """The identity of a thread that was opened by an older installation, which did not keep it; None if unknown."""
     is_whole = all(len(each) < _FEWEST_CUT for each in labels) and not any(v.endswith(CUT) for v in shared.values())
-    return dict(shared) if is_whole and "alertname" in shared else None
+    if not is_whole or "alertname" not in shared:
+        return None
+    known = {name for each in labels for name in each}
+    missing = {name: "" for name in (*DEFAULT_KEY_LABELS, *ENVIRONMENT_LABELS) if name not in known}
+    return {**missing, **shared}
 
 
 @lru_cache(maxsize=2048)  # the messages of a thread match the same labels

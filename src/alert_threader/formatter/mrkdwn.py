@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from alert_threader.threads import CUT, MAX_LABEL
+
 #: https://docs.slack.dev/reference/block-kit/blocks: "up to 50 blocks in each message"
 MAX_BLOCKS = 50
 #: https://docs.slack.dev/reference/block-kit/blocks/header-block
@@ -52,6 +54,8 @@ _ADDRESS = re.compile(
     r"|(?P<bare>https?://[^\s<>`]+)",
     re.IGNORECASE,
 )
+#: What every address has: most texts have none, and need not be searched.
+_IN_ADDRESS = "://"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _OPENING, _CLOSING = re.compile(r"(?<!\w)[\"'](?=\S)"), re.compile(r"(?<=\S)[\"'](?!\w)")
 #: What ends a sentence or begins something else, and no address.
@@ -98,6 +102,8 @@ def bold(escaped: str) -> str:
 def prose(text: str) -> str:
     """An annotation of several lines, escaped: formatting, web addresses and links work, nothing else does."""
     text = clean(text).strip()
+    if _IN_ADDRESS not in text:
+        return escape(text)
     parts: list[str] = []
     end = 0
     while found := _ADDRESS.search(text, end):
@@ -110,9 +116,10 @@ def prose(text: str) -> str:
 
 def unmarked(text: str) -> str:
     """A text on one line where no link works, a header say: of a link its words are left."""
-    return _ADDRESS.sub(
-        lambda found: found["slack_words"] or found["words"] or found["slack"] or found[0], one_line(text)
-    )
+    text = one_line(text)
+    if _IN_ADDRESS not in text:
+        return text
+    return _ADDRESS.sub(lambda found: found["slack_words"] or found["words"] or found["slack"] or found[0], text)
 
 
 def _address(text: str, found: re.Match[str]) -> tuple[str, str, int]:
@@ -169,6 +176,13 @@ def truncate(escaped: str, limit: int) -> str:
         if begin > kept.rfind(closing):
             kept = kept[:begin]
     return f"{kept.rstrip()}…"[: max(limit, 0)]
+
+
+def is_cut(shown: str, text: str) -> bool:
+    """Whether a text was shown in part only: by a message, or already by the record that keeps it."""
+    if not shown.endswith((CUT, f"{CUT}`")):
+        return False
+    return not text.rstrip().endswith(CUT) or len(text) > len(shown) or len(text) == MAX_LABEL
 
 
 def joined(parts: Iterable[str | None], between: str, room: int) -> tuple[str, int]:

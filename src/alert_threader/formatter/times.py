@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from alert_threader.formatter import facts
+from alert_threader.formatter.listing import Listed
 from alert_threader.formatter.mrkdwn import literal
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import AlertState, Batch
@@ -18,7 +19,7 @@ def root_times(view: ThreadView) -> list[str]:
     said = [
         _span(view, began, None if view.firing else _last(view.alerts, thread.changed_at)),
         words.notified_times.format(count=thread.repeats + 1) if still else "",
-        _ended_because(view),
+        "" if view.firing else _ended_because(view, view.alerts),
         _flapped(view, began),
         _left_out(view),
         words.marked_stale if view.state == "stale" else "",
@@ -28,19 +29,20 @@ def root_times(view: ThreadView) -> list[str]:
     return [line for line in said if line]
 
 
-def reply_times(view: ThreadView, batch: Batch, alerts: Sequence[AlertState], fires: set[bool]) -> list[str]:
+def reply_times(view: ThreadView, batch: Batch, events: Sequence[Listed]) -> list[str]:
     """The same of what a reply is about: its alerts, or the whole thread where that is over or repeats.
 
-    ``fires`` is whether the reply says of its alerts that they fire: of some that begin and others that end there is no
-    common time to tell.
+    Of some alerts that begin and others that end there is no common time to tell.
     """
     thread = view.thread
-    if not view.firing or not alerts:
+    if not view.firing or not events:
         return root_times(view)
     said = []
+    alerts, fires = [event.alert for event in events], {event.fires for event in events}
     if len(fires) == 1:
         ended = None if any(fires) else _last(alerts, thread.changed_at)
         said.append(_span(view, _first(alerts, thread.opened_at), ended))
+        said.append(_ended_because(view, alerts) if len(alerts) > 1 and ended else "")
     if batch.reopened:
         quiet = view.words.quiet_for.format(time=facts.lasting(thread.quiet_for, view.words))
         said.append(" | ".join(filter(None, (quiet if thread.quiet_for >= 1 else "", _flapped(view, 0)))))
@@ -65,10 +67,9 @@ def _span(view: ThreadView, began: float, ended: float | None) -> str:
     return " | ".join(filter(None, parts))
 
 
-def _ended_because(view: ThreadView) -> str:
-    if view.firing:
-        return ""
-    reasons = {facts.ended_because(alert, view.words) for alert in view.alerts}
+def _ended_because(view: ThreadView, alerts: Sequence[AlertState]) -> str:
+    """Why some alerts ended, where all did for the same reason."""
+    reasons = {facts.ended_because(alert, view.words) for alert in alerts}
     reason = reasons.pop() if len(reasons) == 1 else ""
     return view.words.resolved_because.format(reason=literal(reason, _MAX_REASON)) if reason else ""
 

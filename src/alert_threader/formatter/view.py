@@ -1,33 +1,53 @@
 """A thread as people see it, read once for each message: its title, its alerts' names, what they share and do not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+
+import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.facts import Said
-from alert_threader.formatter.matchers import matchers_of
-from alert_threader.formatter.mrkdwn import one_line, unmarked
+from alert_threader.formatter.matchers import matchers_of, matchers_of_one
+from alert_threader.formatter.mrkdwn import one_line, truncate, unmarked
 from alert_threader.formatter.words import Words
-from alert_threader.threads import FOLDER, MAX_TITLE, AlertState, AlertThread, environment_of, full_name
+from alert_threader.threads import (
+    FOLDER,
+    MAX_TITLE,
+    AlertState,
+    AlertThread,
+    Common,
+    Severities,
+    environment_of,
+    full_name,
+    short_name,
+)
 
 
 class ThreadView:
     """What all parts of a message read. Nothing in it changes the thread."""
 
-    def __init__(self, thread: AlertThread, environment: str, words: Words) -> None:
-        """Take the record, the ``ENVIRONMENT`` for alerts that name none, and the language's words."""
+    def __init__(self, thread: AlertThread, environment: str, words: Words, severities: Severities) -> None:
+        """Take the record, the ``ENVIRONMENT`` for alerts that name none, and the settings of words and severities."""
         self.thread = thread
         self.words = words
+        self.severities = severities
         self._environment = environment
-        #: The alerts whose details are kept.
-        self.detailed = [alert for alert in thread.alerts.values() if alert.labels or alert.annotations]
+        #: The alerts whose details are kept, and what is known of the others.
+        self.detailed = [alert for alert in thread.alerts.values() if alert.is_detailed]
+        self._others = _of_others(thread, len(self.detailed))
         self.state = _state(thread)
-        self.firing = thread.firing
-        self.resolved = thread.resolved
         #: How many alerts the thread has had, those included of which only the number is kept.
         self.total = len(thread.alerts) + thread.forgotten
+        self.firing = thread.firing
+        self.resolved = self.total - self.firing
         self.level = thread.severity_level
         self._said = {id(alert): facts.said(alert.annotations) for alert in self.detailed}
+
+    def without(self, fingerprints: Collection[str]) -> "ThreadView":
+        """The same thread without some alerts, as it was before they joined."""
+        alerts = {each: state for each, state in self.thread.alerts.items() if each not in fingerprints}
+        thread = msgspec.structs.replace(self.thread, alerts=alerts)
+        return ThreadView(thread, self._environment, self.words, self.severities)
 
     @cached_property
     def alerts(self) -> list[AlertState]:
@@ -48,11 +68,6 @@ class ThreadView:
         return self.words.counted.format(title=self.title, count=self.total)
 
     @property
-    def emoji(self) -> str:
-        """The sign of the thread's severity."""
-        return facts.emoji(self.level)
-
-    @property
     def sign(self) -> str:
         """What a root begins with, so that its state can be read without its colour."""
         words = self.words
@@ -62,86 +77,133 @@ class ThreadView:
             "silenced": f"🔕 {words.silenced} — ",
             "acknowledged": "👀 ",
         }
-        return signs.get(self.state, f"{self.emoji} ")
+        return signs.get(self.state, f"{facts.emoji(self.level)} ")
 
     @property
     def severity(self) -> str:
-        """The severity as its sender wrote it: in capitals where it is known to be one, empty where none was given."""
+        """The worst severity as its sender wrote it: in capitals where it is known to be one, empty for none."""
         given = one_line(self.thread.severity)
         return given.upper() if self.level else given
 
-    def colour(self, state: str) -> str:
-        """The colour of a message that speaks of this state."""
+    @property
+    def shared_severity(self) -> str:
+        """The same where it is that of all alerts, else empty."""
+        if not self.detailed:
+            return self.severity
+        given = one_line(self.severities.of(self.shared_labels))
+        return given.upper() if self.severities.level(given) else given
+
+    def level_of(self, alerts: Sequence[AlertState]) -> str:
+        """The worst level of some alerts, where theirs are known; else the thread's."""
+        if not alerts or not all(alert.is_detailed for alert in alerts):
+            return self.level
+        return self.severities.level(self.severities.worst(self.severities.of(alert.labels) for alert in alerts))
+
+    def colour(self, state: str, level: str) -> str:
+        """The colour of a message that speaks of this state, and of alerts of this level."""
         if state == "resolved":
             return facts.GREEN
-        return facts.GREY if state in ("stale", "silenced") else facts.colour(self.level)
+        return facts.GREY if state in ("stale", "silenced") else facts.colour(level)
 
     @cached_property
     def environment(self) -> str:
         """The environment that all alerts are of: their own, else the setting's; empty where they are of several."""
-        named = {environment_of(each.labels) or self._environment for each in self.detailed}
+        named = {environment_of(labels) or self._environment for labels in self._all_labels}
         if len(named) > 1:
             return ""
         return named.pop() if named else self._environment
 
     @cached_property
     def shared_labels(self) -> dict[str, str]:
-        """The labels that all alerts have in common, as far as their details are kept."""
-        return _common([alert.labels for alert in self.detailed if alert.labels])
+        """The labels that all alerts have in common."""
+        return _common(self._all_labels)
+
+    @cached_property
+    def _all_labels(self) -> list[dict[str, str]]:
+        """The labels of each alert, and those that the alerts share of which no details are kept."""
+        labels = [alert.labels for alert in self.detailed]
+        return [*labels, self._others.labels] if self._others else labels
 
     @cached_property
     def matchers(self) -> str:
         """What matches the thread's alerts on Alertmanager's pages; empty where nothing does without others."""
-        labels = [alert.labels for alert in self.detailed if alert.labels]
-        all_known = len(labels) == self.total
-        return matchers_of(self.thread.identity, labels, self.shared_labels, all_known=all_known)
+        all_known = self._others is None or self.thread.common is not None
+        return matchers_of(self.thread.identity, self._all_labels, self.shared_labels, all_known=all_known)
+
+    @cached_property
+    def alerts_url(self) -> str:
+        """Alertmanager's page that lists the thread's alerts; empty where there is none."""
+        return self._page("alerts", self.matchers)
+
+    @cached_property
+    def silence_url(self) -> str:
+        """The page that silences the thread's alerts and no others; empty where there is none."""
+        return self.shared_links.get("silence") or self._page("silences/new", self.matchers)
+
+    def silence_url_of(self, alert: AlertState) -> str:
+        """The page that silences one alert and no other of the thread; empty where there is none."""
+        if self._others or alert.left_out or not alert.labels:
+            return ""
+        return self._page("silences/new", matchers_of_one(alert.labels, self.thread.identity, self._all_labels))
+
+    def _page(self, name: str, matchers: str) -> str:
+        if not self.thread.external_url or self.is_grafana or not matchers:
+            return ""
+        return f"{self.thread.external_url.rstrip('/')}/#/{name}?filter={matchers}"
 
     @cached_property
     def shared(self) -> Said:
         """What all alerts say in common; empty where they differ."""
-        if not self.detailed:
+        all_said = [*self._said.values(), *([facts.said(self._others.annotations)] if self._others else [])]
+        if not all_said:
             return Said()
-        first, *others = self._said.values()
-
-        def common(read: Callable[[Said], str]) -> str:
-            return read(first) if all(read(each) == read(first) for each in others) else ""
-
         return Said(
-            summary=common(lambda each: each.summary),
-            description=common(lambda each: each.description),
-            runbook=common(lambda each: each.runbook),
-            dashboard=common(lambda each: each.dashboard),
-            others=_common([each.others for each in self._said.values()]),
+            summary=_if_same([each.summary for each in all_said]),
+            description=_if_same([each.description for each in all_said]),
+            runbook=_if_same([each.runbook for each in all_said]),
+            dashboard=_if_same([each.dashboard for each in all_said]),
+            others=_common([each.others for each in all_said]),
         )
 
     @cached_property
     def shared_values(self) -> str:
         """The measured values (Grafana's) where all alerts have the same, else empty."""
-        values = {alert.values for alert in self.detailed}
-        return values.pop() if len(values) == 1 else ""
+        values = [alert.values for alert in self.detailed]
+        return _if_same([*values, self._others.values] if self._others else values)
 
     @cached_property
     def shared_links(self) -> dict[str, str]:
         """The addresses that all alerts have in common, by name."""
-        return _common([alert.links for alert in self.detailed])
+        return _common([*(alert.links for alert in self.detailed), *([self._others.links] if self._others else [])])
 
     @cached_property
     def is_grafana(self) -> bool:
         """Whether the alerts come from Grafana, whose pages have other addresses than Alertmanager's."""
         return any("silence" in each.links or "panel" in each.links or FOLDER in each.labels for each in self.detailed)
 
-    @cached_property
-    def left_out(self) -> int:
-        """How many labels and texts of a thread's only alert are not kept; of several each has its own number."""
-        return self.detailed[0].left_out if self.total == 1 and self.detailed else 0
+    def left_out(self, alert: AlertState) -> int:
+        """How many labels and texts of an alert are not kept, but for those that all alerts share."""
+        if alert.is_detailed or not alert.left_out:
+            return alert.left_out
+        shared = self.shared
+        texts = [text for text in (shared.summary, shared.description, shared.runbook, shared.dashboard) if text]
+        named = 1 + len(alert.distinct)
+        return max(alert.left_out - named - len(self.shared_labels) - len(texts) - len(shared.others), 0)
 
     def said(self, alert: AlertState) -> Said:
         """What an alert says of itself."""
         return self._said.get(id(alert)) or Said()
 
-    def name(self, alert: AlertState) -> str:
-        """An alert's name, by which it can be told from all others of the thread; never empty."""
-        return one_line(full_name(alert)) or one_line(alert.labels.get("alertname", "")) or self.words.alert
+    def name(self, alert: AlertState, room: int = 0) -> str:
+        """An alert's name, by which it can be told from all others of the thread; never empty.
+
+        With ``room``, one that is longer is cut where what tells it apart is not lost.
+        """
+        name = one_line(full_name(alert)) or self.words.alert
+        if not 0 < room < len(name):
+            return name
+        first = one_line(short_name(alert))
+        return truncate(first, max(room + len(first) - len(name), room // 2)) + name[len(first) :]
 
     def own_labels(self, alert: AlertState) -> dict[str, str]:
         """The labels of an alert that are not its thread's, nor in its name, those that say most first."""
@@ -150,17 +212,33 @@ class ThreadView:
             for name, value in alert.labels.items()
             if value
             and name not in self.shared_labels
-            and name not in alert.distinct
-            and alert.name not in (value, f"{name}={value}")
+            and alert.distinct.get(name) != value
+            and short_name(alert) not in (value, f"{name}={value}")
         }
 
 
+def _of_others(thread: AlertThread, detailed: int) -> Common | None:
+    """What is known of the alerts of which no details are kept: at the least what made them one thread.
+
+    None where there are no such alerts.
+    """
+    if detailed and detailed == len(thread.alerts) + thread.forgotten:
+        return None
+    return thread.common or Common(labels={name: value for name, value in thread.identity.items() if value})
+
+
+def _if_same(texts: Sequence[str]) -> str:
+    """The one text that all of them are; empty where they differ."""
+    return texts[0] if texts and texts.count(texts[0]) == len(texts) else ""
+
+
 def _common(mappings: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The entries that all of the mappings have."""
+    """The entries that all of the mappings have, in the order of the first."""
     if not mappings:
         return {}
     first, *others = mappings
-    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+    shared = set(first.items()).intersection(*(other.items() for other in others))
+    return {name: value for name, value in first.items() if (name, value) in shared}
 
 
 def _state(thread: AlertThread) -> str:

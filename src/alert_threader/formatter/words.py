@@ -34,6 +34,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     more_texts_one: str
     more_of_both: str
     the_rest: str
+    said_before: str
 
     # Names of fields, in bold.
     severity: str
@@ -115,6 +116,7 @@ ENGLISH = Words(
     more_texts_one="+1 more text or label in {source}",
     more_of_both="+{count} more, and {texts} more texts and labels, in {source}",
     the_rest="The rest is in {source}.",
+    said_before="Said before, no longer in the first message:",
     severity="Severity",
     environment="Environment",
     service="Service",
@@ -188,6 +190,7 @@ KOREAN = Words(
     more_texts_one="생략된 내용·레이블 1개는 {source}에서 확인",
     more_texts="생략된 내용·레이블 {count}개는 {source}에서 확인",
     the_rest="나머지는 {source}에서 확인할 수 있습니다.",
+    said_before="첫 메시지에서 빠진 이전 내용:",
     severity="심각도",
     environment="환경",
     service="서비스",

@@ -37,6 +37,7 @@ bookkeeping, and from the hash of the message that was sent last: never from a l
 
 from alert_threader.threads.ageing import age, forget
 from alert_threader.threads.keys import (
+    DEFAULT_KEY_LABELS,
     ENVIRONMENT_LABELS,
     FOLDER,
     RULE,
@@ -47,7 +48,7 @@ from alert_threader.threads.keys import (
     environment_of,
     thread_key,
 )
-from alert_threader.threads.names import BETWEEN_NAMES, fitting, full_name
+from alert_threader.threads.names import BETWEEN_NAMES, EXPORTED, OF_EXPORTER, fitting, full_name, short_name
 from alert_threader.threads.notification import Applied, Reason, apply, divided
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
@@ -78,27 +79,35 @@ from alert_threader.threads.plan import (
     start_attempt,
 )
 from alert_threader.threads.record import (
+    CUT,
+    MAX_LABEL,
     AlertState,
     AlertThread,
     Attempt,
     Batch,
+    Common,
     Event,
     EventKind,
     Shown,
     Step,
     Wait,
 )
-from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, level_of, severity_rank
+from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, Severities, level_of, severity_rank
 from alert_threader.threads.titles import MAX_TITLE
 
 __all__ = [
     "BETWEEN_NAMES",
+    "CUT",
+    "DEFAULT_KEY_LABELS",
     "DEFAULT_MAP",
     "ENVIRONMENT_LABELS",
+    "EXPORTED",
     "FOLDER",
     "LEVELS",
+    "MAX_LABEL",
     "MAX_SIMPLE",
     "MAX_TITLE",
+    "OF_EXPORTER",
     "RULE",
     "Action",
     "AlertState",
@@ -107,6 +116,7 @@ __all__ = [
     "Attempt",
     "Batch",
     "Change",
+    "Common",
     "Event",
     "EventKind",
     "Failed",
@@ -120,6 +130,7 @@ __all__ = [
     "Reason",
     "RepeatPolicy",
     "RootGone",
+    "Severities",
     "Shown",
     "Step",
     "ThreadBy",
@@ -144,6 +155,7 @@ __all__ = [
     "record_outcome",
     "record_unchanged",
     "severity_rank",
+    "short_name",
     "shown_now",
     "slack_lane",
     "start_attempt",

@@ -27,7 +27,7 @@ ENVIRONMENT_LABELS = ("environment", "env")
 FOLDER, RULE = "grafana_folder", "rulename"
 _ALERTNAME = "alertname"
 _NAMED_FOR_ALL_RULES = frozenset({"DatasourceNoData", "DatasourceError"})
-#: No longer identity is kept, in characters: no link could hold it.
+#: A longer identity is not kept, in characters: no link could hold it.
 _MAX_IDENTITY = 2000
 
 #: A name that no person wrote: a blank, or any sign but these, and it is shown as it is.
@@ -53,7 +53,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str = ""
     #: The id of the webhook, by which a message can be traced back to it.
     webhook: str = ""
-    #: The labels that the key was made from, as they were sent.
+    #: The labels that the key was made from, as they were sent; one that the alerts have not is empty.
     identity: dict[str, str] = {}
     #: The key that the first release gives these alerts, where it is another: its threads go on under it.
     former: "Former | None" = None
@@ -118,7 +118,10 @@ def thread_key(labels: Mapping[str, str], identity: Identity) -> str:
 
 def environment_of(labels: Mapping[str, str]) -> str:
     """The environment that an alert, or a group, names itself; empty for none."""
-    return next((labels[name] for name in ENVIRONMENT_LABELS if labels.get(name)), "")
+    for name in ENVIRONMENT_LABELS:
+        if found := labels.get(name):
+            return found
+    return ""
 
 
 @lru_cache(maxsize=1024)
@@ -174,19 +177,27 @@ def _identity(notification: Notification, alert: Alert, identity: Identity) -> d
     if identity.by is ThreadBy.GROUP:
         found = dict(notification.group_labels)
     else:
-        found = {name: labels[name] for name in identity.labels if labels.get(name)}
+        found = _key_labels(labels, identity)
         if _ALERTNAME in identity.labels:
-            more = (_ALERTNAME, FOLDER, RULE) if labels.get(_ALERTNAME) else _others(labels, identity)
+            more = (FOLDER, RULE) if labels.get(_ALERTNAME) else _others(labels, identity)
             found |= {name: labels[name] for name in more if labels.get(name)}
-        found |= {name: labels[name] for name in ENVIRONMENT_LABELS if labels.get(name)}
+        for name in ENVIRONMENT_LABELS:
+            found[name] = labels.get(name, "")
+            if found[name]:
+                break  # it speaks for all that come after it
     return found if sum(map(len, (*found, *found.values()))) <= _MAX_IDENTITY else {}
 
 
 def _former(notification: Notification, alert: Alert, identity: Identity, belongs: _Belongs) -> Former | None:
     if belongs.key == belongs.former_key:
         return None
-    found = {name: alert.labels[name] for name in identity.labels if alert.labels.get(name)}
-    return Former(belongs.former_key, dict(notification.group_labels) if identity.by is ThreadBy.GROUP else found)
+    is_group = identity.by is ThreadBy.GROUP
+    found = dict(notification.group_labels) if is_group else _key_labels(alert.labels, identity)
+    return Former(belongs.former_key, found)
+
+
+def _key_labels(labels: Mapping[str, str], identity: Identity) -> dict[str, str]:
+    return {name: labels.get(name, "") for name in identity.labels}
 
 
 def _former_key(labels: Mapping[str, str], identity: Identity) -> str:

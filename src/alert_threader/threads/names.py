@@ -6,10 +6,12 @@ alert is called the same from its first message to its last, and when its other 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
-from alert_threader.threads.record import AlertState
+from alert_threader.threads.record import CUT, MAX_LABELS, AlertState
 
 #: The objects of Kubernetes that an alert can be about, the most telling first.
 _OBJECTS = (
@@ -22,29 +24,32 @@ _OBJECTS = (
     "horizontalpodautoscaler",
     "node",
 )
-#: A scrape that keeps its own labels moves those of what it measures to these
-#: (https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config, honor_labels).
-_EXPORTED = "exported_"
-#: A part of what failed: it tells alerts apart beside a name, and is none itself.
-_PART = "container"
-_OBJECT_LABELS = tuple(name for label in _OBJECTS for name in (_EXPORTED + label, label))
 _PLACES = ("host", "hostname", "device", "mountpoint", "target", "domain")
 _RULE = "rulename"
 _INSTANCE = "instance"
+_NAMESPACE = "namespace"
+_ALERTNAME = "alertname"
+#: A part of what failed: it tells alerts apart beside a name, and is none itself.
+_PART = "container"
 
 #: An exporter that speaks of other things than itself or its host: its ``instance`` says nothing of what failed.
 _SPEAKS_OF_OTHERS = ("kube-state-metrics", "kube_state_metrics")
 #: A side-car of what it measures: its ``pod`` says nothing of it.
 _SIDE_CAR = "exporter"
+#: Where a scrape keeps labels of its own, those of what it measures are moved to names that begin so, and the plain
+#: ones are the exporter's (https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config,
+#: honor_labels).
+EXPORTED = "exported_"
+OF_EXPORTER = frozenset({"pod", "node", _INSTANCE, _PART, _NAMESPACE, "job", "service", "endpoint"})
 
 #: Labels that alerts of a thread tend to share: they name an alert only where nothing else tells it apart.
 _COMMON = (
-    "namespace",
+    _NAMESPACE,
     "job",
     "service",
     "cluster",
     "grafana_folder",
-    "alertname",
+    _ALERTNAME,
     "severity",
     "env",
     "environment",
@@ -52,7 +57,7 @@ _COMMON = (
     "monitor",
     "prometheus",
 )
-#: Known to nobody but a machine: they tell alerts apart last of all.
+#: Labels that mean nothing to a person: they tell alerts apart last of all.
 _OPAQUE = ("uid", "id", "endpoint", "datasource_uid", "ref_id")
 
 #: The longest name, value beside a name, and number of such values.
@@ -72,6 +77,13 @@ _FINGERPRINT = "fingerprint"
 _MAX_FINGERPRINT = 12
 
 
+class _Order(NamedTuple):
+    """The labels that say what failed, most telling first, and those that only say which exporter reports it."""
+
+    known: tuple[str, ...]
+    of_exporter: frozenset[str]
+
+
 def name_alerts(
     alerts: MutableMapping[str, AlertState],
     new: Mapping[str, Mapping[str, str]],
@@ -82,25 +94,36 @@ def name_alerts(
     Another alert's name gets longer only where the same name is needed twice. ``preferred`` are the operator's labels
     (``NAME_LABELS``), which come first. The states of new alerts are changed, others are replaced.
     """
-    settled = [state for fingerprint, state in alerts.items() if state.labels and fingerprint not in new]
-    order = _order(next(iter(new.values()), {}), preferred)
-    label = _label_in_use(settled, order) or _telling(list(new.values()), order)
+    preferred = tuple(preferred)
+    by_order: dict[_Order, list[str]] = {}
     for fingerprint, labels in new.items():
-        alerts[fingerprint].name, alerts[fingerprint].distinct = _named(labels, label, order), {}
+        by_order.setdefault(_order(labels, preferred), []).append(fingerprint)
+    for order, fingerprints in by_order.items():
+        label = _label_in_use(alerts, new, order, preferred) or _telling([new[each] for each in fingerprints], order)
+        for each in fingerprints:
+            state = alerts[each]
+            state.name, state.distinct = _named(new[each], label, order), {}
+            if not state.labels:  # one of too many to be kept whole
+                state.name = state.name or new[each].get(_ALERTNAME, "")
     if len(alerts) > 1:
-        _tell_apart(alerts, new, order)
+        _tell_apart(alerts, new, preferred)
 
 
 def most_telling(labels: Mapping[str, str], count: int) -> dict[str, str]:
-    """As many of an alert's labels, those that say most of it: what failed and where, then the others."""
-    telling = [name for name in (*_order(labels, ()), *_COMMON) if name in labels]
+    """As many of an alert's labels, the most telling first: what failed and where, then the others."""
+    telling = [name for name in (*_order(labels, ()).known, *_COMMON) if name in labels]
     return {name: labels[name] for name in list(dict.fromkeys((*telling, *labels)))[:count]}
+
+
+def short_name(state: AlertState) -> str:
+    """The first part of an alert's name: what failed, else its alertname; empty where it has neither."""
+    return state.name or state.labels.get(_ALERTNAME, "")
 
 
 def full_name(state: AlertState) -> str:
     """Both parts of an alert's name on one line: ``checkout-0 (container=api)``; empty where nothing names it."""
-    told = ", ".join(f"{name}={value}" for name, value in state.distinct.items())
-    return f"{state.name} ({told})".lstrip() if told else state.name
+    distinct = ", ".join(f"{name}={value}" for name, value in state.distinct.items())
+    return f"{short_name(state)} ({distinct})".lstrip() if distinct else short_name(state)
 
 
 def fitting(alerts: Sequence[AlertState]) -> int:
@@ -122,28 +145,44 @@ def beyond_one_message(fingerprints: Sequence[str], alerts: Mapping[str, AlertSt
     return tuple(rest[begin:end])
 
 
-def _order(labels: Mapping[str, str], preferred: Sequence[str]) -> tuple[str, ...]:
-    """The labels that say what failed, most telling first, for an alert from such an exporter."""
-    job, service = labels.get("job", ""), labels.get("service", "")
-    if any(word in each for each in (job, service) for word in _SPEAKS_OF_OTHERS):
-        order = (_RULE, *_OBJECT_LABELS, *_PLACES, _INSTANCE)
-    elif _SIDE_CAR in job:
-        order = (_RULE, _INSTANCE, *_PLACES, *_OBJECT_LABELS)
+def _order(labels: Mapping[str, str], preferred: tuple[str, ...]) -> _Order:
+    """The order of an alert's labels, by the exporter that it comes from."""
+    job = labels.get("job", "")
+    speaks_of_others = any(word in each for each in (job, labels.get("service", "")) for word in _SPEAKS_OF_OTHERS)
+    is_pod_of_exporter = speaks_of_others and any(word in labels.get("pod", "") for word in _SPEAKS_OF_OTHERS)
+    return _order_of(
+        speaks_of_others=speaks_of_others,
+        is_side_car=_SIDE_CAR in job,
+        names_exporter=is_pod_of_exporter or any(name.startswith(EXPORTED) for name in labels),
+        preferred=preferred,
+    )
+
+
+@lru_cache(maxsize=64)
+def _order_of(*, speaks_of_others: bool, is_side_car: bool, names_exporter: bool, preferred: tuple[str, ...]) -> _Order:
+    of_exporter = OF_EXPORTER if names_exporter else frozenset({_INSTANCE} if speaks_of_others else ())
+    if is_side_car and not speaks_of_others:
+        plain = (_RULE, _INSTANCE, *_PLACES, *_OBJECTS)
     else:
-        order = (_RULE, *_OBJECT_LABELS, _INSTANCE, *_PLACES)
-    return tuple(dict.fromkeys((*preferred, *order)))
+        plain = (_RULE, *_OBJECTS, _INSTANCE, *_PLACES)
+    known = [label for name in plain for label in (EXPORTED + name, name) if label not in of_exporter]
+    return _Order(tuple(dict.fromkeys((*preferred, *known))), of_exporter)
 
 
-def _label_in_use(settled: Sequence[AlertState], order: Sequence[str]) -> str:
-    """The label that the thread's alerts are named by already, so that the next ones are named alike."""
-    for state in settled:
-        for label in (*order, *state.labels):
+def _label_in_use(
+    alerts: Mapping[str, AlertState], new: Mapping[str, object], order: _Order, preferred: tuple[str, ...]
+) -> str:
+    """The label by which alerts of this order are named already, so that the next ones are named alike."""
+    for fingerprint, state in alerts.items():
+        if fingerprint in new or not state.labels or not state.name or _order(state.labels, preferred) != order:
+            continue
+        for label in (*order.known, *state.labels):
             if state.labels.get(label) and state.name == _shown(label, state.labels[label], order):
                 return label
     return ""
 
 
-def _telling(alerts: Sequence[Mapping[str, str]], order: Sequence[str]) -> str:
+def _telling(alerts: Sequence[Mapping[str, str]], order: _Order) -> str:
     """The first label that tells all of these alerts apart; else the first that tells some apart; empty for none."""
     partly = ""
     for label in _candidates(alerts, order):
@@ -156,38 +195,43 @@ def _telling(alerts: Sequence[Mapping[str, str]], order: Sequence[str]) -> str:
     return partly
 
 
-def _candidates(alerts: Sequence[Mapping[str, str]], order: Sequence[str]) -> Iterator[str]:
-    """The labels that could name these alerts, most telling first; for one alert alone the known ones."""
-    yield from order
-    if len(alerts) > 1:
-        others = dict.fromkeys(name for labels in alerts for name in labels if name not in order and name != _PART)
-        yield from _by_rank(others, order)
+def _candidates(alerts: Sequence[Mapping[str, str]], order: _Order) -> Iterator[str]:
+    """The labels that could name these alerts, most telling first: any only where they have none of the known ones."""
+    yield from order.known
+    if len(alerts) > 1 and not any(labels.get(label) for labels in alerts for label in order.known):
+        yield from _by_rank(dict.fromkeys(name for labels in alerts for name in labels if name != _PART), order)
 
 
-def _named(labels: Mapping[str, str], label: str, order: Sequence[str]) -> str:
-    label = label if labels.get(label) else next((each for each in order if labels.get(each)), "")
+def _named(labels: Mapping[str, str], label: str, order: _Order) -> str:
+    label = label if labels.get(label) else next((each for each in order.known if labels.get(each)), "")
     if label:
         return _shown(label, labels[label], order)
-    rest = [f"{name}={labels[name]}" for name in _by_rank(labels, order) if labels[name] and name not in _COMMON]
-    return _cut(", ".join(rest[:_MAX_OTHERS]), _MAX_NAME)
+    last = {*_COMMON, *_OPAQUE, *order.of_exporter}
+    if rest := [f"{name}={labels[name]}" for name in _by_rank(labels, order) if labels[name] and name not in last]:
+        return _shortened(", ".join(rest[:_MAX_OTHERS]))
+    # Of an exporter that speaks of others even the namespace says more than the exporter's own address.
+    last_of_all = (*((_NAMESPACE,) if _INSTANCE in order.of_exporter else ()), *_OPAQUE, _INSTANCE)
+    label = next((each for each in last_of_all if labels.get(each)), "")
+    return _shown(label, labels[label], order) if label else ""
 
 
-def _shown(label: str, value: str, order: Sequence[str]) -> str:
+def _shown(label: str, value: str, order: _Order) -> str:
     """A label's value as a name, with the label where the value alone would say too little."""
-    return _cut(value if label in order else f"{label}={value}", _MAX_NAME)
+    speaks_for_itself = label in order.known or label in (_INSTANCE, _ALERTNAME)
+    return _shortened(value if speaks_for_itself else f"{label}={value}")
 
 
 def _tell_apart(
-    alerts: MutableMapping[str, AlertState], new: Mapping[str, Mapping[str, str]], order: Sequence[str]
+    alerts: MutableMapping[str, AlertState], new: Mapping[str, Mapping[str, str]], preferred: tuple[str, ...]
 ) -> None:
     """Add to names that are used more than once what tells their alerts apart; who has a longer name keeps it."""
-    names = {alerts[fingerprint].name for fingerprint in new}
-    if len(names) == len(new) and len(names.union(state.name for state in alerts.values())) == len(alerts):
+    names = {short_name(alerts[fingerprint]) for fingerprint in new}
+    if len(names) == len(new) and len(names.union(map(short_name, alerts.values()))) == len(alerts):
         return
     namesakes: dict[str, list[str]] = {}
     for fingerprint, state in alerts.items():
-        if state.name in names:
-            namesakes.setdefault(state.name, []).append(fingerprint)
+        if short_name(state) in names:
+            namesakes.setdefault(short_name(state), []).append(fingerprint)
     taken = {full_name(state) for fingerprint, state in alerts.items() if fingerprint not in new}
     for same in namesakes.values():
         if len(same) == 1 and (same[0] not in new or alerts[same[0]].name not in taken):
@@ -195,46 +239,60 @@ def _tell_apart(
             continue
         compared = [each for each in same if each in new or alerts[each].labels]
         used = dict.fromkeys(name for each in compared for name in alerts[each].distinct)
-        told = _told_apart({each: new.get(each) or alerts[each].labels for each in compared}, used, order)
+        known = {each: (new[each], True) if each in new else (alerts[each].labels, False) for each in compared}
+        distinct = _distinct(known, used, preferred)
         for fingerprint in compared:
             state = alerts[fingerprint]
-            if state.distinct or (fingerprint not in new and not told[fingerprint]):
+            if state.distinct or (fingerprint not in new and not distinct[fingerprint]):
                 continue
-            longer = msgspec.structs.replace(state, distinct=told[fingerprint])
+            longer = msgspec.structs.replace(state, distinct=distinct[fingerprint])
             if full_name(longer) in taken:
                 longer.distinct = {**longer.distinct, _FINGERPRINT: fingerprint[:_MAX_FINGERPRINT]}
             taken.add(full_name(longer))
             alerts[fingerprint] = longer
 
 
-def _told_apart(
-    alerts: Mapping[str, Mapping[str, str]], used: Iterable[str], order: Sequence[str]
+def _distinct(
+    known: Mapping[str, tuple[Mapping[str, str], bool]], used: Iterable[str], preferred: tuple[str, ...]
 ) -> dict[str, dict[str, str]]:
-    """The labels, by fingerprint, that tell these alerts apart: one where one does, else as many as it takes."""
-    labels = list(alerts.values())
-    names = [*used, *_by_rank(dict.fromkeys(name for each in labels for name in each), order)]
-    differing = [name for name in dict.fromkeys(names) if len({each.get(name) for each in labels}) > 1]
+    """The labels, by fingerprint, that tell these alerts apart: one where one does, else as many as it takes.
 
-    def parts(chosen: Sequence[str]) -> list[dict[str, str]]:
-        return [{name: _cut(each[name], _MAX_VALUE) for name in chosen if each.get(name)} for each in labels]
-
-    def groups(chosen: Sequence[str]) -> int:
-        return len({tuple(part.items()) for part in parts(chosen)})
-
-    chosen = [name for name in differing if groups([name]) == len(labels)][:1]
+    ``known`` are their labels, and whether those are whole: of an alert from before, what was cut is not known.
+    """
+    labels = [each for each, _ in known.values()]
+    names = dict.fromkeys((*used, *_by_rank({name for each in labels for name in each}, _order(labels[0], preferred))))
+    values = {name: [_known(name, *each) for each in known.values()] for name in names}
+    differing = {name: each for name, each in values.items() if len(set(each) - {None}) > 1}
+    chosen = [name for name, each in differing.items() if None not in each and len(set(each)) == len(each)][:1]
+    told_apart = 1
     for name in () if chosen else differing:
-        if len(chosen) < _MAX_DISTINCT and groups([*chosen, name]) > groups(chosen):
+        count = len(set(zip(*(differing[each] for each in (*chosen, name)), strict=True)))
+        if len(chosen) < _MAX_DISTINCT and count > told_apart:
             chosen.append(name)
-    return dict(zip(alerts, parts(chosen), strict=True))
+            told_apart = count
+    shown = {name: _excerpts([value or "" for value in differing[name]]) for name in chosen}
+    return {
+        fingerprint: {name: each[place] for name, each in shown.items() if each[place]}
+        for place, fingerprint in enumerate(known)
+    }
 
 
-def _by_rank(names: Iterable[str], order: Sequence[str]) -> list[str]:
+def _known(name: str, labels: Mapping[str, str], are_whole: bool) -> str | None:
+    """A label's value, empty where the alert has no such label; None where that is not known."""
+    value = labels.get(name, "")
+    is_cut = value.endswith(CUT) if value else len(labels) >= MAX_LABELS
+    return value if are_whole or not is_cut else None
+
+
+def _by_rank(names: Iterable[str], order: _Order) -> list[str]:
     """Labels in the order in which they tell alerts apart."""
-    rank = {name: place for place, name in enumerate((_PART, *order))}
+    rank = {name: place for place, name in enumerate((*order.known, _PART))}
 
     def key(name: str) -> tuple[int, int, str]:
+        if name in order.of_exporter:
+            return 4, 0, name
         if name in rank:
-            return 0, rank[name], name
+            return 0, 0 if name == _PART else rank[name] + 1, name
         if name in _COMMON:
             return 2, _COMMON.index(name), name
         return (3 if name in _OPAQUE else 1), 0, name
@@ -242,5 +300,19 @@ def _by_rank(names: Iterable[str], order: Sequence[str]) -> list[str]:
     return sorted(names, key=key)
 
 
-def _cut(value: str, length: int) -> str:
-    return value if len(value) <= length else value[: length - 1] + "…"
+def _shortened(value: str) -> str:
+    """A name as far as there is room: of a long address both the host and the end say what failed."""
+    end = _MAX_NAME // 3
+    return value if len(value) <= _MAX_NAME else f"{value[: _MAX_NAME - end - 1]}{CUT}{value[-end:]}"
+
+
+def _excerpts(values: Sequence[str]) -> list[str]:
+    """The part of each value in which they differ, as far as there is room."""
+    if max(map(len, values)) <= _MAX_VALUE:
+        return list(values)
+    # What the first and the last in their order have in common, all have.
+    first, last = min(filter(None, values)), max(values)
+    common = next((place for place, sign in enumerate(first) if not last.startswith(sign, place)), len(first))
+    begin = max(common - _MAX_VALUE // 3, 0)
+    ends = [f"{CUT}{value[begin:]}" if begin and value else value for value in values]
+    return [end if len(end) <= _MAX_VALUE else end[: _MAX_VALUE - 1] + CUT for end in ends]

@@ -1,18 +1,17 @@
 """What a notification makes of a thread: rules 1 to 8 and 10 of ``threads/__init__.py``."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
-from itertools import chain
 
 import msgspec
 
 from alert_threader.alertmanager.webhook import Alert, Status
+from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved
 from alert_threader.threads.keys import Change
-from alert_threader.threads.names import most_telling, name_alerts
+from alert_threader.threads.names import name_alerts
 from alert_threader.threads.plan import Policy, RepeatPolicy, is_pending
 from alert_threader.threads.record import (
     MAX_ALERTS,
-    MAX_DETAILED,
     AlertState,
     AlertThread,
     Batch,
@@ -21,7 +20,7 @@ from alert_threader.threads.record import (
     Shown,
     fold,
 )
-from alert_threader.threads.severity import level_of, severity_rank
+from alert_threader.threads.severity import Severities
 from alert_threader.threads.titles import title_of
 
 #: An unchanged notification is a repeat, not a duplicate, once this long has passed (seconds): a duplicate comes from
@@ -38,13 +37,8 @@ _TEST = "TestAlert"
 #: When a thread was last heard of is stored this often, in seconds, so that most duplicates cost no write.
 _SEEN_STEP = 60
 
-#: Longer values are cut when they are kept, in characters; Slack shows less than this of each.
+#: A longer word is cut, in characters.
 _MAX_SEVERITY = 40
-_MAX_LABELS = 30
-_MAX_LABEL = 300
-_MAX_ANNOTATIONS = 20
-_MAX_ANNOTATION = 3000
-_MAX_LINK = 2000
 
 
 class Reason(StrEnum):
@@ -80,12 +74,12 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
     if before is None or opened:
         before = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
     thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now)
-    refreshed = policy.repeat is not RepeatPolicy.IGNORE and _refresh(thread, change.alerts)
+    refreshed = policy.repeat is not RepeatPolicy.IGNORE and refresh(thread, change.alerts)
     events = _take_alerts(thread, change.alerts, now, policy)
     if events or refreshed:
         thread.title = title_of(thread, change)
     kinds = [event.kind for event in events.values()]
-    fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
+    fired, ended = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
     if events:
         was_resolved = bool(before.alerts) and not before.firing
         thread = _revised(thread, change)
@@ -110,7 +104,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
             thread = before
         reason = Reason.DUPLICATE
     alertname = change.alerts[0].labels.get("alertname") or "unknown"
-    return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=resolved)
+    return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=ended)
 
 
 def divided(change: Change, former: AlertThread, own: AlertThread | None) -> list[Change]:
@@ -160,7 +154,7 @@ def _revised(thread: AlertThread, change: Change) -> AlertThread:
     thread.noted_revision = thread.revision
     thread.truncated = change.truncated
     thread.identity = thread.identity or change.identity
-    if 0 < len(change.external_url) <= _MAX_LINK:
+    if 0 < len(change.external_url) <= MAX_LINK:
         thread.external_url = change.external_url
     return thread
 
@@ -186,144 +180,65 @@ def _moved(thread: AlertThread, channel: str) -> AlertThread:
     )
 
 
-def _refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
-    """Take the texts and values of alerts that fire on: what is shown is what was last said. Whether any is new."""
-    refreshed = False
-    for alert in alerts:
-        known = thread.alerts.get(alert.fingerprint)
-        if known is None or not known.labels or known.status is not Status.FIRING or alert.status is not Status.FIRING:
-            continue
-        if (known.annotations, known.links, known.values) == (alert.annotations, alert.links, alert.values):
-            continue  # most are, and to cut texts takes time
-        annotations, links, values = _texts(alert)
-        fresh = msgspec.structs.replace(known, annotations=annotations, links=links, values=values)
-        if fresh != known:
-            thread.alerts[alert.fingerprint] = fresh
-            refreshed = True
-    return refreshed
-
-
 def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, policy: Policy) -> dict[str, Event]:
     """Write each alert's state into the thread; return the changes, by fingerprint (rules 1 to 3, 6)."""
     events: dict[str, Event] = {}
     new: dict[str, dict[str, str]] = {}
-    detailed = sum(bool(known.labels) for known in thread.alerts.values())
     for alert in alerts:
         known = thread.alerts.get(alert.fingerprint)
         if known is not None and known.status is alert.status:
             continue
-        _note_severity(thread, alert.labels.get(policy.severity_label) or "", policy)
         if known is not None and alert.status is Status.RESOLVED:
-            state = _resolved(known, alert, now)
+            state = resolved(known, alert, now)
         else:
-            had_details = known is not None and bool(known.labels)
-            state = _described(alert, known, now)
+            state = described(alert, known, now)
             if known is None:
                 new[alert.fingerprint] = alert.labels
-            if not had_details and detailed >= MAX_DETAILED and not _strip_a_resolved(thread):
-                state = _stripped(state)
-            elif not had_details and detailed < MAX_DETAILED:
-                detailed += 1
         thread.alerts[alert.fingerprint] = state
         thread.began_at = min(thread.began_at or state.starts_at, state.starts_at)
         kind = EventKind.FIRED if alert.status is Status.FIRING else EventKind.RESOLVED
-        fold(events, alert.fingerprint, Event(kind=kind, at=now))
-    if events and not thread.revision:
-        # Of an older installation, which named alerts otherwise, or of none.
+        fold(events, alert.fingerprint, Event(kind=kind, at=now, joined=known is None and thread.ts is not None))
+    if events and thread.noted_revision is None:
+        # It may come from the first release, which named alerts by other rules.
         older = {each: state for each, state in thread.alerts.items() if state.labels and each not in new}
         thread.alerts |= {each: msgspec.structs.replace(state) for each, state in older.items()}
         new |= {each: state.labels for each, state in older.items()}
     if new:
         name_alerts(thread.alerts, new, policy.name_labels)
     if events:
-        _forget_oldest(thread, keep=events)
+        pending = {**events, **thread.pending.events, **(thread.attempt.batch.events if thread.attempt else {})}
+        limit(thread, pending)
+        _note_severity(thread, policy.severities)
+        _forget_oldest(thread, pending)
     return events
 
 
-def _note_severity(thread: AlertThread, given: str, policy: Policy) -> None:
-    """Keep the worst severity that an alert of the thread has had, as its sender wrote it. None is made up."""
-    if not given or given == thread.severity:
-        return
-    level = level_of(given, policy.severity_map)
-    if not thread.severity or severity_rank(level) < severity_rank(thread.severity_level):
-        thread.severity = (level if given.lower() == level else given)[:_MAX_SEVERITY]
-        thread.level = level
+def _note_severity(thread: AlertThread, severities: Severities) -> None:
+    """Keep the worst severity of the alerts that fire, as its sender wrote it; once none does, it stays as it was.
+
+    None is made up. Of alerts whose labels are not kept and differ, it is only known that they are not worse than
+    the thread was.
+    """
+    spoken_of = [state for state in thread.alerts.values() if state.status is Status.FIRING]
+    if not spoken_of:
+        if thread.severity:
+            return
+        spoken_of = list(thread.alerts.values())
+    words = dict.fromkeys(severities.of(state.labels) for state in spoken_of if state.is_detailed)
+    if not all(state.is_detailed for state in spoken_of):
+        shared = severities.of(thread.common.labels) if thread.common else ""
+        words[shared or thread.severity] = None
+    worst = severities.worst(words)
+    thread.level = severities.level(worst)
+    thread.severity = (thread.level if worst.lower() == thread.level else worst)[:_MAX_SEVERITY]
 
 
-def _described(alert: Alert, known: AlertState | None, now: float) -> AlertState:
-    annotations, links, values = _texts(alert)
-    labels = alert.labels if len(alert.labels) <= _MAX_LABELS else most_telling(alert.labels, _MAX_LABELS)
-    return AlertState(
-        status=alert.status,
-        name=known.name if known else "",
-        distinct=known.distinct if known else {},
-        starts_at=now if alert.starts_at is None else alert.starts_at,
-        ends_at=_end(alert, now),
-        labels=_cut(labels, _MAX_LABELS, _MAX_LABEL),
-        left_out=max(len(alert.labels) - _MAX_LABELS, 0) + max(len(alert.annotations) - _MAX_ANNOTATIONS, 0),
-        annotations=annotations,
-        links=links,
-        values=values,
-    )
-
-
-def _texts(alert: Alert) -> tuple[dict[str, str], dict[str, str], str]:
-    """What an alert says of itself, as far as it is kept: annotations, links and values."""
-    annotations = _cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION)
-    # A cut address leads nowhere.
-    links = {name: url for name, url in alert.links.items() if len(url) <= _MAX_LINK}
-    return annotations, links, alert.values[:_MAX_LABEL]
-
-
-def _resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
-    """The alert keeps what its firing said; what its resolution says otherwise is kept beside it (rule 11)."""
-    said = _cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION) if known.labels else {}
-    new = {name: text for name, text in said.items() if known.annotations.get(name) != text}
-    return msgspec.structs.replace(known, status=Status.RESOLVED, ends_at=_end(alert, now), ended_with=new)
-
-
-def _stripped(state: AlertState) -> AlertState:
-    return AlertState(
-        status=state.status,
-        name=state.name,
-        distinct=state.distinct,
-        starts_at=state.starts_at,
-        ends_at=state.ends_at,
-    )
-
-
-def _end(alert: Alert, now: float) -> float | None:
-    if alert.status is Status.FIRING:
-        return None
-    return now if alert.ends_at is None else alert.ends_at
-
-
-def _cut(texts: dict[str, str], count: int, length: int) -> dict[str, str]:
-    """The first of some labels or annotations, each cut to a length that is more than Slack would show."""
-    if len(texts) <= count and max(map(len, chain(texts, texts.values())), default=0) <= length:
-        return texts
-    return {
-        name[:length]: value if len(value) <= length else value[: length - 1] + "…"
-        for name, value in list(texts.items())[:count]
-    }
-
-
-def _strip_a_resolved(thread: AlertThread) -> bool:
-    """Take the details of the alert that resolved first, so that a new one can have them."""
-    for fingerprint, state in thread.alerts.items():
-        if state.labels and state.status is Status.RESOLVED:
-            thread.alerts[fingerprint] = _stripped(state)
-            return True
-    return False
-
-
-def _forget_oldest(thread: AlertThread, keep: dict[str, Event]) -> None:
+def _forget_oldest(thread: AlertThread, pending: Collection[str]) -> None:
     """Keep only the number of the oldest resolved alerts past MAX_ALERTS, never of firing or pending ones."""
     excess = len(thread.alerts) - MAX_ALERTS
     if excess <= 0:
         return
-    kept = {**keep, **thread.pending.events, **(thread.attempt.batch.events if thread.attempt else {})}
-    old = [f for f, s in thread.alerts.items() if s.status is Status.RESOLVED and f not in kept][:excess]
+    old = [f for f, s in thread.alerts.items() if s.status is Status.RESOLVED and f not in pending][:excess]
     for fingerprint in old:
         del thread.alerts[fingerprint]
     thread.forgotten += len(old)

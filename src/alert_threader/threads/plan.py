@@ -1,6 +1,5 @@
 """What a thread needs next, and when: the difference between what is wanted and what is delivered."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -8,7 +7,7 @@ import msgspec
 from alert_threader.threads.names import beyond_one_message, fitting
 from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, Wait
 from alert_threader.threads.schema import root_digest
-from alert_threader.threads.severity import DEFAULT_MAP, severity_rank
+from alert_threader.threads.severity import Severities, severity_rank
 
 #: A root is edited at most this often, in seconds, unless its state changes: edits are scarce (about 50 a minute for
 #: a workspace, https://docs.slack.dev/apis/web-api/rate-limits, Tier 3).
@@ -44,9 +43,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     reopen_window: float = 60 * 60
     stale_after: float = 7 * 24 * 60 * 60
     repeat: RepeatPolicy = RepeatPolicy.UPDATE
-    #: The label that says how bad an alert is, and the level of each word in it (``threads.severity``).
-    severity_label: str = "severity"
-    severity_map: Mapping[str, str] = DEFAULT_MAP
+    severities: Severities = Severities()
     #: The labels that name an alert before all others (``threads.names``).
     name_labels: tuple[str, ...] = ()
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.

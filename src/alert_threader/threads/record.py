@@ -26,6 +26,11 @@ SCHEMA = 3
 
 #: Alerts of a thread that keep labels, annotations and links. A message never lists more of them than this.
 MAX_DETAILED = 50
+#: How many labels of an alert are kept, and how much of a value, in characters.
+MAX_LABELS = 100
+MAX_LABEL = 300
+#: What a value ends in that was cut when it was kept.
+CUT = "…"
 #: Webhook ids kept with a message, so that it can be traced back to them; the newest.
 MAX_TRACED = 20
 #: Alerts of a thread that are told apart at all. Past it the longest resolved ones are only counted.
@@ -84,7 +89,7 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     distinct: dict[str, str] = {}
     #: The annotations of its resolution, which say why it ended.
     ended_with: dict[str, str] = {}
-    #: How many of its labels and annotations are not kept.
+    #: How many of its labels and annotations are not kept; of one without labels, how many it had.
     left_out: int = 0
     mute: Mute | None = None
     #: When Alertmanager was last seen to hold it, in how many polls since it was missed, and in which cluster.
@@ -94,6 +99,20 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: Why it ended without a notification.
     gone: str = ""
 
+    @property
+    def is_detailed(self) -> bool:
+        """Whether its labels and texts are kept."""
+        return bool(self.labels or self.annotations)
+
+
+class Common(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What some alerts have in common: the labels, texts, links and values that are the same for all of them."""
+
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    links: dict[str, str] = {}
+    values: str = ""
+
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What is pending for one alert: its newest change, how many were folded into it, and when the first came."""
@@ -101,13 +120,20 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     kind: EventKind
     at: float
     changes: int = 1
+    #: Whether the alert is new to a thread that has a root already.
+    joined: bool = False
 
 
 def fold(events: dict[str, Event], fingerprint: str, later: Event) -> None:
     """Write an alert's later event over its earlier one, in the order of the latest, and count the changes."""
     earlier = events.pop(fingerprint, None)
     if earlier is not None:
-        later = Event(kind=later.kind, at=earlier.at, changes=earlier.changes + later.changes)
+        later = Event(
+            kind=later.kind,
+            at=earlier.at,
+            changes=earlier.changes + later.changes,
+            joined=earlier.joined or later.joined,
+        )
     events[fingerprint] = later
 
 
@@ -217,6 +243,8 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     external_url: str = ""
 
     alerts: dict[str, AlertState] = {}
+    #: What the alerts have in common whose labels are not kept; None where nobody knows.
+    common: Common | None = None
     #: Resolved alerts past MAX_ALERTS, of which only the number is kept.
     forgotten: int = 0
     #: The alerts that no message names yet, by fingerprint: they are named once nothing more pressing waits.
@@ -261,7 +289,7 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     presses: tuple[str, ...] = ()
     future: tuple[Future, ...] = ()
     uncertain_posts: tuple[UncertainPost, ...] = ()
-    #: The labels its key was made from, raw: a silence may match no less.
+    #: The labels its key was made from, raw, an empty text for one that is missing: a silence may match no less.
     identity: dict[str, str] = {}
     receiver: str = ""
     route: str = ""

@@ -1,7 +1,9 @@
 """How bad an alert is: the words that senders use, and the level that each of them means."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+
+import msgspec
 
 #: The levels, worst first. A word that means none of them, or no word at all, comes after a warning and before the
 #: harmless ones: nobody knows how bad it is.
@@ -33,3 +35,22 @@ def level_of(word: str, severity_map: Mapping[str, str] = DEFAULT_MAP) -> str:
 def severity_rank(level: str) -> int:
     """The order in which levels are delivered, 0 for critical."""
     return _ORDER.index(level) if level in _ORDER else _ORDER.index("")
+
+
+class Severities(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that say how bad an alert is: the label, and the level of each word in it."""
+
+    label: str = "severity"
+    levels: Mapping[str, str] = DEFAULT_MAP
+
+    def of(self, labels: Mapping[str, str]) -> str:
+        """The word that an alert's labels give, as its sender wrote it; empty for none."""
+        return labels.get(self.label) or ""
+
+    def level(self, word: str) -> str:
+        """The level that a word means, empty for none."""
+        return level_of(word, self.levels)
+
+    def worst(self, words: Iterable[str]) -> str:
+        """The word for the worst of some severities, the first one of equally bad ones; empty where none is given."""
+        return min(filter(None, words), key=lambda word: severity_rank(self.level(word)), default="")

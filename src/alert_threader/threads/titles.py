@@ -2,7 +2,7 @@
 
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.keys import LABEL_DEFAULTS, Change, spaced
-from alert_threader.threads.record import MAX_DETAILED, AlertThread
+from alert_threader.threads.record import AlertThread
 
 #: A longer title is cut, in characters; a header of Slack has half of it.
 MAX_TITLE = 300
@@ -13,17 +13,19 @@ _MAX_TITLE_LABELS = 3
 def title_of(thread: AlertThread, change: Change) -> str:
     """The summary that all alerts of the thread share after a change, else what they are; empty where nothing says."""
     plain = _plain_title(thread, change)
-    titles = {_summary(state.annotations) for state in thread.alerts.values() if state.labels or state.annotations}
+    titles = {_summary(state.annotations) for state in thread.alerts.values() if state.is_detailed}
     titles |= {_summary(alert.annotations) for alert in change.alerts if alert.status is Status.FIRING}
-    # Of an alert whose details are not kept nobody knows any more what it said.
-    is_known = len(titles) == 1 and (len(thread.alerts) <= MAX_DETAILED or thread.title != plain)
-    return (titles.pop() if is_known else "") or plain
+    if not all(state.is_detailed for state in thread.alerts.values()):
+        titles.add(_summary(thread.common.annotations) if thread.common else "")
+    return (titles.pop() if len(titles) == 1 else "") or plain
 
 
 def _plain_title(thread: AlertThread, change: Change) -> str:
     """The alertname that all alerts of the thread share, else the labels that it is made from."""
     names = {alert.labels.get("alertname", "") for alert in change.alerts}
     names |= {state.labels.get("alertname", "") for state in thread.alerts.values() if state.labels}
+    if thread.common:
+        names.add(thread.common.labels.get("alertname", ""))
     if len(names) == 1 and (name := names.pop()):
         return spaced(name)
     identity = thread.identity or change.identity

@@ -1,0 +1,161 @@
+"""What is kept of alerts: labels, texts and links, as far as a message can show them, of so many alerts of a thread."""
+
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
+
+import msgspec
+
+from alert_threader.alertmanager.webhook import Alert, Status
+from alert_threader.threads.names import most_telling, short_name
+from alert_threader.threads.record import (
+    CUT,
+    MAX_DETAILED,
+    MAX_LABEL,
+    MAX_LABELS,
+    AlertState,
+    AlertThread,
+    Common,
+)
+
+#: Longer values are cut when they are kept, in characters; Slack shows less than this of each.
+_MAX_ANNOTATIONS = 20
+_MAX_ANNOTATION = 3000
+MAX_LINK = 2000
+#: How many more alerts than MAX_DETAILED are kept whole until a message has told of them.
+_MAX_PENDING = 20
+
+
+def described(alert: Alert, known: AlertState | None, now: float) -> AlertState:
+    """The state of an alert that is new, or fires again."""
+    said = _said(alert)
+    return AlertState(
+        status=alert.status,
+        name=known.name if known else "",
+        distinct=known.distinct if known else {},
+        starts_at=now if alert.starts_at is None else alert.starts_at,
+        ends_at=_end(alert, now),
+        labels=said.labels,
+        left_out=max(len(alert.labels) - MAX_LABELS, 0) + max(len(alert.annotations) - _MAX_ANNOTATIONS, 0),
+        annotations=said.annotations,
+        links=said.links,
+        values=said.values,
+    )
+
+
+def resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
+    """The state of an alert that ends: it keeps what its firing said, and beside it what its end says (rule 11)."""
+    said = _cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION) if known.is_detailed else {}
+    new = {name: text for name, text in said.items() if known.annotations.get(name) != text}
+    return msgspec.structs.replace(known, status=Status.RESOLVED, ends_at=_end(alert, now), ended_with=new)
+
+
+def refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
+    """Take the texts and values of alerts that fire on: what is shown is what was last said. Whether any is new."""
+    refreshed = False
+    not_kept = []
+    for alert in alerts:
+        known = thread.alerts.get(alert.fingerprint)
+        if known is None or known.status is not Status.FIRING or alert.status is not Status.FIRING:
+            continue
+        if not known.is_detailed:
+            not_kept.append(alert)
+        elif (known.annotations, known.links, known.values) != (alert.annotations, alert.links, alert.values):
+            # Most have nothing new, and to cut texts takes time.
+            said = _said(alert)
+            fresh = msgspec.structs.replace(known, annotations=said.annotations, links=said.links, values=said.values)
+            if fresh != known:
+                thread.alerts[alert.fingerprint] = fresh
+                refreshed = True
+    return _refresh_common(thread, not_kept) or refreshed
+
+
+def limit(thread: AlertThread, pending: Collection[str]) -> None:
+    """Keep the details of only so many alerts: of those ``pending``, of which a message has still to tell, some more.
+
+    Resolved ones go first, then those that a root lists last.
+    """
+    detailed = {fingerprint: state for fingerprint, state in thread.alerts.items() if state.is_detailed}
+    excess = len(detailed) - MAX_DETAILED
+    if excess <= 0:
+        return
+    is_first = len(detailed) == len(thread.alerts) and not thread.forgotten
+    thread.common = None if is_first else thread.common
+    over = [each for each, state in detailed.items() if state.status is Status.RESOLVED]
+    last_first = [*over, *(each for each in reversed(detailed) if detailed[each].status is Status.FIRING)]
+    idle = [each for each in last_first if each not in pending][:excess]
+    busy = [each for each in last_first if each in pending][: max(excess - len(idle) - _MAX_PENDING, 0)]
+    for fingerprint in (*idle, *busy):
+        state = detailed[fingerprint]
+        says = Common(labels=state.labels, annotations=state.annotations, links=state.links, values=state.values)
+        thread.common = says if is_first else thread.common and _shared(thread.common, says)
+        is_first = False
+        thread.alerts[fingerprint] = _without_details(state)
+
+
+def _without_details(state: AlertState) -> AlertState:
+    return msgspec.structs.replace(
+        state,
+        name=short_name(state),
+        left_out=state.left_out + len(state.labels) + len(state.annotations),
+        labels={},
+        annotations={},
+        links={},
+        values="",
+        ended_with={},
+    )
+
+
+def _refresh_common(thread: AlertThread, alerts: list[Alert]) -> bool:
+    """Take what alerts say of which no details are kept; whether what all of those have in common is another."""
+    is_all = not thread.forgotten and len(alerts) == sum(not state.is_detailed for state in thread.alerts.values())
+    if not alerts or not (is_all or thread.common):
+        return False
+    said = map(_said, alerts)
+    common = next(said) if is_all or thread.common is None else thread.common
+    for each in said:
+        common = _shared(common, each)
+    if common == thread.common:
+        return False
+    thread.common = common
+    return True
+
+
+def _shared(one: Common, other: Common) -> Common:
+    return Common(
+        labels=_entries_of_both(one.labels, other.labels),
+        annotations=_entries_of_both(one.annotations, other.annotations),
+        links=_entries_of_both(one.links, other.links),
+        values=one.values if one.values == other.values else "",
+    )
+
+
+def _entries_of_both(one: dict[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    return one if one.items() <= other.items() else dict(one.items() & other.items())
+
+
+def _said(alert: Alert) -> Common:
+    """What an alert says of itself, as far as it is kept."""
+    labels = alert.labels if len(alert.labels) <= MAX_LABELS else most_telling(alert.labels, MAX_LABELS)
+    return Common(
+        labels=_cut(labels, MAX_LABELS, MAX_LABEL),
+        annotations=_cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION),
+        # A cut address leads nowhere.
+        links={name: url for name, url in alert.links.items() if len(url) <= MAX_LINK},
+        values=alert.values[:MAX_LABEL],
+    )
+
+
+def _end(alert: Alert, now: float) -> float | None:
+    if alert.status is Status.FIRING:
+        return None
+    return now if alert.ends_at is None else alert.ends_at
+
+
+def _cut(texts: dict[str, str], count: int, length: int) -> dict[str, str]:
+    """The first of some labels or annotations, each cut to a length that is more than Slack would show."""
+    if len(texts) <= count and max(map(len, chain(texts, texts.values())), default=0) <= length:
+        return texts
+    return {
+        name[:length]: value if len(value) <= length else value[: length - 1] + CUT
+        for name, value in list(texts.items())[:count]
+    }

@@ -1,0 +1,323 @@
+"""What people read in a thread from its first webhook to its last: the whole way, from JSON to the message."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from alert_threader.cli.preview import story
+from alert_threader.formatter import LANGUAGES
+from alert_threader.threads import Identity, Policy, ThreadBy
+
+NOW = 1_800_000_000.0
+#: The end of a text that is too long for its place.
+LONG = "Look at the graph, then at the log. " * 30
+
+Json = dict[str, Any]
+
+
+def alert(name: str, *, resolved: bool = False, texts: dict[str, str] | None = None, **labels: str) -> Json:
+    """One alert as it is sent; its name is its instance unless labels say otherwise."""
+    return {
+        "status": "resolved" if resolved else "firing",
+        "fingerprint": name,
+        "labels": {"alertname": "DiskFull", "severity": "critical", "instance": name, **labels},
+        "annotations": texts or {},
+        "startsAt": "2027-01-15T08:00:00Z",
+        "endsAt": "2027-01-15T08:20:00Z" if resolved else "0001-01-01T00:00:00Z",
+    }
+
+
+def without(label: str, sent: Json) -> Json:
+    """The same alert without a label."""
+    return {**sent, "labels": {name: value for name, value in sent["labels"].items() if name != label}}
+
+
+class Message:
+    """One message, as people read it."""
+
+    def __init__(self, made: Json) -> None:
+        """Take it as ``story`` makes it."""
+        message = made["message"]
+        blocks = [*message["blocks"], *(block for each in message["attachments"] for block in each["blocks"])]
+        self.step = made["step"]
+        self.text = str(message["text"])
+        self.colour = str(message["attachments"][0]["color"])
+        self.said = unquote("\n".join(_texts(blocks)))
+        self.lines = self.said.split("\n")
+        self.silences = [
+            dict(re.findall(r'(\w+)="([^"]*)"', each))
+            for each in re.findall(r"silences/new\?filter=([^|]*)\|", self.said)
+        ]
+
+    def has(self, *texts: str) -> bool:
+        """Whether all of the texts stand in it."""
+        return all(text in self.said for text in texts)
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for each in node:
+            yield from _texts(each)
+    elif "fields" in node or "elements" in node:
+        yield from _texts(node.get("fields") or node["elements"])
+    else:
+        text = node["text"]
+        yield text if isinstance(text, str) else text["text"]
+
+
+def told(*webhooks: Sequence[Json], by: ThreadBy = ThreadBy.LABELS, **fields: Any) -> list[Message]:
+    """The messages of webhooks that come ten minutes apart, each delivered in full before the next."""
+    top = {"externalURL": "http://am.test", "groupLabels": {"alertname": "DiskFull"}, "groupKey": "k", "receiver": "r"}
+    bodies = [json.dumps({**top, **fields, "alerts": list(each)}).encode() for each in webhooks]
+    identity = Identity(environment="production", channel="C0ALERTS1", by=by)
+    hooks = [(NOW + 600 * place, body) for place, body in enumerate(bodies)]
+    return [Message(each) for each in story(hooks, identity, Policy(), LANGUAGES["en"])]
+
+
+class TestSeverity:
+    """Of alerts that are not equally bad: the thread is as bad as the worst that fires, a reply as what it tells."""
+
+    def test_worst_that_fires(self) -> None:
+        """Once the critical one is over the warning is no siren; a thread that is over shows none at all."""
+        bad, mild = alert("db1"), alert("db2", severity="warning")
+        over = alert("db1", resolved=True)
+        root, _, partly, *_ = told([bad, mild], [over], by=ThreadBy.GROUP)
+        assert root.text.startswith("🚨 CRITICAL: ")
+        assert partly.text.startswith("⚠️ WARNING: ")
+        assert (root.colour, partly.colour) == ("#E01E5A", "#ECB22E")
+
+    def test_reply_is_as_bad_as_its_news(self) -> None:
+        """A warning that joins a critical thread wakes nobody; the thread stays critical."""
+        _, reply, root = told([alert("db1")], [alert("db2", severity="warning")], by=ThreadBy.GROUP)
+        assert reply.text.startswith("⚠️ FIRING")
+        assert reply.colour == "#ECB22E"
+        assert root.text.startswith("🚨 CRITICAL: ")
+
+    def test_field_is_of_all_or_of_none(self) -> None:
+        """An alert without a severity does not stand under another's."""
+        (root,) = told([alert("db1"), without("severity", alert("db2"))], by=ThreadBy.GROUP)
+        assert not root.has("*Severity:*")
+        assert root.lines[root.lines.index("🔴 db1") + 1] == ">severity=critical"
+
+
+class TestPastFifty:
+    """Of so many alerts the labels and texts are not kept of each: what is said of all must be true of all."""
+
+    def many(self, numbers: range, **labels: Any) -> list[Json]:
+        """Alerts that share a text and a runbook."""
+        texts = {"description": "A host is down.", "runbook_url": "https://wiki.test/host"}
+        return [alert(f"h{number}", texts=texts, **labels) for number in numbers]
+
+    def test_what_one_has_not_is_not_said_of_all(self) -> None:
+        """Not its team, its text, its runbook or its matcher."""
+        odd = alert("odd", texts={"description": "A switch is down.", "runbook_url": "https://wiki.test/switch"})
+        *_, root = told(self.many(range(60), team="hosts"), self.many(range(60, 65), team="hosts"), [odd])
+        assert root.lines[0].endswith("Disk Full (66)")
+        assert not root.has("*Team:*")
+        assert not root.has("*Description:*")
+        assert all("team" not in matchers for matchers in root.silences)
+
+    def test_what_all_share_is(self) -> None:
+        """However many there are."""
+        *_, root = told(self.many(range(60), team="hosts"), self.many(range(60, 100), team="hosts"))
+        assert root.has("*Team:* hosts", "*Description:*\nA host is down.", "|View Runbook>")
+        assert root.silences[0]["team"] == "hosts"
+
+    def test_newcomers_say_their_own(self) -> None:
+        """The reply has what they say, though their details are not kept for long."""
+        texts = {"description": "A switch is down.", "runbook_url": "https://wiki.test/switch"}
+        *_, reply, _ = told(self.many(range(100)), [alert("odd", texts=texts)])
+        assert reply.has("🔴 odd\n>A switch is down.\n", "<https://wiki.test/switch|Runbook>")
+
+    def test_what_is_not_shown_is_counted(self) -> None:
+        """A text, a runbook and a label of each alert that has no line; not its name, which is there."""
+        sent = [
+            alert(f"h{number}", texts={"description": f"Down: {number}.", "runbook_url": f"https://wiki.test/{number}"})
+            for number in range(100)
+        ]
+        sent = [{**each, "labels": {**each["labels"], "rack": f"r{place}"}} for place, each in enumerate(sent)]
+        (root,) = told(sent)
+        assert root.has(f"+{90 * 3} more texts and labels in ")
+
+
+class TestSilence:
+    """A link to silence holds for every alert that it stands beside, and for no other."""
+
+    def test_missing_label_of_the_key_must_be_missing(self) -> None:
+        """With it, the alert would be in another thread."""
+        (root,) = told([alert("db1", cluster="eu")])
+        assert root.silences == [
+            {
+                "alertname": "DiskFull",
+                "severity": "critical",
+                "instance": "db1",
+                "cluster": "eu",
+                **dict.fromkeys(("service", "environment", "env"), ""),
+            }
+        ]
+
+    def test_environment_that_does_not_count_may_be_anything(self) -> None:
+        """``environment`` wins over ``env``."""
+        (root,) = told([alert("db1", environment="eu"), alert("db2", environment="eu", env="x")])
+        assert root.silences[0]["environment"] == "eu"
+        assert "env" not in root.silences[0]
+
+    def test_one_alert_but_not_its_namesakes(self) -> None:
+        """Where there is no link for all, an alert's own does not match one that has all its labels and more."""
+        plain, more = alert("db1", alertname="A"), alert("db1", alertname="A", device="sda")
+        other = alert("db2", alertname="B")
+        sent = [plain, {**more, "fingerprint": "more"}, other]
+        (root,) = told(sent, by=ThreadBy.GROUP, groupLabels={})
+        assert [each.get("device") for each in root.silences] == ["", "sda", None]
+
+
+class TestResolution:
+    """What the end of an alert says is told, whatever it changes."""
+
+    def test_of_one(self) -> None:
+        """Its summary and other texts are new; the root keeps those of the firing."""
+        firing = alert(
+            "db1", texts={"summary": "/var is 99 % full", "description": "Clean up.", "impact": "No backups."}
+        )
+        over = alert(
+            "db1", resolved=True, texts={"summary": "/var is 80 % full", "description": "Clean up.", "impact": "None."}
+        )
+        _, reply, root = told([firing], [over])
+        assert reply.has("/var is 80 % full", "*Impact:* None.")
+        assert root.has("✅ RESOLVED — /var is 99 % full", "*Impact:* No backups.")
+
+    def test_of_several(self) -> None:
+        """Each with its own, in place of what it said when it fired; what is cut is counted."""
+        firing = [alert(f"db{n}", texts={"summary": f"9{n} % full", "impact": "No backups."}) for n in range(3)]
+        over = [alert(f"db{n}", resolved=True, texts={"summary": f"1{n} % full", "impact": LONG}) for n in range(2)]
+        reply = told(firing, over)[1]
+        assert reply.has("✅ db0 — 10 % full (after 20m)", "✅ db1 — 11 % full (after 20m)", "*Impact:* Look at")
+        assert reply.has("+2 more texts and labels in ")
+        assert "90 % full" not in reply.said
+
+    def test_reason_that_all_share_is_said_once(self) -> None:
+        """Of several rules that were paused together."""
+        firing = [alert(f"db{n}", grafana_folder="Ops") for n in range(3)]
+        paused = {"grafana_state_reason": "Paused"}
+        over = [alert(f"db{n}", resolved=True, texts=paused, grafana_folder="Ops") for n in range(3)]
+        _, partly, _, last, root = told(firing, over[:2], over[2:])
+        for message in (partly, last, root):
+            assert message.said.count("the rule was paused (Paused)") == 1
+
+    def test_reason_of_one_stands_beside_it(self) -> None:
+        """Where the others ended otherwise."""
+        firing = [alert(f"db{n}", grafana_folder="Ops") for n in range(2)]
+        over = [alert("db0", resolved=True, texts={"grafana_state_reason": "Paused"}, grafana_folder="Ops")]
+        over += [alert("db1", resolved=True, grafana_folder="Ops")]
+        *_, root = told(firing, over)
+        assert root.has("✅ db0 (the rule was paused (Paused))", "✅ db1\n")
+
+
+class TestOthersJoin:
+    """Nothing that was shown disappears because another alert joins."""
+
+    def test_root_has_room_for_a_few(self) -> None:
+        """Two say in it what each said alone."""
+        texts = {
+            "summary": "Full",
+            "description": LONG,
+            "impact": "Orders are late. " * 15,
+            "runbook_url": "https://w.test/1",
+        }
+        alone, reply, root = told([alert("db1", texts=texts)], [alert("db2", texts={"description": "Also."})])
+        for part in (LONG[:1000], texts["impact"].strip(), "https://w.test/1"):
+            assert alone.has(part)
+            assert root.has(part)
+        assert not reply.has("Said before")
+
+    def test_reply_repeats_what_it_has_no_room_for(self) -> None:
+        """And only that."""
+        first = alert("db1", texts={"summary": "Full", "description": LONG, "impact": "Orders are late."})
+        others = [alert(f"db{n}", texts={"description": f"{n} {LONG}"}) for n in range(2, 8)]
+        alone, reply, root = told([first], others)
+        assert alone.has(LONG[:1000])
+        assert not root.has(LONG[:1000])
+        _, _, repeated = reply.said.partition("*Said before, no longer in the first message:*")
+        assert repeated.startswith("\n🔴 db1\n>Look at the graph")
+        assert LONG[:1000] in repeated
+        assert "Summary" not in repeated
+
+    def test_later_replies_do_not_repeat_it_again(self) -> None:
+        """It was told."""
+        many = [alert(f"db{n}", texts={"description": f"{n} {LONG}"}) for n in range(7)]
+        replies = [each for each in told(many[:1], many[1:], [alert("db8")]) if each.step == "reply"]
+        assert [each.has("Said before") for each in replies] == [True, False]
+
+    def test_all_are_in_the_line_of_a_phone(self) -> None:
+        """Also the one that nothing but its alertname names."""
+        named, nameless = alert("db1"), without("instance", alert("db2", alertname="Watchdog"))
+        (root,) = told([named, nameless], by=ThreadBy.GROUP, groupLabels={"severity": "critical"})
+        assert "(db1, Watchdog)" in root.text
+        assert root.has("🔴 db1", "🔴 Watchdog")
+        assert "alertname=Watchdog" not in root.said
+
+    def test_long_names_differ_in_the_line_of_a_phone(self) -> None:
+        """What tells them apart is not what is cut."""
+        paths = [f"https://shop.test/{'a' * 40}/{n}/{'b' * 90}" for n in (17, 18)]
+        (root,) = told([alert(path) for path in paths])
+        assert re.search(r"/17/b.*/18/b", root.text)
+
+
+class TestCounts:
+    """What is cut or has no room is counted."""
+
+    @pytest.mark.parametrize(
+        ("texts", "labels"),
+        [
+            ({"summary": "A" + LONG, "description": "B" + LONG}, {}),
+            ({"impact": "C" + LONG}, {}),
+            ({"runbook": "D" + LONG}, {}),
+            ({}, {"query": "E" + LONG}),
+            ({}, {"team": "F" + LONG[:200]}),
+        ],
+    )
+    def test_cut_text_says_where_the_rest_is(self, texts: dict[str, str], labels: dict[str, Any]) -> None:
+        """Alone and among others, where more of it may be shown."""
+        first = alert("db1", texts=texts, **labels)
+        alone, *others = told([first])[0], told([first, alert("db2")])[0]
+        assert not _shows_all(alone, texts, labels)
+        for root in (alone, *others):
+            assert _shows_all(root, texts, labels) or re.search(
+                r"\+\d+ more .*in <http|The rest is in <http", root.said
+            )
+
+
+def _shows_all(message: Message, texts: dict[str, str], labels: dict[str, str]) -> bool:
+    visible = re.sub(r"<http[^|>]*\|", "<", message.said)
+    return all(text.strip() in visible for text in (*texts.values(), *labels.values()))
+
+
+def test_field_is_of_what_failed_not_of_its_exporter() -> None:
+    """A scrape that keeps its own labels names the exporter's pod; what it speaks of has the fields."""
+    (root,) = told(
+        [
+            alert(
+                "10.0.0.1:8080",
+                job="kube-state-metrics",
+                pod="kube-state-metrics-5c9",
+                namespace="monitoring",
+                exported_pod="shop-0",
+                exported_namespace="shop",
+            )
+        ]
+    )
+    assert root.has("*Pod:* shop-0", "*Namespace:* shop", "pod=kube-state-metrics-5c9", "namespace=monitoring")
+    assert "*Instance:*" not in root.said
+    assert "(shop-0)" in root.text
+
+
+def test_name_is_said_once_where_a_summary_says_its_value() -> None:
+    """``queue=orders`` is the queue orders."""
+    texts = {name: {"summary": f"Queue {name} is full"} for name in ("orders", "mails")}
+    sent = [without("instance", alert(name, texts=texts[name], queue=name)) for name in texts]
+    (root,) = told(sent)
+    assert root.has("🔴 Queue *orders* is full", "🔴 Queue *mails* is full")
