@@ -37,10 +37,10 @@ def messages(file: Path) -> list[dict[str, Any]]:
     """Make the messages that a payload or a story causes."""
     if file.parent.name != "stories":
         return preview(file.read_bytes(), _IDENTITY, Policy(), _ARRIVAL)
-    told = json.loads(file.read_text())
-    times = [datetime.fromisoformat(webhook["at"]).timestamp() for webhook in told["webhooks"]]
-    bodies = [(_FOLDER / webhook["payload"]).read_bytes() for webhook in told["webhooks"]]
-    settings = told.get("settings", {})
+    given = json.loads(file.read_text())
+    times = [datetime.fromisoformat(webhook["at"]).timestamp() for webhook in given["webhooks"]]
+    bodies = [(_FOLDER / webhook["payload"]).read_bytes() for webhook in given["webhooks"]]
+    settings = given.get("settings", {})
     identity = msgspec.structs.replace(_IDENTITY, by=ThreadBy(settings.get("THREAD_BY", "labels")))
     return story(zip(times, bodies, strict=True), identity, Policy(), LANGUAGES[settings.get("LANGUAGE", "en")])
 

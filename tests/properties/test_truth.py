@@ -51,7 +51,7 @@ def notifications(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
     return [alerts for alerts in (sent[:first], sent[first:]) if alerts]
 
 
-def told(alerts: list[list[dict[str, Any]]], words: Words = LANGUAGES["en"]) -> list[dict[str, Any]]:
+def messages_of(alerts: list[list[dict[str, Any]]], words: Words = LANGUAGES["en"]) -> list[dict[str, Any]]:
     """The messages of these notifications, as one group."""
     labels = {"alertname": "Down"}
     bodies = [
@@ -81,7 +81,7 @@ def texts(node: Any) -> Iterator[str]:
 @given(notifications())
 def test_nothing_is_dropped_without_a_word(sent: list[list[dict[str, Any]]]) -> None:
     """Each label's and annotation's value of each alert stands in some message, or messages say that some are left."""
-    messages = told(sent)
+    messages = messages_of(sent)
     shown = "\n".join(text for each in messages for text in texts(read(each)))
     # Links are percent-encoded and say nothing to a reader.
     shown = re.sub(r"<[^|>]*\|", "<", shown) + "\n".join(re.findall(r"<(http[^|>]*)", shown))
@@ -99,7 +99,7 @@ def test_nothing_is_dropped_without_a_word(sent: list[list[dict[str, Any]]]) -> 
 @given(notifications())
 def test_nothing_that_was_shown_disappears(sent: list[list[dict[str, Any]]]) -> None:
     """What the root said before others joined it says still, or their reply repeats it."""
-    root, *later = told(sent)
+    root, *later = messages_of(sent)
     before, after = ("\n".join(t for each in part for t in texts(read(each))) for part in ([root], later))
     shown = set(re.findall(r"v\d+v", re.sub(r"<[^|>]*\|", "<", before)))
     gone = {value for value in shown if value not in after}
@@ -111,7 +111,7 @@ def test_nothing_that_was_shown_disappears(sent: list[list[dict[str, Any]]]) -> 
 def test_nothing_is_made_up(sent: list[list[dict[str, Any]]]) -> None:
     """No severity that nobody gave; the setting's environment only where no alert names its own."""
     alerts = [alert["labels"] for each in sent for alert in each]
-    messages = told(sent)
+    messages = messages_of(sent)
     fields = [text for each in messages for text in texts(read(each)) if text.startswith("*")]
     if not any("severity" in labels for labels in alerts):
         assert not [text for text in fields if text.startswith("*Severity:*")]
@@ -124,7 +124,7 @@ def test_nothing_is_made_up(sent: list[list[dict[str, Any]]]) -> None:
 def test_silence_silences_no_more_than_the_thread(sent: list[list[dict[str, Any]]]) -> None:
     """The root's matchers hold for every alert, and hold all of the labels that the thread is made from."""
     alerts: list[dict[str, str]] = []
-    messages = told(sent)
+    messages = messages_of(sent)
     posted = iter(messages)
     for each in sent:
         alerts += [alert["labels"] for alert in each]

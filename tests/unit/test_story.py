@@ -69,7 +69,7 @@ def _texts(node: Any) -> Iterator[str]:
         yield text if isinstance(text, str) else text["text"]
 
 
-def told(*webhooks: Sequence[Json], by: ThreadBy = ThreadBy.LABELS, **fields: Any) -> list[Message]:
+def messages_of(*webhooks: Sequence[Json], by: ThreadBy = ThreadBy.LABELS, **fields: Any) -> list[Message]:
     """The messages of webhooks that come ten minutes apart, each delivered in full before the next."""
     top = {"externalURL": "http://am.test", "groupLabels": {"alertname": "DiskFull"}, "groupKey": "k", "receiver": "r"}
     bodies = [json.dumps({**top, **fields, "alerts": list(each)}).encode() for each in webhooks]
@@ -85,21 +85,21 @@ class TestSeverity:
         """Once the critical one is over the warning is no siren; a thread that is over shows none at all."""
         bad, mild = alert("db1"), alert("db2", severity="warning")
         over = alert("db1", resolved=True)
-        root, _, partly, *_ = told([bad, mild], [over], by=ThreadBy.GROUP)
+        root, _, partly, *_ = messages_of([bad, mild], [over], by=ThreadBy.GROUP)
         assert root.text.startswith("🚨 CRITICAL: ")
         assert partly.text.startswith("⚠️ WARNING: ")
         assert (root.colour, partly.colour) == ("#E01E5A", "#ECB22E")
 
     def test_reply_is_as_bad_as_its_news(self) -> None:
         """A warning that joins a critical thread wakes nobody; the thread stays critical."""
-        _, reply, root = told([alert("db1")], [alert("db2", severity="warning")], by=ThreadBy.GROUP)
+        _, reply, root = messages_of([alert("db1")], [alert("db2", severity="warning")], by=ThreadBy.GROUP)
         assert reply.text.startswith("⚠️ FIRING")
         assert reply.colour == "#ECB22E"
         assert root.text.startswith("🚨 CRITICAL: ")
 
     def test_field_is_of_all_or_of_none(self) -> None:
         """An alert without a severity does not stand under another's."""
-        (root,) = told([alert("db1"), without("severity", alert("db2"))], by=ThreadBy.GROUP)
+        (root,) = messages_of([alert("db1"), without("severity", alert("db2"))], by=ThreadBy.GROUP)
         assert not root.has("*Severity:*")
         assert root.lines[root.lines.index("🔴 db1") + 1] == ">severity=critical"
 
@@ -115,7 +115,7 @@ class TestPastFifty:
     def test_what_one_has_not_is_not_said_of_all(self) -> None:
         """Not its team, its text, its runbook or its matcher."""
         odd = alert("odd", texts={"description": "A switch is down.", "runbook_url": "https://wiki.test/switch"})
-        *_, root = told(self.many(range(60), team="hosts"), self.many(range(60, 65), team="hosts"), [odd])
+        *_, root = messages_of(self.many(range(60), team="hosts"), self.many(range(60, 65), team="hosts"), [odd])
         assert root.lines[0].endswith("Disk Full (66)")
         assert not root.has("*Team:*")
         assert not root.has("*Description:*")
@@ -123,14 +123,14 @@ class TestPastFifty:
 
     def test_what_all_share_is(self) -> None:
         """However many there are."""
-        *_, root = told(self.many(range(60), team="hosts"), self.many(range(60, 100), team="hosts"))
+        *_, root = messages_of(self.many(range(60), team="hosts"), self.many(range(60, 100), team="hosts"))
         assert root.has("*Team:* hosts", "*Description:*\nA host is down.", "|View Runbook>")
         assert root.silences[0]["team"] == "hosts"
 
     def test_newcomers_say_their_own(self) -> None:
         """The reply has what they say, though their details are not kept for long."""
         texts = {"description": "A switch is down.", "runbook_url": "https://wiki.test/switch"}
-        *_, reply, _ = told(self.many(range(100)), [alert("odd", texts=texts)])
+        *_, reply, _ = messages_of(self.many(range(100)), [alert("odd", texts=texts)])
         assert reply.has("🔴 odd\n>A switch is down.\n", "<https://wiki.test/switch|Runbook>")
 
     def test_what_is_not_shown_is_counted(self) -> None:
@@ -140,7 +140,7 @@ class TestPastFifty:
             for number in range(100)
         ]
         sent = [{**each, "labels": {**each["labels"], "rack": f"r{place}"}} for place, each in enumerate(sent)]
-        (root,) = told(sent)
+        (root,) = messages_of(sent)
         assert root.has(f"+{90 * 3} more texts and labels in ")
 
 
@@ -149,7 +149,7 @@ class TestSilence:
 
     def test_missing_label_of_the_key_must_be_missing(self) -> None:
         """With it, the alert would be in another thread."""
-        (root,) = told([alert("db1", cluster="eu")])
+        (root,) = messages_of([alert("db1", cluster="eu")])
         assert root.silences == [
             {
                 "alertname": "DiskFull",
@@ -162,7 +162,7 @@ class TestSilence:
 
     def test_environment_that_does_not_count_may_be_anything(self) -> None:
         """``environment`` wins over ``env``."""
-        (root,) = told([alert("db1", environment="eu"), alert("db2", environment="eu", env="x")])
+        (root,) = messages_of([alert("db1", environment="eu"), alert("db2", environment="eu", env="x")])
         assert root.silences[0]["environment"] == "eu"
         assert "env" not in root.silences[0]
 
@@ -171,7 +171,7 @@ class TestSilence:
         plain, more = alert("db1", alertname="A"), alert("db1", alertname="A", device="sda")
         other = alert("db2", alertname="B")
         sent = [plain, {**more, "fingerprint": "more"}, other]
-        (root,) = told(sent, by=ThreadBy.GROUP, groupLabels={})
+        (root,) = messages_of(sent, by=ThreadBy.GROUP, groupLabels={})
         assert [each.get("device") for each in root.silences] == ["", "sda", None]
 
 
@@ -186,7 +186,7 @@ class TestResolution:
         over = alert(
             "db1", resolved=True, texts={"summary": "/var is 80 % full", "description": "Clean up.", "impact": "None."}
         )
-        _, reply, root = told([firing], [over])
+        _, reply, root = messages_of([firing], [over])
         assert reply.has("/var is 80 % full", "*Impact:* None.")
         assert root.has("✅ RESOLVED — /var is 99 % full", "*Impact:* No backups.")
 
@@ -194,7 +194,7 @@ class TestResolution:
         """Each with its own, in place of what it said when it fired; what is cut is counted."""
         firing = [alert(f"db{n}", texts={"summary": f"9{n} % full", "impact": "No backups."}) for n in range(3)]
         over = [alert(f"db{n}", resolved=True, texts={"summary": f"1{n} % full", "impact": LONG}) for n in range(2)]
-        reply = told(firing, over)[1]
+        reply = messages_of(firing, over)[1]
         assert reply.has("✅ db0 — 10 % full (after 20m)", "✅ db1 — 11 % full (after 20m)", "*Impact:* Look at")
         assert reply.has("+2 more texts and labels in ")
         assert "90 % full" not in reply.said
@@ -204,7 +204,7 @@ class TestResolution:
         firing = [alert(f"db{n}", grafana_folder="Ops") for n in range(3)]
         paused = {"grafana_state_reason": "Paused"}
         over = [alert(f"db{n}", resolved=True, texts=paused, grafana_folder="Ops") for n in range(3)]
-        _, partly, _, last, root = told(firing, over[:2], over[2:])
+        _, partly, _, last, root = messages_of(firing, over[:2], over[2:])
         for message in (partly, last, root):
             assert message.said.count("the rule was paused (Paused)") == 1
 
@@ -213,7 +213,7 @@ class TestResolution:
         firing = [alert(f"db{n}", grafana_folder="Ops") for n in range(2)]
         over = [alert("db0", resolved=True, texts={"grafana_state_reason": "Paused"}, grafana_folder="Ops")]
         over += [alert("db1", resolved=True, grafana_folder="Ops")]
-        *_, root = told(firing, over)
+        *_, root = messages_of(firing, over)
         assert root.has("✅ db0 (the rule was paused (Paused))", "✅ db1\n")
 
 
@@ -228,7 +228,7 @@ class TestOthersJoin:
             "impact": "Orders are late. " * 15,
             "runbook_url": "https://w.test/1",
         }
-        alone, reply, root = told([alert("db1", texts=texts)], [alert("db2", texts={"description": "Also."})])
+        alone, reply, root = messages_of([alert("db1", texts=texts)], [alert("db2", texts={"description": "Also."})])
         for part in (LONG[:1000], texts["impact"].strip(), "https://w.test/1"):
             assert alone.has(part)
             assert root.has(part)
@@ -238,7 +238,7 @@ class TestOthersJoin:
         """And only that."""
         first = alert("db1", texts={"summary": "Full", "description": LONG, "impact": "Orders are late."})
         others = [alert(f"db{n}", texts={"description": f"{n} {LONG}"}) for n in range(2, 8)]
-        alone, reply, root = told([first], others)
+        alone, reply, root = messages_of([first], others)
         assert alone.has(LONG[:1000])
         assert not root.has(LONG[:1000])
         _, _, repeated = reply.said.partition("*Said before, no longer in the first message:*")
@@ -249,13 +249,13 @@ class TestOthersJoin:
     def test_later_replies_do_not_repeat_it_again(self) -> None:
         """It was told."""
         many = [alert(f"db{n}", texts={"description": f"{n} {LONG}"}) for n in range(7)]
-        replies = [each for each in told(many[:1], many[1:], [alert("db8")]) if each.step == "reply"]
+        replies = [each for each in messages_of(many[:1], many[1:], [alert("db8")]) if each.step == "reply"]
         assert [each.has("Said before") for each in replies] == [True, False]
 
     def test_all_are_in_the_line_of_a_phone(self) -> None:
         """Also the one that nothing but its alertname names."""
         named, nameless = alert("db1"), without("instance", alert("db2", alertname="Watchdog"))
-        (root,) = told([named, nameless], by=ThreadBy.GROUP, groupLabels={"severity": "critical"})
+        (root,) = messages_of([named, nameless], by=ThreadBy.GROUP, groupLabels={"severity": "critical"})
         assert "(db1, Watchdog)" in root.text
         assert root.has("🔴 db1", "🔴 Watchdog")
         assert "alertname=Watchdog" not in root.said
@@ -263,7 +263,7 @@ class TestOthersJoin:
     def test_long_names_differ_in_the_line_of_a_phone(self) -> None:
         """What tells them apart is not what is cut."""
         paths = [f"https://shop.test/{'a' * 40}/{n}/{'b' * 90}" for n in (17, 18)]
-        (root,) = told([alert(path) for path in paths])
+        (root,) = messages_of([alert(path) for path in paths])
         assert re.search(r"/17/b.*/18/b", root.text)
 
 
@@ -283,7 +283,7 @@ class TestCounts:
     def test_cut_text_says_where_the_rest_is(self, texts: dict[str, str], labels: dict[str, Any]) -> None:
         """Alone and among others, where more of it may be shown."""
         first = alert("db1", texts=texts, **labels)
-        alone, *others = told([first])[0], told([first, alert("db2")])[0]
+        alone, *others = messages_of([first])[0], messages_of([first, alert("db2")])[0]
         assert not _shows_all(alone, texts, labels)
         for root in (alone, *others):
             assert _shows_all(root, texts, labels) or re.search(
@@ -298,7 +298,7 @@ def _shows_all(message: Message, texts: dict[str, str], labels: dict[str, str]) 
 
 def test_field_is_of_what_failed_not_of_its_exporter() -> None:
     """A scrape that keeps its own labels names the exporter's pod; what it speaks of has the fields."""
-    (root,) = told(
+    (root,) = messages_of(
         [
             alert(
                 "10.0.0.1:8080",
@@ -319,5 +319,5 @@ def test_name_is_said_once_where_a_summary_says_its_value() -> None:
     """``queue=orders`` is the queue orders."""
     texts = {name: {"summary": f"Queue {name} is full"} for name in ("orders", "mails")}
     sent = [without("instance", alert(name, texts=texts[name], queue=name)) for name in texts]
-    (root,) = told(sent)
+    (root,) = messages_of(sent)
     assert root.has("🔴 Queue *orders* is full", "🔴 Queue *mails* is full")

@@ -117,7 +117,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
     """A message about what happened: the batch's events, the newest state of each alert.
 
     One that ends the problem of a single alert repeats what the root says, so that it can be read, and searched for,
-    by itself. One that tells of newcomers also repeats what the root has no room for since they joined.
+    by itself. One that announces newcomers also repeats what the root has no room for since they joined.
     """
     if batch.named:
         return _names_content(view, batch)
@@ -166,7 +166,7 @@ def _read(content: Content) -> str:
 
 
 def _names_content(view: ThreadView, batch: Batch) -> Content:
-    """A message that only names alerts which the one that told of them had no room for, as they are now."""
+    """A message that only names alerts, as they are now: those for which an earlier message had no room."""
     alerts = view.thread.alerts
     named = [Listed(alert=alerts[each], fires=facts.fires(alerts[each])) for each in batch.named if each in alerts]
     opening = f"📋 {view.words.also} — "
@@ -196,7 +196,7 @@ def _root_opening(view: ThreadView) -> str:
 
 
 def _happened(view: ThreadView, batch: Batch, level: str) -> tuple[str, str]:
-    """What a reply tells: what its headline begins with, and the state it speaks of. ``level`` is of what fires."""
+    """What a reply's headline begins with, and the state that it is about; ``level`` is of the alerts that fire."""
     words = view.words
     kinds = [event.kind for event in batch.events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)

@@ -1,4 +1,4 @@
-"""What the root said of alerts and has no room for since others joined: the reply that tells of those repeats it."""
+"""What the root said of alerts and has no room for since others joined: the reply that announces those repeats it."""
 
 import re
 

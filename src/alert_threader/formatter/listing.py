@@ -23,7 +23,7 @@ from alert_threader.formatter.mrkdwn import (
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import BETWEEN_NAMES, AlertState, Batch, Event, EventKind, fitting, short_name
 
-#: Whether an alert fires, told by the form too: not everybody sees the colours.
+#: The sign of an alert that fires and of one that does not: they differ in form too, for not everybody sees colours.
 STATES = {True: "🔴", False: "✅"}
 #: What sets off an alert's own texts from its line: Slack shows a bar.
 QUOTE = ">"
@@ -141,7 +141,7 @@ def more_texts(view: ThreadView, count: int) -> list[str]:
 
 
 def _folded(view: ThreadView, event: Event) -> str:
-    """How an alert came to its state, where that took more than the one step which its state tells."""
+    """How an alert came to its state, where that took more than one change."""
     if event.changes == 1:
         return ""
     if event.changes > 2:

@@ -32,7 +32,7 @@ def root_times(view: ThreadView) -> list[str]:
 def reply_times(view: ThreadView, batch: Batch, events: Sequence[Listed]) -> list[str]:
     """The same of what a reply is about: its alerts, or the whole thread where that is over or repeats.
 
-    Of some alerts that begin and others that end there is no common time to tell.
+    Of some alerts that begin and others that end there is no common time.
     """
     thread = view.thread
     if not view.firing or not events:
@@ -99,7 +99,7 @@ def _acknowledged(view: ThreadView) -> str:
 
 
 def _silenced(view: ThreadView) -> str:
-    """Until when Alertmanager says nothing of all that fires; that is where the first of the alerts is heard again."""
+    """Until when all firing alerts are muted in Alertmanager: until the first of these mutes ends."""
     if view.state != "silenced":
         return ""
     ends = [alert.mute.until for alert in view.alerts if facts.fires(alert) and alert.mute and alert.mute.until]

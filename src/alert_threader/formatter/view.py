@@ -126,7 +126,7 @@ class ThreadView:
 
     @cached_property
     def matchers(self) -> str:
-        """What matches the thread's alerts on Alertmanager's pages; empty where nothing does without others."""
+        """Matchers for the thread's alerts, for Alertmanager's pages; empty where none match these alerts alone."""
         all_known = self._others is None or self.thread.common is not None
         return matchers_of(self.thread.identity, self._all_labels, self.shared_labels, all_known=all_known)
 
@@ -195,7 +195,7 @@ class ThreadView:
         return self._said.get(id(alert)) or Said()
 
     def name(self, alert: AlertState, room: int = 0) -> str:
-        """An alert's name, by which it can be told from all others of the thread; never empty.
+        """An alert's name, which no other alert of the thread has; never empty.
 
         With ``room``, one that is longer is cut where what tells it apart is not lost.
         """

@@ -82,7 +82,7 @@ class Settings:
         kinds.SEVERITY_MAP, None, "what further words in it mean: word=level, …"
     )
     name_labels: tuple[str, ...] | None = _row(
-        kinds.LABELS, None, "the labels that name an alert before all others: pod, mount, …"
+        kinds.LABELS, None, "labels to name an alert by, before the built-in ones: pod, mount, …"
     )
     language: Literal["en", "ko"] = _row(kinds.choice("en", "ko"), "en", "the language of messages: English or Korean")
     reopen_window: float = _row(kinds.duration("0", "1y"), "1h", "how long a resolved thread can be re-opened")

@@ -21,7 +21,7 @@ from alert_threader.threads.record import (
 _MAX_ANNOTATIONS = 20
 _MAX_ANNOTATION = 3000
 MAX_LINK = 2000
-#: How many more alerts than MAX_DETAILED are kept whole until a message has told of them.
+#: How many alerts more than MAX_DETAILED keep their details until they are delivered.
 _MAX_PENDING = 20
 
 
@@ -70,7 +70,7 @@ def refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
 
 
 def limit(thread: AlertThread, pending: Collection[str]) -> None:
-    """Keep the details of only so many alerts: of those ``pending``, of which a message has still to tell, some more.
+    """Keep the details of MAX_DETAILED alerts, and of some more that are ``pending``: a message has still to show them.
 
     Resolved ones go first, then those that a root lists last.
     """

@@ -1,7 +1,7 @@
-"""What an alert is called in its thread: by what failed, so that it can be told from every other alert there.
+"""What an alert is called in its thread: what failed, and what distinguishes it from every other alert there.
 
 A name has two parts: ``AlertState.name``, the value of the label that says what failed, and ``AlertState.distinct``,
-the further labels that it takes to tell the alert from others of the same name. Both are kept in the record, so that an
+the further labels that distinguish the alert from others of the same name. Both are kept in the record, so that an
 alert is called the same from its first message to its last, and when its other labels are kept no longer.
 """
 
@@ -264,12 +264,12 @@ def _distinct(
     values = {name: [_known(name, *each) for each in known.values()] for name in names}
     differing = {name: each for name, each in values.items() if len(set(each) - {None}) > 1}
     chosen = [name for name, each in differing.items() if None not in each and len(set(each)) == len(each)][:1]
-    told_apart = 1
+    groups = 1
     for name in () if chosen else differing:
         count = len(set(zip(*(differing[each] for each in (*chosen, name)), strict=True)))
-        if len(chosen) < _MAX_DISTINCT and count > told_apart:
+        if len(chosen) < _MAX_DISTINCT and count > groups:
             chosen.append(name)
-            told_apart = count
+            groups = count
     shown = {name: _excerpts([value or "" for value in differing[name]]) for name in chosen}
     return {
         fingerprint: {name: each[place] for name, each in shown.items() if each[place]}

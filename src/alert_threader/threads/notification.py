@@ -273,7 +273,7 @@ def _note_repeat(thread: AlertThread, change: Change, now: float, *, with_reply:
 
 
 def _quiet(before: AlertThread, events: Iterable[AlertState], now: float) -> float:
-    """For how long nothing fired before a thread re-opens, in seconds: by the alerts' own times where they tell.
+    """For how long nothing fired before a thread re-opens, in seconds: by the alerts' own times where they are known.
 
     A re-fire can carry the start of the former firing (rule 3).
     """

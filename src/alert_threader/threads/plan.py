@@ -44,7 +44,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     stale_after: float = 7 * 24 * 60 * 60
     repeat: RepeatPolicy = RepeatPolicy.UPDATE
     severities: Severities = Severities()
-    #: The labels that name an alert before all others (``threads.names``).
+    #: The labels to name an alert by, before the built-in ones (``threads.names``).
     name_labels: tuple[str, ...] = ()
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
     call_timeout: float = 10
@@ -169,7 +169,7 @@ def start_attempt(thread: AlertThread, attempt_id: str, now: float, policy: Poli
 
 
 def _only_names(thread: AlertThread) -> bool:
-    """Whether a reply would tell nothing but names that had no room."""
+    """Whether a reply would only name alerts for which an earlier message had no room."""
     return not thread.pending and bool(thread.unnamed)
 
 

@@ -85,7 +85,7 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     annotations: dict[str, str] = {}
     links: dict[str, str] = {}
     values: str = ""
-    #: The labels that tell it from others of the same name: the second part of its name (``threads.names``).
+    #: The labels that distinguish it from others of the same name: the second part of its name (``threads.names``).
     distinct: dict[str, str] = {}
     #: The annotations of its resolution, which say why it ended.
     ended_with: dict[str, str] = {}
@@ -146,7 +146,7 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: The ids of the webhooks that brought it, oldest first.
     webhooks: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
-    #: The alerts that the message only names, by fingerprint, because the one that told of them had no room.
+    #: The alerts that the message only names, by fingerprint: an earlier message had no room for them.
     named: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -266,11 +266,12 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     resolved_at: float | None = None
     closed_at: float | None = None
     stale: bool = False
-    #: How many times the thread was re-opened after it had resolved, and when last; when its first alert began to fire,
-    #: for how long all were resolved since, in seconds, and for how long before the last time.
+    #: How many times the thread was re-opened after it had resolved, and when last.
     flaps: int = 0
     reopened_at: float = 0
+    #: When its first alert began to fire.
     began_at: float = 0
+    #: For how long, in seconds, all of its alerts were resolved: in all, and before it was re-opened last.
     quiet: float = 0
     quiet_for: float = 0
 
