@@ -451,7 +451,7 @@ class TestReply:
         """What fired and what resolved at once is one message, the firing first."""
         message = reply(thread_of([instance("a")], [instance("a", resolved=T0 + 9), instance("b")]))
         assert shown(message)[:4] == [
-            "*🚨 FIRING (1 new, 1 resolved) — Database Critical Failure*",
+            "*🚨 FIRING (1 fired, 1 resolved) — Database Critical Failure*",
             "*Firing: 1 | Resolved: 1*",
             "🔴 b",
             "✅ a (after 9s)",

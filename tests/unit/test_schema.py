@@ -240,7 +240,7 @@ def batches(thread: AlertThread) -> list[Batch]:
     found = [thread.pending, *([thread.attempt.batch] if thread.attempt else [])]
     for batch in found:
         for event in batch.events.values():
-            event.joined = False
+            event.known = False
     return found
 
 

@@ -296,6 +296,14 @@ def _shows_all(message: Message, texts: dict[str, str], labels: dict[str, str]) 
     return all(text.strip() in visible for text in (*texts.values(), *labels.values()))
 
 
+def test_alert_that_fires_again_is_not_new() -> None:
+    """While others of its thread fire on, its reply says which it is."""
+    both = [alert("db1"), alert("db2")]
+    *_, reply, _ = messages_of(both, [alert("db1", resolved=True)], [alert("db1"), alert("db3")])
+    assert reply.has("*Firing: 3 | Resolved: 0*", "🔴 db1 (fired again)", "🔴 db3\n")
+    assert messages_of(both, [alert("db3")])[1].has("*1 new, 3 of 3 firing*")
+
+
 def test_field_is_of_what_failed_not_of_its_exporter() -> None:
     """A scrape that keeps its own labels names the exporter's pod; what it speaks of has the fields."""
     (root,) = messages_of(

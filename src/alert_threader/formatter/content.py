@@ -148,7 +148,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
         total = len(events)
     listed = listing(view, events, total, REPLY_LISTED, Texts.NEWS, _room(content), content.context)
     content = _with_alerts(content, _counts(view, batch), listed)
-    joined = {fingerprint for fingerprint, event in batch.events.items() if event.joined}
+    joined = {each for each, event in batch.events.items() if event.kind is EventKind.FIRED and not event.known}
     return msgspec.structs.replace(content, description=_displaced(view, joined, _room(content))) if joined else content
 
 
@@ -216,7 +216,7 @@ def _counts(view: ThreadView, batch: Batch) -> str:
         return ""
     words = view.words
     kinds = {event.kind for event in batch.events.values()}
-    if kinds == {EventKind.FIRED} and not batch.reopened:
+    if kinds == {EventKind.FIRED} and not any(event.known for event in batch.events.values()):
         return words.firing_new.format(new=len(batch.events), firing=view.firing, total=view.total)
     return words.counts.format(firing=view.firing, resolved=view.resolved)
 

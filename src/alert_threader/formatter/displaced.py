@@ -3,8 +3,16 @@
 import re
 
 from alert_threader.formatter import facts
-from alert_threader.formatter.listing import MAX_DESCRIPTION, MAX_TEXT, STATES, more_texts, quoted
-from alert_threader.formatter.mrkdwn import literal, prose, truncate
+from alert_threader.formatter.listing import (
+    BETWEEN_LABELS,
+    MAX_DESCRIPTION,
+    MAX_TEXT,
+    QUOTE,
+    STATES,
+    more_texts,
+    quoted,
+)
+from alert_threader.formatter.mrkdwn import joined, literal, prose, truncate
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import CUT
 
@@ -40,13 +48,17 @@ def displaced(view: ThreadView, before: str, after: str, room: int) -> list[str]
             name: MAX_DESCRIPTION if text == said.description else MAX_TEXT for name, text in alert.annotations.items()
         }
         texts = {name: text for name, text in alert.annotations.items() if is_displaced(text, limits[name])}
-        texts |= {name: value for name, value in alert.labels.items() if is_displaced(value, _MAX_LABEL)}
-        if not texts:
+        labels = {name: value for name, value in alert.labels.items() if is_displaced(value, _MAX_LABEL)}
+        if not texts and not labels:
             continue
         line = f"{STATES[facts.fires(alert)]} {literal(view.name(alert), _MAX_NAME)}"
         described = next((name for name in texts if texts[name] == said.description), "")
         lines, cut = quoted(texts.pop(described, ""), texts, room - len(line))
-        left += cut
+        rest = room - sum(map(len, (line, *lines))) - len(lines) - len(QUOTE)
+        said_labels = (literal(f"{name}={value}", MAX_TEXT) for name, value in labels.items())
+        label_line, unsaid = joined(said_labels, BETWEEN_LABELS, rest)
+        left += cut + unsaid
+        lines += [f"{QUOTE}{label_line}"] if label_line else []
         if lines:
             repeated.append("\n".join((line, *lines)))
             room -= len(repeated[-1])

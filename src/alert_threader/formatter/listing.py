@@ -86,7 +86,7 @@ def delivered(view: ThreadView, batch: Batch) -> list[Listed]:
         Listed(
             alert=alerts[fingerprint],
             fires=event.kind is EventKind.FIRED,
-            note=_folded(view, event) or (_lasted(view, alerts[fingerprint]) if len(batch.events) > 1 else ""),
+            note=_how(view, batch, event) or (_lasted(view, alerts[fingerprint]) if len(batch.events) > 1 else ""),
         )
         for fingerprint, event in batch.fired_first
         if fingerprint in alerts
@@ -140,10 +140,11 @@ def more_texts(view: ThreadView, count: int) -> list[str]:
     return [said.format(count=count, source=source_link(view))]
 
 
-def _folded(view: ThreadView, event: Event) -> str:
-    """How an alert came to its state, where that took more than one change."""
+def _how(view: ThreadView, batch: Batch, event: Event) -> str:
+    """How an alert came to its state, where that is not plain from the state and the headline."""
     if event.changes == 1:
-        return ""
+        fires_again = event.kind is EventKind.FIRED and event.known and not batch.reopened
+        return view.words.fired_again if fires_again else ""
     if event.changes > 2:
         return view.words.changed_times.format(count=event.changes)
     is_over = event.kind is EventKind.RESOLVED

@@ -63,6 +63,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     # What happened to an alert or a thread.
     after: str
     changed_times: str
+    fired_again: str
     fired_and_resolved: str
     resolved_and_fired_again: str
     notified_times: str
@@ -101,7 +102,7 @@ ENGLISH = Words(
     silenced="SILENCED",
     firing="FIRING",
     firing_new="{new} new, {firing} of {total} firing",
-    firing_and_resolved="FIRING ({fired} new, {resolved} resolved)",
+    firing_and_resolved="FIRING ({fired} fired, {resolved} resolved)",
     firing_again="FIRING AGAIN",
     still_firing="STILL FIRING",
     also="ALSO IN THIS THREAD",
@@ -139,6 +140,7 @@ ENGLISH = Words(
     silence="Silence",
     after="after {time}",
     changed_times="changed {count} times",
+    fired_again="fired again",
     fired_and_resolved="fired and resolved",
     resolved_and_fired_again="resolved and fired again",
     notified_times="Still firing, notified {count} times",
@@ -175,7 +177,7 @@ KOREAN = Words(
     silenced="음소거됨",
     firing="발생",
     firing_new="신규 {new}건, 전체 {total}건 중 {firing}건 발생 중",
-    firing_and_resolved="발생 (신규 {fired}건, 해소 {resolved}건)",
+    firing_and_resolved="발생 ({fired}건 발생, {resolved}건 해소)",
     firing_again="다시 발생",
     still_firing="계속 발생 중",
     also="이 스레드의 다른 알림",
@@ -213,6 +215,7 @@ KOREAN = Words(
     silence="음소거",
     after="{time} 만에 해소",
     changed_times="상태 {count}회 변경",
+    fired_again="다시 발생",
     fired_and_resolved="발생 후 해소됨",
     resolved_and_fired_again="해소 후 다시 발생",
     notified_times="계속 발생 중, 알림 {count}회 수신",

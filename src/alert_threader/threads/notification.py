@@ -197,7 +197,7 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
         thread.alerts[alert.fingerprint] = state
         thread.began_at = min(thread.began_at or state.starts_at, state.starts_at)
         kind = EventKind.FIRED if alert.status is Status.FIRING else EventKind.RESOLVED
-        fold(events, alert.fingerprint, Event(kind=kind, at=now, joined=known is None and thread.ts is not None))
+        fold(events, alert.fingerprint, Event(kind=kind, at=now, known=known is not None))
     if events and thread.noted_revision is None:
         # It may come from the first release, which named alerts by other rules.
         older = {each: state for each, state in thread.alerts.items() if state.labels and each not in new}

@@ -120,8 +120,8 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     kind: EventKind
     at: float
     changes: int = 1
-    #: Whether the alert is new to a thread that has a root already.
-    joined: bool = False
+    #: Whether the thread knew the alert before: one that fires is not new to it then.
+    known: bool = False
 
 
 def fold(events: dict[str, Event], fingerprint: str, later: Event) -> None:
@@ -132,7 +132,7 @@ def fold(events: dict[str, Event], fingerprint: str, later: Event) -> None:
             kind=later.kind,
             at=earlier.at,
             changes=earlier.changes + later.changes,
-            joined=earlier.joined or later.joined,
+            known=earlier.known,
         )
     events[fingerprint] = later
 
