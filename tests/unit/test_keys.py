@@ -139,7 +139,18 @@ def test_group_has_the_environment_of_its_labels() -> None:
 
 @pytest.mark.parametrize(
     ("alertname", "words"),
-    [("HTTPErrorRate", "HTTP Error Rate"), ("disk_full", "disk full"), ("__", "__"), ("", "")],
+    [
+        ("HTTPErrorRate", "HTTP Error Rate"),
+        ("disk_full", "disk full"),
+        ("MySQLDown", "MySQL Down"),
+        ("InfluxDBDown", "InfluxDB Down"),
+        ("IPv4Full", "IPv4 Full"),
+        ("OAuth2Failed", "OAuth2 Failed"),
+        ("mTLSExpired", "mTLS Expired"),
+        ("S3BucketFull", "S3 Bucket Full"),
+        ("__", "__"),
+        ("", ""),
+    ],
 )
 def test_alertname_is_written_as_a_person_would(alertname: str, words: str) -> None:
     """In words, where it is made of any."""

@@ -3,16 +3,15 @@ import pytest
 from alert_threader.formatter.mrkdwn import (
     MAX_URL,
     bold,
-    clean,
     escape,
     link,
     literal,
-    one_line,
     plain,
     prose,
     truncate,
     unmarked,
 )
+from alert_threader.threads import clean, one_line
 
 
 class TestEscape:

@@ -50,6 +50,11 @@ def named(
         ({**KUBE, "namespace": "shop"}, "namespace=shop"),
         ({**KUBE, "deployment": "web", "pod": "kube-state-metrics-5c9"}, "web"),
         ({**KUBE, "deployment": "web", "pod": "ksm-0", "exported_namespace": "shop"}, "web"),
+        ({**KUBE, "node": "w3", "pod": "kube-state-metrics-5c9", "condition": "Ready"}, "w3"),
+        (
+            {"alertname": "A", "job": "blackbox", "pod": "blackbox-exporter-0", "instance": "https://x.test"},
+            "https://x.test",
+        ),
         ({"alertname": "A", "job": "push", "instance": "p:9091", "pod": "p-0", "exported_instance": "nas1"}, "nas1"),
         ({**SIDE_CAR, "instance": "db01:9104"}, "db01:9104"),
         ({"alertname": "A", "job": "kubelet", "instance": "10.0.0.9:10250", "pod": "shop-0"}, "shop-0"),

@@ -1,5 +1,6 @@
 """What people read in a thread from its first webhook to its last: the whole way, from JSON to the message."""
 
+import html
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ import pytest
 
 from alert_threader.cli.preview import story
 from alert_threader.formatter import LANGUAGES
+from alert_threader.formatter.mrkdwn import MAX_MESSAGE, MAX_SECTION
 from alert_threader.threads import Identity, Policy, ThreadBy
 
 NOW = 1_800_000_000.0
@@ -36,6 +38,11 @@ def without(label: str, sent: Json) -> Json:
     return {**sent, "labels": {name: value for name, value in sent["labels"].items() if name != label}}
 
 
+def with_labels(sent: Json, labels: dict[str, str]) -> Json:
+    """The same alert with more labels."""
+    return {**sent, "labels": {**sent["labels"], **labels}}
+
+
 class Message:
     """One message, as people read it."""
 
@@ -46,6 +53,7 @@ class Message:
         self.step = made["step"]
         self.text = str(message["text"])
         self.colour = str(message["attachments"][0]["color"])
+        self.sections = list(_texts(blocks))
         self.said = unquote("\n".join(_texts(blocks)))
         self.lines = self.said.split("\n")
         self.silences = [
@@ -103,6 +111,19 @@ class TestSeverity:
         assert not root.has("*Severity:*")
         assert root.lines[root.lines.index("🔴 db1") + 1] == ">severity=critical"
 
+    def test_one_that_is_bad_among_many(self) -> None:
+        """However many alerts come at once, and when it is over."""
+        many = [alert(f"h{n}", severity="critical" if n == 75 else "warning") for n in range(100)]
+        root, *_ = messages_of(many, by=ThreadBy.GROUP)
+        *_, partly = messages_of(many, [alert("h75", resolved=True)], by=ThreadBy.GROUP)
+        assert root.text.startswith("🚨 CRITICAL: ")
+        assert partly.text.startswith("⚠️ WARNING: ")
+
+    def test_nobody_knows_how_bad_is_worse_than_harmless(self) -> None:
+        """An alert without a severity is not green because another is."""
+        (root,) = messages_of([without("severity", alert("db1")), alert("db2", severity="info")], by=ThreadBy.GROUP)
+        assert root.text.startswith("📢 ")
+
 
 class TestPastFifty:
     """Of so many alerts the labels and texts are not kept of each: what is said of all must be true of all."""
@@ -126,6 +147,18 @@ class TestPastFifty:
         *_, root = messages_of(self.many(range(60), team="hosts"), self.many(range(60, 100), team="hosts"))
         assert root.has("*Team:* hosts", "*Description:*\nA host is down.", "|View Runbook>")
         assert root.silences[0]["team"] == "hosts"
+
+    def test_first_ones_keep_theirs(self) -> None:
+        """The root lists them."""
+        first = [alert(f"first{n}", texts={"description": f"First of all: {n}."}) for n in range(3)]
+        *_, root = messages_of(first, self.many(range(80)))
+        assert root.has(*(f"🔴 first{n}\n>First of all: {n}." for n in range(3)))
+
+    def test_of_several_environments_is_of_none(self) -> None:
+        """The setting is for alerts that name none."""
+        many = [with_labels(alert(f"h{n}"), {"env": f"env{n % 2}"} if n >= 70 else {}) for n in range(100)]
+        (root,) = messages_of(many, by=ThreadBy.GROUP)
+        assert "production" not in root.said + root.text
 
     def test_newcomers_say_their_own(self) -> None:
         """The reply has what they say, though their details are not kept for long."""
@@ -156,9 +189,14 @@ class TestSilence:
                 "severity": "critical",
                 "instance": "db1",
                 "cluster": "eu",
-                **dict.fromkeys(("service", "environment", "env"), ""),
+                **dict.fromkeys(("service", "environment", "env", "grafana_folder"), ""),
             }
         ]
+
+    def test_other_thread_of_grafana_is_not_silenced(self) -> None:
+        """A rule of that name in a folder is a thread of its own, and so is each rule without data."""
+        (root,) = messages_of([alert("db1", alertname="DatasourceError")])
+        assert (root.silences[0]["grafana_folder"], root.silences[0]["rulename"]) == ("", "")
 
     def test_environment_that_does_not_count_may_be_anything(self) -> None:
         """``environment`` wins over ``env``."""
@@ -208,6 +246,28 @@ class TestResolution:
         for message in (partly, last, root):
             assert message.said.count("the rule was paused (Paused)") == 1
 
+    def test_reason_is_of_the_state_that_is_shown(self) -> None:
+        """Why it fired is not why it ended, even if the word is the same."""
+        firing = [alert("db1", texts={"grafana_state_reason": "NoData"}, grafana_folder="Ops")]
+        reasons: tuple[dict[str, str], ...] = (
+            {},
+            {"grafana_state_reason": "MissingSeries"},
+            {"grafana_state_reason": "NoData"},
+        )
+        said = []
+        for reason in reasons:
+            root, reply, _ = messages_of(firing, [alert("db1", resolved=True, texts=reason, grafana_folder="Ops")])
+            assert root.has("Firing: there is no data (NoData)")
+            said.append([line for line in reply.lines if "(" in line])
+        assert said == [[], ["Resolved: the series is gone (MissingSeries)"], ["Resolved: there is no data (NoData)"]]
+
+    def test_what_is_not_kept_is_counted(self) -> None:
+        """Of very many texts."""
+        over = alert("db1", resolved=True, texts={f"text_{n}": f"value {n}" for n in range(30)})
+        _, reply, _ = messages_of([alert("db1")], [over])
+        shown = sum(f"value {n}" in reply.said for n in range(30))
+        assert reply.has(f"+{30 - shown} more in ")
+
     def test_reason_of_one_stands_beside_it(self) -> None:
         """Where the others ended otherwise."""
         firing = [alert(f"db{n}", grafana_folder="Ops") for n in range(2)]
@@ -252,6 +312,36 @@ class TestOthersJoin:
         replies = [each for each in messages_of(many[:1], many[1:], [alert("db8")]) if each.step == "reply"]
         assert [each.has("Said before") for each in replies] == [True, False]
 
+    def test_short_labels_and_links_are_repeated_too(self) -> None:
+        """A value of one letter stands in any text: it is looked for with its label."""
+        many = [
+            {
+                **alert(f"db{n}", texts={"description": f"{n} {LONG}"}, zone=zone),
+                "generatorURL": f"http://p.test/{n}{'x' * 430}",
+            }
+            for n, zone in enumerate("abcdefghijkl")
+        ]
+        alone, reply, root = messages_of(many[:1], many[1:])
+        for part in ("zone=a", "http://p.test/0x"):
+            assert alone.has(part)
+            assert root.has(part) or reply.has(part)
+
+    def test_reply_that_repeats_much_fits(self) -> None:
+        """In Slack's limits."""
+        many = [
+            with_labels(
+                alert(
+                    f"db{n}",
+                    texts={"description": f"{n} {LONG}", **{f"note_{k}": f"{n} {'t' * 380}" for k in range(10)}},
+                ),
+                {f"label_{k}": f"v{n}{'l' * 70}" for k in range(10)},
+            )
+            for n in range(25)
+        ]
+        for message in messages_of(many[:1], many[1:]):
+            assert max(map(len, message.sections)) <= MAX_SECTION
+            assert sum(map(len, message.sections)) <= MAX_MESSAGE
+
     def test_all_are_in_the_line_of_a_phone(self) -> None:
         """Also the one that nothing but its alertname names."""
         named, nameless = alert("db1"), without("instance", alert("db2", alertname="Watchdog"))
@@ -268,7 +358,22 @@ class TestOthersJoin:
 
 
 class TestCounts:
-    """What is cut or has no room is counted."""
+    """What is cut or has no room is counted, and every alert is named."""
+
+    @pytest.mark.parametrize("name", ["a&b-{}", "*.a{}.io", "host-{:03}.example.internal:9100"])
+    @pytest.mark.parametrize("texts", [{}, {"summary": "S&" * 300, "description": "d<" * 590, "other": "o " * 140}])
+    def test_all_are_named(self, name: str, texts: dict[str, str]) -> None:
+        """Whatever their names are made of, and however much the thread has to say."""
+        names = [name.format(n) for n in range(160)]
+        said = "\n".join(message.said for message in messages_of([alert(each, texts=texts) for each in names]))
+        said = html.unescape(said)
+        assert [each for each in names if not re.search(rf"{re.escape(each)}(?!\d)", said)] == []
+
+    def test_label_that_only_looks_like_the_name_is_shown(self) -> None:
+        """Two labels with one value: the name is that of one."""
+        sent = [alert("api-1", customer="api-1"), alert("api-2", customer="acme")]
+        (root,) = messages_of(sent)
+        assert root.has("🔴 api-1\n>customer=api-1\n", "🔴 api-2\n>customer=acme")
 
     @pytest.mark.parametrize(
         ("texts", "labels"),
@@ -294,6 +399,42 @@ class TestCounts:
 def _shows_all(message: Message, texts: dict[str, str], labels: dict[str, str]) -> bool:
     visible = re.sub(r"<http[^|>]*\|", "<", message.said)
     return all(text.strip() in visible for text in (*texts.values(), *labels.values()))
+
+
+def test_text_that_is_given_twice_is_said_once() -> None:
+    """Under different names."""
+    sent = [
+        alert(name, texts=dict.fromkeys(("summary", "description", "message"), f"{name} is full"))
+        for name in ("db1", "db2")
+    ]
+    (root,) = messages_of(sent)
+    assert root.said.count("is full") == 2
+
+
+def test_blank_summary_is_none() -> None:
+    """The title is the next best."""
+    assert messages_of([alert("db1", texts={"summary": " \n"})])[0].has("🚨 Disk Full")
+    assert messages_of([alert("db1", texts={"summary": " ", "title": "Slow"})])[0].has("🚨 Slow")
+
+
+def test_number_in_a_summary_is_not_a_name() -> None:
+    """The line says which all the same."""
+    sent = [without("instance", alert(n, texts={"summary": f"{n} replicas in sync"}, partition=n)) for n in ("1", "2")]
+    (root,) = messages_of(sent)
+    assert root.has("🔴 partition=1 — 1 replicas in sync", "🔴 partition=2 — 2 replicas in sync")
+
+
+def test_fence_that_is_cut_is_closed() -> None:
+    """What comes after it is no code."""
+    (root,) = messages_of([alert("db1", texts={"log": "```\n" + "a line of the log\n" * 60 + "```"})])
+    assert root.said.count("```") == 2
+
+
+def test_names_that_look_the_same_are_told_apart() -> None:
+    """What cannot be shown makes no difference."""
+    (root,) = messages_of([alert("a", instance="h\x1b[31m1"), alert("b", instance="h1")])
+    names = [line for line in root.lines if line.startswith("🔴")]
+    assert len(set(names)) == 2
 
 
 def test_alert_that_fires_again_is_not_new() -> None:

@@ -22,6 +22,7 @@ from alert_threader.formatter.listing import (
     listing,
     more_texts,
     now,
+    room_for_names,
 )
 from alert_threader.formatter.mrkdwn import (
     MAX_FIELDS,
@@ -32,17 +33,25 @@ from alert_threader.formatter.mrkdwn import (
     is_cut,
     joined,
     literal,
-    one_line,
     prose,
     truncate,
     unmarked,
 )
 from alert_threader.formatter.times import reply_times, root_times
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import ENVIRONMENT_LABELS, EXPORTED, FOLDER, OF_EXPORTER, RULE, AlertState, Batch, EventKind
+from alert_threader.threads import (
+    ENVIRONMENT_LABELS,
+    EXPORTED,
+    FOLDER,
+    LISTED,
+    OF_EXPORTER,
+    RULE,
+    AlertState,
+    Batch,
+    EventKind,
+    one_line,
+)
 
-#: How many alerts a root gives a line each.
-LISTED = 10
 #: How many a reply does: it is written once and scrolls away, unlike the root.
 REPLY_LISTED = 20
 #: How many alerts are named in the one line that a phone shows.
@@ -107,6 +116,7 @@ def root_content(view: ThreadView) -> Content:
     )
     if view.total < 2:
         return content
+    content = _making_room(view, content)
     counts = view.words.counts.format(firing=view.firing, resolved=view.resolved)
     return _with_alerts(
         content, counts, listing(view, now(view), view.total, LISTED, Texts.OWN, _room(content), content.context)
@@ -184,9 +194,23 @@ def _with_alerts(content: Content, counts: str, alerts: Listing) -> Content:
 
 
 def _room(content: Content) -> int:
-    """How many characters the alerts have, which come last: what the other parts leave."""
+    """How many characters are left of a message."""
     parts = [*content.fields, *content.description, content.links, *content.context, content.headline]
+    parts += [content.counts, *content.alerts, *content.names]
     return MAX_MESSAGE - sum(map(len, parts)) - 2 * len(content.text) - _MARGIN
+
+
+def _making_room(view: ThreadView, content: Content) -> Content:
+    """The message with room for the names of its alerts: what all of them say at length comes behind."""
+    short = room_for_names(view) - _room(content)
+    if short <= 0:
+        return content
+    rest = view.words.the_rest.format(source=source_link(view))
+    description, short = list(content.description), short + len(rest)
+    while description and short > 0:
+        short -= len(description.pop())
+    links = "" if short > 0 else content.links
+    return msgspec.structs.replace(content, description=[*description, rest], links=links)
 
 
 def _root_opening(view: ThreadView) -> str:
@@ -291,7 +315,7 @@ def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
     described = _described(view, text) if unmarked(text) != view.title else ""
     values = literal(view.shared_values, _FIELD)
     said = f"{bold(f'{view.words.values}:')} {values}" if values else ""
-    left = int(bool(title) and is_cut(title, summary))
+    left = is_cut(title, summary) + is_cut(values, view.shared_values)
     return list(filter(None, (title, described, *_others(view, view.shared.others, left), said)))
 
 
@@ -300,7 +324,7 @@ def _others(view: ThreadView, others: Mapping[str, str], left: int) -> list[str]
     said: list[str] = []
     room = _OTHERS
     for name, text in others.items():
-        shown = truncate(prose(text), _OTHER)
+        shown = _closed(truncate(prose(text), _OTHER))
         line = f"{bold(f'{heading(name)}:')} {shown}"
         room -= len(line)
         if room < 0:
@@ -318,21 +342,25 @@ def _ending(view: ThreadView) -> list[str]:
     said = facts.said(view.alerts[0].ended_with)
     summary = unmarked(said.summary)
     title = truncate(escape(summary), _FULL_TITLE)
-    links = {"runbook": said.runbook, "dashboard": said.dashboard}
+    links = {view.words.runbook: said.runbook, view.words.dashboard: said.dashboard}
     others = {**said.others, **{name: text for name, text in links.items() if text}}
     described = _described(view, said.description)
-    return list(filter(None, (title, described, *_others(view, others, int(is_cut(title, summary))))))
+    left = is_cut(title, summary) + view.alerts[0].ended_left_out
+    return list(filter(None, (title, described, *_others(view, others, left))))
 
 
 def _described(view: ThreadView, text: str) -> str:
     said = prose(text)
     if not said:
         return ""
-    shown = truncate(said, _DESCRIPTION)
-    # A fence that is not closed shows as three signs, and what follows it in the wrong type.
-    shown += "\n```" if shown.count("```") % 2 else ""
+    shown = _closed(truncate(said, _DESCRIPTION))
     rest = f"\n{view.words.the_rest.format(source=source_link(view))}" if len(said) > _DESCRIPTION else ""
     return f"{bold(f'{view.words.description}:')}\n{shown}{rest}"
+
+
+def _closed(text: str) -> str:
+    """A text without an open fence, which shows as three signs, and what follows it in the wrong type."""
+    return f"{text}\n```" if text.count("```") % 2 else text
 
 
 def _labels(view: ThreadView, fields: _Fields, unlinked: int) -> list[str]:

@@ -12,18 +12,19 @@ from alert_threader.formatter.listing import (
     more_texts,
     quoted,
 )
-from alert_threader.formatter.mrkdwn import joined, literal, prose, truncate
+from alert_threader.formatter.mrkdwn import MAX_SECTION, joined, link, literal, prose, truncate
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import CUT
+from alert_threader.threads import CUT, AlertState, one_line, short_name
 
-#: So much of a label's value is shown at the least, in characters.
-_MAX_LABEL = 60
 _MAX_NAME = 400
-#: All that is repeated, in characters, and what is left for saying how much is not.
+#: All that is repeated, in characters, what is left for saying how much is not, and what stands between two alerts.
 _MAX_REPEATED = 4000
 _MAX_LEFT = 1000
+_MARGIN = 50
 #: What stands in a message around a text that it shows: line breaks, quotes, bold, code, links.
 _AROUND = re.compile(r"[\s>*\u2217`<|]+")
+#: What ends a label on a line of several.
+_AFTER_LABEL = re.compile(r"\s*(?:$|\||·|,|\))", re.MULTILINE)
 
 
 def displaced(view: ThreadView, before: str, after: str, room: int) -> list[str]:
@@ -32,34 +33,75 @@ def displaced(view: ThreadView, before: str, after: str, room: int) -> list[str]
     ``view`` is of the thread as it was then. A text for each alert that begins with its name; empty where nothing is
     displaced.
     """
-    before, after = _AROUND.sub("", before), _AROUND.sub("", after)
+    then, now = _Shown(before), _Shown(after)
     room = min(room, _MAX_REPEATED) - _MAX_LEFT
-
-    def is_displaced(text: str, limit: int) -> bool:
-        # Of a longer text so much was shown; what is cut anyhow is not displaced.
-        said = _AROUND.sub("", truncate(prose(text), limit - 1).removesuffix(CUT))
-        return said in before and said not in after
-
     repeated: list[str] = []
     left = 0
     for alert in filter(lambda each: each.is_detailed, view.alerts):
-        said = view.said(alert)
-        limits = {
-            name: MAX_DESCRIPTION if text == said.description else MAX_TEXT for name, text in alert.annotations.items()
+        description = view.said(alert).description
+        texts = {
+            name: text
+            for name, text in alert.annotations.items()
+            if _is_gone(text, MAX_DESCRIPTION if text == description else MAX_TEXT, then, now)
         }
-        texts = {name: text for name, text in alert.annotations.items() if is_displaced(text, limits[name])}
-        labels = {name: value for name, value in alert.labels.items() if is_displaced(value, _MAX_LABEL)}
-        if not texts and not labels:
+        described = next((name for name in texts if texts[name] == description), "")
+        own = _own(view, alert, then, now)
+        if not texts and not own:
             continue
         line = f"{STATES[facts.fires(alert)]} {literal(view.name(alert), _MAX_NAME)}"
-        described = next((name for name in texts if texts[name] == said.description), "")
-        lines, cut = quoted(texts.pop(described, ""), texts, room - len(line))
-        rest = room - sum(map(len, (line, *lines))) - len(lines) - len(QUOTE)
-        said_labels = (literal(f"{name}={value}", MAX_TEXT) for name, value in labels.items())
-        label_line, unsaid = joined(said_labels, BETWEEN_LABELS, rest)
+        share = min(room, MAX_SECTION) - len(line) - _MARGIN
+        lines, cut = quoted(texts.pop(described, ""), texts, share)
+        share -= sum(map(len, lines)) + len(lines)
+        last, unsaid = joined(own, BETWEEN_LABELS, share - len(QUOTE))
         left += cut + unsaid
-        lines += [f"{QUOTE}{label_line}"] if label_line else []
+        lines += [f"{QUOTE}{last}"] if last else []
         if lines:
             repeated.append("\n".join((line, *lines)))
-            room -= len(repeated[-1])
+            room -= len(repeated[-1]) + _MARGIN
     return [*repeated, *more_texts(view, left)]
+
+
+class _Shown:
+    """What a message shows, to look for single things in it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._plain = _AROUND.sub("", text)
+
+    def has(self, text: str) -> bool:
+        """Whether a text is in it, whatever stands around its words."""
+        return _AROUND.sub("", text) in self._plain
+
+    def has_label(self, name: str, value: str) -> bool:
+        """Whether a label is in it: as ``name=value``, in a field, or as a name."""
+        label, said = literal(f"{name}={value}"), literal(value)
+        places = (match.end() for match in re.finditer(re.escape(label), self.text))
+        if any(_AFTER_LABEL.match(self.text, place) for place in places):
+            return True
+        return any(line.endswith((f":* {said}", f" {said}")) for line in self.text.split("\n"))
+
+
+def _is_gone(text: str, limit: int, then: _Shown, now: _Shown) -> bool:
+    # Of a longer text so much was shown; what is cut anyhow is not displaced.
+    said = truncate(prose(text), limit - 1).removesuffix(CUT)
+    return then.has(said) and not now.has(said)
+
+
+def _own(view: ThreadView, alert: AlertState, then: _Shown, now: _Shown) -> list[str]:
+    """The labels, values and links that are gone."""
+    named = {short_name(alert), *alert.distinct.values()}
+    own = [
+        literal(f"{name}={value}", MAX_TEXT)
+        for name, value in alert.labels.items()
+        if named.isdisjoint((one_line(value), f"{name}={one_line(value)}"))
+        and then.has_label(name, value)
+        and not now.has_label(name, value)
+    ]
+    if alert.values and then.has(literal(alert.values)) and not now.has(literal(alert.values)):
+        own.append(literal(alert.values, MAX_TEXT))
+    words = view.words
+    for name, word in (("dashboard", words.dashboard), ("panel", words.panel), ("graph", words.graph)):
+        said = link(alert.links.get(name, ""), word)
+        if said and said in then.text and said not in now.text:
+            own.append(said)
+    return own

@@ -7,9 +7,8 @@ from math import isfinite
 
 import msgspec
 
-from alert_threader.formatter.mrkdwn import one_line
 from alert_threader.formatter.words import Words
-from alert_threader.threads import AlertState
+from alert_threader.threads import STATE_REASON, AlertState, one_line
 
 GREEN = "#2EB67D"
 #: Neither good nor bad: a severity that we do not know, and a thread that nobody has heard of for days.
@@ -24,9 +23,8 @@ _COLOURS = {
 }
 _EMOJI = {"critical": "🚨", "error": "❌", "warning": "⚠️", "info": "ℹ️", "success": "✅", "debug": "🐛"}
 _OTHER_EMOJI = "📢"
-#: The annotation in which Grafana says why an alert's state changed, and its words
+#: Grafana's words for why an alert is in the state it is in
 #: (https://grafana.com/docs/grafana/latest/alerting/fundamentals/alert-rule-evaluation/nodata-and-error-states/).
-_REASON = "grafana_state_reason"
 _REASONS = {
     "MissingSeries": "missing_series",
     "NoData": "no_data",
@@ -37,6 +35,8 @@ _REASONS = {
 }
 #: The annotation in which Grafana says what went wrong when it could not evaluate a rule.
 _ERROR = "error"
+#: A shorter name is not looked for in a text, in characters.
+_LEAST_NAME = 2
 #: The annotations that have a place of their own, in any case, and which comes first of those for one place.
 _PLACES = {
     "summary": ("summary", 0),
@@ -68,7 +68,7 @@ def said(annotations: Mapping[str, str]) -> Said:
     ranks: dict[str, tuple[int, str]] = {}
     others: dict[str, str] = {}
     for name, text in annotations.items():
-        if not text or text.isspace() or (name.startswith("__") and name.endswith("__")) or name == _REASON:
+        if not text or text.isspace() or (name.startswith("__") and name.endswith("__")) or name == STATE_REASON:
             continue
         place, rank = _PLACES.get(name) or _PLACES.get(name.lower(), ("", 0))
         if not place:
@@ -79,9 +79,15 @@ def said(annotations: Mapping[str, str]) -> Said:
             placed[place], ranks[place] = text, (rank, name)
         else:
             others[name] = text
-    if _REASON in annotations and "description" not in placed:
+    if STATE_REASON in annotations and "description" not in placed:
         error = next((name for name in others if name.lower() == _ERROR), "")
         placed |= {"description": others.pop(error)} if error else {}
+    # What is said already is not said again by another name.
+    summary, description = placed.get("summary", ""), placed.get("description", "")
+    if description == summary:
+        placed.pop("description", None)
+    if others:
+        others = {name: text for name, text in others.items() if text not in (summary, description)}
     return Said(**placed, others=others)
 
 
@@ -100,17 +106,31 @@ def colour(level: str) -> str:
     return _COLOURS.get(level, GREY)
 
 
-def ended_because(alert: AlertState, words: Words) -> str:
-    """Why a resolved alert ended, where Grafana says so: ``the series is gone (MissingSeries)``; else empty."""
-    reason = one_line(alert.annotations.get(_REASON) or alert.ended_with.get(_REASON) or "")
-    if not reason or fires(alert):
+def state_reason(alert: AlertState, words: Words) -> str:
+    """Why an alert fires or ended, where Grafana says so: ``the series is gone (MissingSeries)``; else empty."""
+    said = (alert.annotations if fires(alert) else alert.ended_with).get(STATE_REASON)
+    reason = one_line(said) if said else ""
+    if not reason:
         return ""
     return f"{getattr(words, _REASONS[reason])} ({reason})" if reason in _REASONS else reason
 
 
 def find_name(name: str, text: str) -> re.Match[str] | None:
-    """Where a text says an alert's name, as a whole and not as a part of another name."""
+    """Where a text says an alert's name, as a whole and not as a part of another name.
+
+    A number, or a single letter, can mean anything.
+    """
+    if len(name) < _LEAST_NAME or not any(map(str.isalpha, name)):
+        return None
     return re.search(rf"(?<![\w.:/-]){re.escape(name)}(?![\w:/-]|\.\w)", text)
+
+
+def find_value(name: str, text: str) -> re.Match[str] | None:
+    """Where a text says the value of a name like ``queue=orders`` behind the label; group 1 is the value."""
+    label, _, value = name.partition("=")
+    if not value:
+        return None
+    return re.search(rf"(?i:(?<!\w){re.escape(label)})[\W_]{{1,3}}({re.escape(value)})(?![\w:/-]|\.\w)", text)
 
 
 def moment(at: float) -> str:

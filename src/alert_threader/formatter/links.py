@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from alert_threader.formatter.mrkdwn import bold, escape, joined, link, one_line, truncate
+from alert_threader.formatter.mrkdwn import bold, escape, joined, link, truncate
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import CUT, AlertState
+from alert_threader.threads import CUT, AlertState, one_line
 
 #: A runbook that is not a web address is shown as text, cut to this many characters.
 _MAX_RUNBOOK = 300

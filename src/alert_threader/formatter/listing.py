@@ -15,13 +15,23 @@ from alert_threader.formatter.mrkdwn import (
     is_cut,
     joined,
     literal,
-    one_line,
     prose,
     truncate,
     unmarked,
 )
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import BETWEEN_NAMES, AlertState, Batch, Event, EventKind, fitting, short_name
+from alert_threader.threads import (
+    BETWEEN_NAMES,
+    LEAST_LINES,
+    AlertState,
+    Batch,
+    Event,
+    EventKind,
+    fitting,
+    length_sent,
+    one_line,
+    short_name,
+)
 
 #: The sign of an alert that fires and of one that does not: they differ in form too, for not everybody sees colours.
 STATES = {True: "🔴", False: "✅"}
@@ -30,13 +40,15 @@ QUOTE = ">"
 #: Between two labels on a line.
 BETWEEN_LABELS = " | "
 
-#: The lines together, the names behind them, and what an alert says of itself on one line, in characters as sent.
+#: The lines together, the names behind them (``threads.fitting`` and a sign for each state), and what an alert says of
+#: itself on one line, in characters as sent.
 _MAX_LINES = 2200
-_MAX_NAMES = 2300
+_MAX_NAMES = 2050
 _MAX_SUMMARY = 150
 #: The parts of an alert's name, what else is said in brackets behind it, each, and the line on what is left out.
 _MAX_NAME = 400
 _MAX_NOTE = 60
+_MAX_VALUES = 150
 _MAX_LEFT = 1000
 #: An alert's own description, each further text of its own, and what one is not begun below: what the root of one
 #: alert shows.
@@ -158,16 +170,27 @@ def _lasted(view: ThreadView, alert: AlertState) -> str:
     return view.words.after.format(time=facts.lasting(facts.between(alert.starts_at, alert.ends_at), view.words))
 
 
+def room_for_names(view: ThreadView) -> int:
+    """The least room that the root's alerts need, in characters: with it all are named that ``threads`` counts on."""
+    named = view.alerts[: LEAST_LINES + fitting(view.alerts[LEAST_LINES:])]
+    return sum(length_sent(view.name(alert)) + len(BETWEEN_NAMES) for alert in named) + _MAX_LEFT
+
+
 def _lines(
     view: ThreadView, listed: Sequence[Listed], summaries: Sequence[str], room: int, context: Sequence[str]
 ) -> list[str]:
-    """A line for each alert that has a summary, if an empty one, as far as there is room."""
+    """A line for each alert that has a summary, if an empty one, as far as there is room.
+
+    The first ones have one in any case, with nothing but their names where there is none.
+    """
     lines: list[str] = []
     for item, summary in zip(listed, summaries, strict=False):
         line = _line(view, item, summary, context)
-        room -= len(line)
-        if room < 0:
+        if len(line) > room and len(lines) < LEAST_LINES:
+            line = f"{STATES[item.fires]} {literal(view.name(item.alert), _MAX_NAME)}"
+        elif len(line) > room:
             break
+        room -= len(line)
         lines.append(line)
     return lines
 
@@ -175,12 +198,16 @@ def _lines(
 def _line(view: ThreadView, item: Listed, summary: str, context: Sequence[str]) -> str:
     alert = item.alert
     distinct = ", ".join(f"{name}={value}" for name, value in alert.distinct.items()) if alert.distinct else ""
-    values = "" if view.shared_values else literal(alert.values, _MAX_NOTE)
-    reason = "" if item.fires else literal(facts.ended_because(alert, view.words), _MAX_NOTE)
+    values = "" if view.shared_values else literal(alert.values, _MAX_VALUES)
+    reason = literal(facts.state_reason(alert, view.words), _MAX_NOTE)
     reason = "" if reason and any(reason in line for line in context) else reason
     said = _named(one_line(short_name(alert)) or view.words.alert, summary)
     notes = [note for note in (literal(distinct, _MAX_NAME), values, item.note, reason) if note]
     return " ".join((STATES[item.fires], said, *(f"({note})" for note in notes)))
+
+
+def _is_value_cut(view: ThreadView, alert: AlertState) -> bool:
+    return not view.shared_values and is_cut(literal(alert.values, _MAX_VALUES), alert.values)
 
 
 def _cut_summary(summary: str) -> str:
@@ -194,14 +221,16 @@ def _named(name: str, summary: str) -> str:
         return literal(name, _MAX_NAME)
     # Of a name like ``queue=orders`` a summary says the value alone.
     said = literal(name, _MAX_NAME)
-    names = (said, literal(name.partition("=")[2])) if "=" in name else (said,)
-    place = next(filter(None, (facts.find_name(each, summary) for each in names if each)), None)
-    if place is None:
+    if place := facts.find_name(said, summary):
+        start, end = place.span()
+    elif place := facts.find_value(said, summary):
+        start, end = place.span(1)
+    else:
         return f"{said} — {summary}"
-    before, after = summary[: place.start()], summary[place.end() :]
+    before, said, after = summary[:start], summary[start:end], summary[end:]
     # Slack makes bold only what stands between spaces.
     apart = before[-1:].strip() == "" and after[:1].strip() == ""
-    return f"{before}{bold(place[0]) if apart else place[0]}{after}"
+    return f"{before}{bold(said) if apart else said}{after}"
 
 
 def _summary(view: ThreadView, item: Listed, texts: Texts) -> str:
@@ -217,12 +246,7 @@ def _by_name(view: ThreadView, listed: Sequence[Listed]) -> tuple[int, list[str]
     count = fitting([item.alert for item in listed])
     for item in listed[:count]:
         names.setdefault(item.fires, []).append(literal(view.name(item.alert), 2 * _MAX_NAME))
-    lines, room = [], _MAX_NAMES
-    for fires, each in names.items():
-        # Escaped they can be longer than they were counted.
-        line = truncate(f"{STATES[fires]} {BETWEEN_NAMES.join(each)}", room)
-        room -= len(line)
-        lines.append(line)
+    lines = [f"{STATES[fires]} {BETWEEN_NAMES.join(each)}" for fires, each in names.items()]
     return count, lines
 
 
@@ -255,7 +279,8 @@ def _own(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int
     line, uncounted = joined(labels, BETWEEN_LABELS, room - len(QUOTE + SEPARATOR))
     cut = sum(map(is_cut, labels, own.values()))
     last = SEPARATOR.join(filter(None, (line, links)))
-    return [*lines, *([f"{QUOTE}{last}"] if last else [])], left + unsaid + uncounted + cut + view.left_out(alert)
+    left += unsaid + uncounted + cut + view.left_out(alert) + _is_value_cut(view, alert)
+    return [*lines, *([f"{QUOTE}{last}"] if last else [])], left
 
 
 def _ending(alert: AlertState, room: int) -> tuple[list[str], int]:
@@ -263,7 +288,7 @@ def _ending(alert: AlertState, room: int) -> tuple[list[str], int]:
     said = facts.said(alert.ended_with)
     links = [text for text in (said.runbook, said.dashboard) if text]
     lines, left = quoted(said.description, said.others, room)
-    return lines, left + len(links)
+    return lines, left + len(links) + alert.ended_left_out
 
 
 def _is_ending(item: Listed, texts: Texts) -> bool:
@@ -281,7 +306,7 @@ def _count_own(view: ThreadView, item: Listed, texts: Texts) -> int:
         "" if said.dashboard == shared.dashboard else said.dashboard,
     ]
     others = sum(shared.others.get(name) != text for name, text in said.others.items())
-    labels = 0 if is_ending else len(view.own_labels(item.alert)) + view.left_out(item.alert)
+    labels = item.alert.ended_left_out if is_ending else len(view.own_labels(item.alert)) + view.left_out(item.alert)
     return len(list(filter(None, placed))) + others + labels
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -26,16 +26,22 @@ _OPENING, _BETWEEN, _CLOSING = (quote(part, safe="") for part in ("{", ", ", "}"
 
 
 def matchers_of(
-    identity: Mapping[str, str], labels: Sequence[Mapping[str, str]], shared: Mapping[str, str], *, all_known: bool
+    identity: Mapping[str, str],
+    labels: Sequence[Mapping[str, str]],
+    shared: Mapping[str, str],
+    differing: Collection[str] = (),
+    *,
+    all_known: bool,
 ) -> str:
     """What matches a thread's alerts and no others, as ``{a="1", b="2"}`` percent-encoded for Alertmanager's pages.
 
     ``identity`` are the labels that the thread's key was made from, ``labels`` those of its alerts, ``shared`` those
-    that all of them have, ``all_known`` whether that is said of every alert. A label that is part of the key and
+    that all of them have, ``differing`` further ones that only some have, ``all_known`` whether that is said of every
+    alert. A label that is part of the key and
     missing is matched as empty: with it, it would be another thread. Empty unless the matchers hold for every alert,
     contain the identity in full, and say what fails.
     """
-    chosen = _held(identity, labels, shared) if identity else _of_old(labels, shared) if all_known else None
+    chosen = _held(identity, labels, shared, differing) if identity else _of_old(labels, shared) if all_known else None
     if chosen is None:
         return ""
     pieces = {name: _piece(name, value) for name, value in chosen.items()}
@@ -71,12 +77,17 @@ def _is_specific(labels: Mapping[str, str]) -> bool:
 
 
 def _held(
-    identity: Mapping[str, str], labels: Sequence[Mapping[str, str]], shared: Mapping[str, str]
+    identity: Mapping[str, str],
+    labels: Sequence[Mapping[str, str]],
+    shared: Mapping[str, str],
+    differing: Collection[str],
 ) -> dict[str, str] | None:
     """The identity, where it holds for all alerts; None where it does not."""
-    known = set[str]().union(*labels)
+    known = set(differing).union(*labels)
     for name, value in identity.items():
-        if value != shared.get(name, "") or (not value and name in known and any(each.get(name) for each in labels)):
+        if value != shared.get(name, "") or (
+            not value and name in known and (name in differing or any(each.get(name) for each in labels))
+        ):
             return None
     return dict(identity)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from alert_threader.threads import CUT, MAX_LABEL
+from alert_threader.threads import CUT, MAX_LABEL, clean, one_line
 
 #: https://docs.slack.dev/reference/block-kit/blocks: "up to 50 blocks in each message"
 MAX_BLOCKS = 50
@@ -36,14 +36,6 @@ MAX_MESSAGE = 10_000
 #: Ours, Slack has none: a longer address would push everything else out of the message.
 MAX_URL = 1500
 
-#: Control characters but tab and newline, halves of surrogate pairs, non-characters, and the marks that turn
-#: the direction of the text around them: refused or misread by Slack, and of no use in an alert.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
-)
-_LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-#: Terminal colours and other control sequences (ECMA-48, 5.4): without the first sign the rest of one would be shown.
-_TERMINAL = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 _WEB_ADDRESS = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 #: What would end or split ``<url|text>``.
 _BREAKS_LINK = re.compile(r"[\s<>|\"`]")
@@ -65,18 +57,6 @@ _FORMATTING = re.compile(r"`|(?<!\w)[*_~]|[*_~](?!\w)|:[\w+'-]+:")
 
 #: They look like the signs that would end code or bold, and do not.
 _APOSTROPHE, _ASTERISK = "\u02bc", "\u2217"
-
-
-def clean(text: str) -> str:
-    """The text without what cannot be shown; lines end in a newline only."""
-    if text.isprintable():
-        return text
-    return _UNPRINTABLE.sub("", _LINE_BREAK.sub("\n", _TERMINAL.sub("", text)))
-
-
-def one_line(text: str) -> str:
-    """The text on one line: for a label, a title, or anything that has a line to itself."""
-    return " ".join(clean(text).split())
 
 
 def escape(text: str) -> str:

@@ -19,7 +19,7 @@ def root_times(view: ThreadView) -> list[str]:
     said = [
         _span(view, began, None if view.firing else _last(view.alerts, thread.changed_at)),
         words.notified_times.format(count=thread.repeats + 1) if still else "",
-        "" if view.firing else _ended_because(view, view.alerts),
+        _because(view, view.alerts),
         _flapped(view, began),
         _left_out(view),
         words.marked_stale if view.state == "stale" else "",
@@ -42,7 +42,7 @@ def reply_times(view: ThreadView, batch: Batch, events: Sequence[Listed]) -> lis
     if len(fires) == 1:
         ended = None if any(fires) else _last(alerts, thread.changed_at)
         said.append(_span(view, _first(alerts, thread.opened_at), ended))
-        said.append(_ended_because(view, alerts) if len(alerts) > 1 and ended else "")
+        said.append(_because(view, alerts) if len(alerts) > 1 else "")
     if batch.reopened:
         quiet = view.words.quiet_for.format(time=facts.lasting(thread.quiet_for, view.words))
         said.append(" | ".join(filter(None, (quiet if thread.quiet_for >= 1 else "", _flapped(view, 0)))))
@@ -67,11 +67,14 @@ def _span(view: ThreadView, began: float, ended: float | None) -> str:
     return " | ".join(filter(None, parts))
 
 
-def _ended_because(view: ThreadView, alerts: Sequence[AlertState]) -> str:
-    """Why some alerts ended, where all did for the same reason."""
-    reasons = {facts.ended_because(alert, view.words) for alert in alerts}
-    reason = reasons.pop() if len(reasons) == 1 else ""
-    return view.words.resolved_because.format(reason=literal(reason, _MAX_REASON)) if reason else ""
+def _because(view: ThreadView, alerts: Sequence[AlertState]) -> str:
+    """Why some alerts fire, or ended, where all do for the same reason."""
+    states = {(facts.fires(alert), facts.state_reason(alert, view.words)) for alert in alerts}
+    if len(states) > 1 or not states:
+        return ""
+    ((fires, reason),) = states
+    said = view.words.firing_because if fires else view.words.resolved_because
+    return said.format(reason=literal(reason, _MAX_REASON)) if reason else ""
 
 
 def _flapped(view: ThreadView, began: float) -> str:

@@ -8,9 +8,10 @@ import msgspec
 from alert_threader.formatter import facts
 from alert_threader.formatter.facts import Said
 from alert_threader.formatter.matchers import matchers_of, matchers_of_one
-from alert_threader.formatter.mrkdwn import one_line, truncate, unmarked
+from alert_threader.formatter.mrkdwn import truncate, unmarked
 from alert_threader.formatter.words import Words
 from alert_threader.threads import (
+    ENVIRONMENT_LABELS,
     FOLDER,
     MAX_TITLE,
     AlertState,
@@ -19,6 +20,8 @@ from alert_threader.threads import (
     Severities,
     environment_of,
     full_name,
+    named_by,
+    one_line,
     short_name,
 )
 
@@ -94,10 +97,11 @@ class ThreadView:
         return given.upper() if self.severities.level(given) else given
 
     def level_of(self, alerts: Sequence[AlertState]) -> str:
-        """The worst level of some alerts, where theirs are known; else the thread's."""
-        if not alerts or not all(alert.is_detailed for alert in alerts):
+        """The worst level of some alerts; without any, the thread's."""
+        if not alerts:
             return self.level
-        return self.severities.level(self.severities.worst(self.severities.of(alert.labels) for alert in alerts))
+        words = (self.severities.of(alert.labels) or alert.severity for alert in alerts)
+        return self.severities.level(self.severities.worst(words))
 
     def colour(self, state: str, level: str) -> str:
         """The colour of a message that speaks of this state, and of alerts of this level."""
@@ -108,6 +112,8 @@ class ThreadView:
     @cached_property
     def environment(self) -> str:
         """The environment that all alerts are of: their own, else the setting's; empty where they are of several."""
+        if self._others and not set(self._others.differing).isdisjoint(ENVIRONMENT_LABELS):
+            return ""
         named = {environment_of(labels) or self._environment for labels in self._all_labels}
         if len(named) > 1:
             return ""
@@ -128,7 +134,8 @@ class ThreadView:
     def matchers(self) -> str:
         """Matchers for the thread's alerts, for Alertmanager's pages; empty where none match these alerts alone."""
         all_known = self._others is None or self.thread.common is not None
-        return matchers_of(self.thread.identity, self._all_labels, self.shared_labels, all_known=all_known)
+        differing = self._others.differing if self._others else ()
+        return matchers_of(self.thread.identity, self._all_labels, self.shared_labels, differing, all_known=all_known)
 
     @cached_property
     def alerts_url(self) -> str:
@@ -207,14 +214,18 @@ class ThreadView:
 
     def own_labels(self, alert: AlertState) -> dict[str, str]:
         """The labels of an alert that are not its thread's, nor in its name, those that say most first."""
-        return {
+        shared = self.shared_labels
+        own = {
             name: value
             for name, value in alert.labels.items()
-            if value
-            and name not in self.shared_labels
-            and alert.distinct.get(name) != value
-            and short_name(alert) not in (value, f"{name}={value}")
+            if value and name not in shared and alert.distinct.get(name) != value
         }
+        named = short_name(alert)
+        by = [name for name, value in own.items() if named in (one_line(value), f"{name}={one_line(value)}")]
+        if by:
+            # Of several labels with this value the name says one.
+            del own[by[0] if len(by) == 1 else named_by(alert.labels, by)]
+        return own
 
 
 def _of_others(thread: AlertThread, detailed: int) -> Common | None:

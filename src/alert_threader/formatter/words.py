@@ -68,6 +68,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     resolved_and_fired_again: str
     notified_times: str
     resolved_because: str
+    firing_because: str
     flapped_one: str
     flapped: str
     firing_for: str
@@ -145,6 +146,7 @@ ENGLISH = Words(
     resolved_and_fired_again="resolved and fired again",
     notified_times="Still firing, notified {count} times",
     resolved_because="Resolved: {reason}",
+    firing_because="Firing: {reason}",
     flapped_one="Flapped once",
     flapped="Flapped {count} times",
     firing_for="{flapped}, firing for {firing} of {whole}",
@@ -220,6 +222,7 @@ KOREAN = Words(
     resolved_and_fired_again="해소 후 다시 발생",
     notified_times="계속 발생 중, 알림 {count}회 수신",
     resolved_because="해소 사유: {reason}",
+    firing_because="발생 사유: {reason}",
     flapped_one="1회 재발",
     flapped="{count}회 재발",
     firing_for="{flapped}, 전체 {whole} 중 {firing} 동안 발생",

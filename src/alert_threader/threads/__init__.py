@@ -36,6 +36,7 @@ bookkeeping, and from the hash of the message that was sent last: never from a l
 """
 
 from alert_threader.threads.ageing import age, forget
+from alert_threader.threads.details import STATE_REASON
 from alert_threader.threads.keys import (
     DEFAULT_KEY_LABELS,
     ENVIRONMENT_LABELS,
@@ -48,7 +49,17 @@ from alert_threader.threads.keys import (
     environment_of,
     thread_key,
 )
-from alert_threader.threads.names import BETWEEN_NAMES, EXPORTED, OF_EXPORTER, fitting, full_name, short_name
+from alert_threader.threads.names import (
+    BETWEEN_NAMES,
+    EXPORTED,
+    LEAST_LINES,
+    OF_EXPORTER,
+    fitting,
+    full_name,
+    length_sent,
+    named_by,
+    short_name,
+)
 from alert_threader.threads.notification import Applied, Reason, apply, divided
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
@@ -63,6 +74,7 @@ from alert_threader.threads.outcome import (
     record_outcome,
     record_unchanged,
 )
+from alert_threader.threads.plain import clean, one_line
 from alert_threader.threads.plan import (
     Action,
     Plan,
@@ -80,6 +92,7 @@ from alert_threader.threads.plan import (
 )
 from alert_threader.threads.record import (
     CUT,
+    LISTED,
     MAX_LABEL,
     AlertState,
     AlertThread,
@@ -103,12 +116,15 @@ __all__ = [
     "ENVIRONMENT_LABELS",
     "EXPORTED",
     "FOLDER",
+    "LEAST_LINES",
     "LEVELS",
+    "LISTED",
     "MAX_LABEL",
     "MAX_SIMPLE",
     "MAX_TITLE",
     "OF_EXPORTER",
     "RULE",
+    "STATE_REASON",
     "Action",
     "AlertState",
     "AlertThread",
@@ -141,6 +157,7 @@ __all__ = [
     "ages_at",
     "apply",
     "changes",
+    "clean",
     "divided",
     "environment_of",
     "fitting",
@@ -149,8 +166,11 @@ __all__ = [
     "is_delivered",
     "is_pending",
     "lease_name",
+    "length_sent",
     "level_of",
+    "named_by",
     "next_step",
+    "one_line",
     "plan",
     "record_outcome",
     "record_unchanged",

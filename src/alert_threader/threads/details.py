@@ -9,6 +9,7 @@ from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.threads.names import most_telling, short_name
 from alert_threader.threads.record import (
     CUT,
+    LISTED,
     MAX_DETAILED,
     MAX_LABEL,
     MAX_LABELS,
@@ -16,11 +17,14 @@ from alert_threader.threads.record import (
     AlertThread,
     Common,
 )
+from alert_threader.threads.severity import Severities
 
 #: Longer values are cut when they are kept, in characters; Slack shows less than this of each.
 _MAX_ANNOTATIONS = 20
 _MAX_ANNOTATION = 3000
 MAX_LINK = 2000
+#: The annotation in which Grafana says why an alert is in the state it is in.
+STATE_REASON = "grafana_state_reason"
 #: How many alerts more than MAX_DETAILED keep their details until they are delivered.
 _MAX_PENDING = 20
 
@@ -28,6 +32,7 @@ _MAX_PENDING = 20
 def described(alert: Alert, known: AlertState | None, now: float) -> AlertState:
     """The state of an alert that is new, or fires again."""
     said = _said(alert)
+    reason = said.annotations.get(STATE_REASON) if alert.status is Status.RESOLVED else None
     return AlertState(
         status=alert.status,
         name=known.name if known else "",
@@ -39,14 +44,31 @@ def described(alert: Alert, known: AlertState | None, now: float) -> AlertState:
         annotations=said.annotations,
         links=said.links,
         values=said.values,
+        ended_with={STATE_REASON: reason} if reason else {},
     )
 
 
 def resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
     """The state of an alert that ends: it keeps what its firing said, and beside it what its end says (rule 11)."""
-    said = _cut(alert.annotations, _MAX_ANNOTATIONS, _MAX_ANNOTATION) if known.is_detailed else {}
-    new = {name: text for name, text in said.items() if known.annotations.get(name) != text}
-    return msgspec.structs.replace(known, status=Status.RESOLVED, ends_at=_end(alert, now), ended_with=new)
+    said = alert.annotations if known.is_detailed else {}
+    # A reason is that of a state: the same word at the end is another one.
+    new = {
+        name: text
+        for name, text in said.items()
+        if name == STATE_REASON or not _is_as(text, known.annotations.get(name))
+    }
+    return msgspec.structs.replace(
+        known,
+        status=Status.RESOLVED,
+        ends_at=_end(alert, now),
+        ended_with=_cut(new, _MAX_ANNOTATIONS, _MAX_ANNOTATION),
+        ended_left_out=max(len(new) - _MAX_ANNOTATIONS, 0),
+    )
+
+
+def _is_as(text: str, kept: str | None) -> bool:
+    """Whether a text is the one that is kept, in full or cut."""
+    return text == kept or (kept is not None and len(kept) == _MAX_ANNOTATION and text.startswith(kept[:-1]))
 
 
 def refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
@@ -69,10 +91,10 @@ def refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
     return _refresh_common(thread, not_kept) or refreshed
 
 
-def limit(thread: AlertThread, pending: Collection[str]) -> None:
+def limit(thread: AlertThread, pending: Collection[str], severities: Severities) -> None:
     """Keep the details of MAX_DETAILED alerts, and of some more that are ``pending``: a message has still to show them.
 
-    Resolved ones go first, then those that a root lists last.
+    Those stay that the root lists. Of the others, resolved ones lose theirs first, then those that a root lists last.
     """
     detailed = {fingerprint: state for fingerprint, state in thread.alerts.items() if state.is_detailed}
     excess = len(detailed) - MAX_DETAILED
@@ -80,8 +102,10 @@ def limit(thread: AlertThread, pending: Collection[str]) -> None:
         return
     is_first = len(detailed) == len(thread.alerts) and not thread.forgotten
     thread.common = None if is_first else thread.common
+    listed = thread.firing_first[:LISTED]
     over = [each for each, state in detailed.items() if state.status is Status.RESOLVED]
-    last_first = [*over, *(each for each in reversed(detailed) if detailed[each].status is Status.FIRING)]
+    firing = [each for each, state in detailed.items() if state.status is Status.FIRING]
+    last_first = [each for each in (*over, *reversed(firing)) if each not in listed]
     idle = [each for each in last_first if each not in pending][:excess]
     busy = [each for each in last_first if each in pending][: max(excess - len(idle) - _MAX_PENDING, 0)]
     for fingerprint in (*idle, *busy):
@@ -89,13 +113,14 @@ def limit(thread: AlertThread, pending: Collection[str]) -> None:
         says = Common(labels=state.labels, annotations=state.annotations, links=state.links, values=state.values)
         thread.common = says if is_first else thread.common and _shared(thread.common, says)
         is_first = False
-        thread.alerts[fingerprint] = _without_details(state)
+        thread.alerts[fingerprint] = _without_details(state, severities.of(state.labels))
 
 
-def _without_details(state: AlertState) -> AlertState:
+def _without_details(state: AlertState, severity: str) -> AlertState:
     return msgspec.structs.replace(
         state,
         name=short_name(state),
+        severity=severity,
         left_out=state.left_out + len(state.labels) + len(state.annotations),
         labels={},
         annotations={},
@@ -121,8 +146,10 @@ def _refresh_common(thread: AlertThread, alerts: list[Alert]) -> bool:
 
 
 def _shared(one: Common, other: Common) -> Common:
+    labels = _entries_of_both(one.labels, other.labels)
     return Common(
-        labels=_entries_of_both(one.labels, other.labels),
+        labels=labels,
+        differing=tuple(sorted({*one.differing, *other.differing, *one.labels, *other.labels} - labels.keys())),
         annotations=_entries_of_both(one.annotations, other.annotations),
         links=_entries_of_both(one.links, other.links),
         values=one.values if one.values == other.values else "",

@@ -32,7 +32,12 @@ _MAX_IDENTITY = 2000
 
 #: A name that no person wrote: a blank, or any sign but these, and it is shown as it is.
 _IDENTIFIER = re.compile(r"\w+")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+")
+#: Where a word ends in an identifier. A single letter is no word (``mTLS``, ``OAuth2``), and letters before a digit
+#: belong together (``IPv4``), as do the names of products (``MySQL``, ``InfluxDB``).
+_CAMEL = re.compile(
+    r"(?<=[A-Za-z0-9][a-z0-9])(?=[A-Z])(?!(?:SQL|DB|MQ|QL)(?![a-z]))"
+    r"|(?<=[A-Z][A-Z])(?=[A-Z][a-z](?![0-9]))|_+"
+)
 
 
 class ThreadBy(StrEnum):
@@ -166,6 +171,11 @@ def _value_or_default(name: str, labels: Mapping[str, str]) -> str:
     return labels.get(name) or LABEL_DEFAULTS.get(name, _LABEL_DEFAULT)
 
 
+def _with_alertname(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The labels beside the alertname that make two alerts of this name two threads."""
+    return (FOLDER, RULE) if labels[_ALERTNAME] in _NAMED_FOR_ALL_RULES else (FOLDER,)
+
+
 def _others(labels: Mapping[str, str], identity: Identity) -> list[str]:
     """The labels that identify an alert without an alertname."""
     return sorted(name for name in labels if labels[name] and name not in (*identity.labels, *ENVIRONMENT_LABELS))
@@ -179,8 +189,8 @@ def _identity(notification: Notification, alert: Alert, identity: Identity) -> d
     else:
         found = _key_labels(labels, identity)
         if _ALERTNAME in identity.labels:
-            more = (FOLDER, RULE) if labels.get(_ALERTNAME) else _others(labels, identity)
-            found |= {name: labels[name] for name in more if labels.get(name)}
+            more = _with_alertname(labels) if labels.get(_ALERTNAME) else _others(labels, identity)
+            found |= {name: labels.get(name, "") for name in more}
         for name in ENVIRONMENT_LABELS:
             found[name] = labels.get(name, "")
             if found[name]:

@@ -5,12 +5,13 @@ the further labels that distinguish the alert from others of the same name. Both
 alert is called the same from its first message to its last, and when its other labels are kept no longer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
+from alert_threader.threads.plain import one_line
 from alert_threader.threads.record import CUT, MAX_LABELS, AlertState
 
 #: The objects of Kubernetes that an alert can be about, the most telling first.
@@ -40,7 +41,7 @@ _SIDE_CAR = "exporter"
 #: ones are the exporter's (https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config,
 #: honor_labels).
 EXPORTED = "exported_"
-OF_EXPORTER = frozenset({"pod", "node", _INSTANCE, _PART, _NAMESPACE, "job", "service", "endpoint"})
+OF_EXPORTER = frozenset({"pod", _INSTANCE, _PART, _NAMESPACE, "job", "service", "endpoint"})
 
 #: Labels that alerts of a thread tend to share: they name an alert only where nothing else tells it apart.
 _COMMON = (
@@ -68,7 +69,7 @@ _MAX_DISTINCT = 3
 #: of their own at least; and how many more messages name those that have no room.
 _MAX_NAMES = 2000
 BETWEEN_NAMES = ", "
-_MAX_LINES = 8
+LEAST_LINES = 8
 _MAX_MORE_MESSAGES = 3
 #: How many labels name an alert that has none of the known ones.
 _MAX_OTHERS = 3
@@ -120,6 +121,12 @@ def short_name(state: AlertState) -> str:
     return state.name or state.labels.get(_ALERTNAME, "")
 
 
+def named_by(labels: Mapping[str, str], candidates: Collection[str]) -> str:
+    """Which of some labels, all with the value that is the alert's name, is meant: the most telling one."""
+    order = _order(labels, ())
+    return next((label for label in order.known if label in candidates), _by_rank(candidates, order)[0])
+
+
 def full_name(state: AlertState) -> str:
     """Both parts of an alert's name on one line: ``checkout-0 (container=api)``; empty where nothing names it."""
     distinct = ", ".join(f"{name}={value}" for name, value in state.distinct.items())
@@ -130,15 +137,20 @@ def fitting(alerts: Sequence[AlertState]) -> int:
     """How many alerts, the first ones first, one message can name close together."""
     room = _MAX_NAMES
     for count, state in enumerate(alerts):
-        room -= len(full_name(state)) + len(BETWEEN_NAMES)
+        room -= length_sent(full_name(state)) + len(BETWEEN_NAMES)
         if room < 0:
             return count
     return len(alerts)
 
 
+def length_sent(name: str) -> int:
+    """How long a name is at most as it is sent to Slack: ``&``, ``<`` and ``>`` are escaped, some names are code."""
+    return len(name) + 4 * name.count("&") + 3 * (name.count("<") + name.count(">")) + 2
+
+
 def beyond_one_message(fingerprints: Sequence[str], alerts: Mapping[str, AlertState]) -> tuple[str, ...]:
     """The alerts of a message that it has no room to name, as far as a few more messages have it."""
-    rest = [each for each in fingerprints[_MAX_LINES:] if each in alerts]
+    rest = [each for each in fingerprints[LEAST_LINES:] if each in alerts]
     begin = end = fitting([alerts[each] for each in rest])
     for _ in range(_MAX_MORE_MESSAGES):
         end += fitting([alerts[each] for each in rest[end:]])
@@ -147,12 +159,12 @@ def beyond_one_message(fingerprints: Sequence[str], alerts: Mapping[str, AlertSt
 
 def _order(labels: Mapping[str, str], preferred: tuple[str, ...]) -> _Order:
     """The order of an alert's labels, by the exporter that it comes from."""
-    job = labels.get("job", "")
+    job, pod = labels.get("job", ""), labels.get("pod", "")
     speaks_of_others = any(word in each for each in (job, labels.get("service", "")) for word in _SPEAKS_OF_OTHERS)
-    is_pod_of_exporter = speaks_of_others and any(word in labels.get("pod", "") for word in _SPEAKS_OF_OTHERS)
+    is_pod_of_exporter = speaks_of_others and any(word in pod for word in _SPEAKS_OF_OTHERS)
     return _order_of(
         speaks_of_others=speaks_of_others,
-        is_side_car=_SIDE_CAR in job,
+        is_side_car=_SIDE_CAR in job or _SIDE_CAR in pod,
         names_exporter=is_pod_of_exporter or any(name.startswith(EXPORTED) for name in labels),
         preferred=preferred,
     )
@@ -207,10 +219,13 @@ def _named(labels: Mapping[str, str], label: str, order: _Order) -> str:
     if label:
         return _shown(label, labels[label], order)
     last = {*_COMMON, *_OPAQUE, *order.of_exporter}
-    if rest := [f"{name}={labels[name]}" for name in _by_rank(labels, order) if labels[name] and name not in last]:
+    if rest := [
+        f"{name}={one_line(labels[name])}" for name in _by_rank(labels, order) if labels[name] and name not in last
+    ]:
         return _shortened(", ".join(rest[:_MAX_OTHERS]))
     # Of an exporter that speaks of others even the namespace says more than the exporter's own address.
-    last_of_all = (*((_NAMESPACE,) if _INSTANCE in order.of_exporter else ()), *_OPAQUE, _INSTANCE)
+    is_of_others = _INSTANCE in order.of_exporter and _NAMESPACE not in order.of_exporter
+    last_of_all = (*((_NAMESPACE,) if is_of_others else ()), *_OPAQUE, _INSTANCE)
     label = next((each for each in last_of_all if labels.get(each)), "")
     return _shown(label, labels[label], order) if label else ""
 
@@ -218,7 +233,7 @@ def _named(labels: Mapping[str, str], label: str, order: _Order) -> str:
 def _shown(label: str, value: str, order: _Order) -> str:
     """A label's value as a name, with the label where the value alone would say too little."""
     speaks_for_itself = label in order.known or label in (_INSTANCE, _ALERTNAME)
-    return _shortened(value if speaks_for_itself else f"{label}={value}")
+    return _shortened(one_line(value) if speaks_for_itself else f"{label}={one_line(value)}")
 
 
 def _tell_apart(
@@ -281,7 +296,7 @@ def _known(name: str, labels: Mapping[str, str], are_whole: bool) -> str | None:
     """A label's value, empty where the alert has no such label; None where that is not known."""
     value = labels.get(name, "")
     is_cut = value.endswith(CUT) if value else len(labels) >= MAX_LABELS
-    return value if are_whole or not is_cut else None
+    return one_line(value) if are_whole or not is_cut else None
 
 
 def _by_rank(names: Iterable[str], order: _Order) -> list[str]:

@@ -207,7 +207,7 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
         name_alerts(thread.alerts, new, policy.name_labels)
     if events:
         pending = {**events, **thread.pending.events, **(thread.attempt.batch.events if thread.attempt else {})}
-        limit(thread, pending)
+        limit(thread, pending, policy.severities)
         _note_severity(thread, policy.severities)
         _forget_oldest(thread, pending)
     return events
@@ -216,18 +216,14 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
 def _note_severity(thread: AlertThread, severities: Severities) -> None:
     """Keep the worst severity of the alerts that fire, as its sender wrote it; once none does, it stays as it was.
 
-    None is made up. Of alerts whose labels are not kept and differ, it is only known that they are not worse than
-    the thread was.
+    None is made up.
     """
-    spoken_of = [state for state in thread.alerts.values() if state.status is Status.FIRING]
-    if not spoken_of:
-        if thread.severity:
-            return
-        spoken_of = list(thread.alerts.values())
-    words = dict.fromkeys(severities.of(state.labels) for state in spoken_of if state.is_detailed)
-    if not all(state.is_detailed for state in spoken_of):
-        shared = severities.of(thread.common.labels) if thread.common else ""
-        words[shared or thread.severity] = None
+    alerts = [state for state in thread.alerts.values() if state.status is Status.FIRING]
+    if not alerts and thread.severity:
+        return
+    words = {severities.of(state.labels) or state.severity: None for state in alerts or thread.alerts.values()}
+    if thread.common is None and not all(state.is_detailed for state in alerts):
+        words[thread.severity] = None  # the first release kept no word of theirs
     worst = severities.worst(words)
     thread.level = severities.level(worst)
     thread.severity = (thread.level if worst.lower() == thread.level else worst)[:_MAX_SEVERITY]

@@ -26,6 +26,8 @@ SCHEMA = 3
 
 #: Alerts of a thread that keep labels, annotations and links. A message never lists more of them than this.
 MAX_DETAILED = 50
+#: How many alerts a root gives a line each, and what only they say.
+LISTED = 10
 #: How many labels of an alert are kept, and how much of a value, in characters.
 MAX_LABELS = 100
 MAX_LABEL = 300
@@ -87,8 +89,11 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     values: str = ""
     #: The labels that distinguish it from others of the same name: the second part of its name (``threads.names``).
     distinct: dict[str, str] = {}
-    #: The annotations of its resolution, which say why it ended.
+    #: The annotations of its resolution that its firing did not have so, and how many more are not kept.
     ended_with: dict[str, str] = {}
+    ended_left_out: int = 0
+    #: The word for how bad it is, of one whose labels are not kept.
+    severity: str = ""
     #: How many of its labels and annotations are not kept; of one without labels, how many it had.
     left_out: int = 0
     mute: Mute | None = None
@@ -106,9 +111,13 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Common(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What some alerts have in common: the labels, texts, links and values that are the same for all of them."""
+    """What some alerts have in common: the labels, texts, links and values that are the same for all of them.
+
+    ``differing`` are the names of the other labels that one of them has.
+    """
 
     labels: dict[str, str] = {}
+    differing: tuple[str, ...] = ()
     annotations: dict[str, str] = {}
     links: dict[str, str] = {}
     values: str = ""

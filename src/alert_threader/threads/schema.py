@@ -9,10 +9,8 @@ import hashlib
 import msgspec
 
 from alert_threader.alertmanager.webhook import Status
-from alert_threader.threads.record import SCHEMA, AlertThread, Attempt, Shown
+from alert_threader.threads.record import LISTED, SCHEMA, AlertThread, Attempt, Shown
 
-#: How many alerts a root lists: schema 2's digest depends on no more of them.
-_LISTED = 10
 #: How long a wait of schema 2 may have been, in seconds, as it kept only its end: its longest backoff, and twice the
 #: longest SLACK_TIMEOUT. A wait that is taken for longer than it was is kept to its end.
 _LONGEST_RETRY = 60.0
@@ -55,7 +53,7 @@ def root_digest(thread: AlertThread) -> str:
         thread.truncated,
         thread.repeats,
         thread.flaps,
-        listed[:_LISTED],
+        listed[:LISTED],
     )
     return hashlib.blake2b(msgspec.json.encode(says), digest_size=8).hexdigest()
 

@@ -52,5 +52,5 @@ class Severities(msgspec.Struct, frozen=True, kw_only=True):
         return level_of(word, self.levels)
 
     def worst(self, words: Iterable[str]) -> str:
-        """The word for the worst of some severities, the first one of equally bad ones; empty where none is given."""
-        return min(filter(None, words), key=lambda word: severity_rank(self.level(word)), default="")
+        """The word for the worst of some severities, the first one of equally bad ones; empty where that is none."""
+        return min(words, key=lambda word: severity_rank(self.level(word)), default="")

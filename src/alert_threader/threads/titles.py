@@ -36,7 +36,7 @@ def _plain_title(thread: AlertThread, change: Change) -> str:
 
 def _summary(annotations: dict[str, str]) -> str:
     """The summary, else the title, in whatever case its name is written."""
-    said = annotations.get("summary")
+    said = annotations.get("summary", "").strip()
     if not said:
         by_name = {name.lower(): text for name, text in annotations.items() if text.strip()}
         said = by_name.get("summary") or by_name.get("title") or ""
