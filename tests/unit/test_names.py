@@ -50,6 +50,8 @@ def named(
         ({**KUBE, "namespace": "shop"}, "namespace=shop"),
         ({**KUBE, "deployment": "web", "pod": "kube-state-metrics-5c9"}, "web"),
         ({**KUBE, "deployment": "web", "pod": "ksm-0", "exported_namespace": "shop"}, "web"),
+        ({**KUBE, "persistentvolume": "pv-1", "phase": "Failed", "container": "kube-state-metrics"}, "pv-1"),
+        ({"alertname": "A", "job": "cert-manager", "name": "shop-tls", "issuer_kind": "ClusterIssuer"}, "shop-tls"),
         ({**KUBE, "node": "w3", "pod": "kube-state-metrics-5c9", "condition": "Ready"}, "w3"),
         (
             {"alertname": "A", "job": "blackbox", "pod": "blackbox-exporter-0", "instance": "https://x.test"},
@@ -73,8 +75,8 @@ def test_is_what_failed(labels: dict[str, str], name: str) -> None:
 @pytest.mark.parametrize(
     ("alerts", "names"),
     [
-        # One label tells all apart: it names them, whatever else is there.
-        ([{"instance": "h", "device": d} for d in ("sda", "sdb")], ["sda", "sdb"]),
+        # What says most names them, and where that is the same, what differs stands beside it.
+        ([{"instance": "h", "device": d} for d in ("sda", "sdb")], ["h (device=sda)", "h (device=sdb)"]),
         ([{"queue": q, "zone": "z"} for q in ("a", "b")], ["queue=a", "queue=b"]),
         # No single one does: the first names them, the next stands beside it.
         (
@@ -99,6 +101,19 @@ def test_is_what_failed(labels: dict[str, str], name: str) -> None:
         (
             [{**KUBE, "pod": "shop-0"}, {**SIDE_CAR, "instance": "db01:9104"}],
             ["shop-0", "db01:9104"],
+        ),
+        # What is down comes before where it is.
+        (
+            [{**KUBE, "alertname": a, "pod": "p"} for a in ("A", "B")],
+            ["p (alertname=A)", "p (alertname=B)"],
+        ),
+        # Of alerts that say nothing but where they come from, all are named alike.
+        (
+            [
+                {"job": j, "namespace": n}
+                for j, n in (("kube-state-metrics", "m"), ("node-exporter", "m"), ("kubelet", "k"))
+            ],
+            ["job=kube-state-metrics", "job=node-exporter", "job=kubelet"],
         ),
         # Nothing but what a machine knows them by.
         ([{"instance": "h"}, {"instance": "h"}], ["h", "h (fingerprint=f1)"]),
@@ -125,6 +140,8 @@ def test_stays_as_it_is_when_others_join() -> None:
         [{**KUBE, "deployment": "web", "exported_namespace": n} for n in ("shop", "blog")],
         [{**KUBE, "pod": p} for p in ("shop-0", "shop-1")],
         [{"alertname": "A"}, {"alertname": "B"}],
+        [{"instance": "h", "device": d} for d in ("sda", "sdb")],
+        [{"instance": i, "device": d} for i, d in (("h1", "sda"), ("h1", "sdb"), ("h2", "sdc"), ("h3", "sda"))],
         [{"queue": q} for q in ("a", "b")],
     ],
 )

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 
+from alert_threader.alertmanager.webhook import parse
 from alert_threader.cli.preview import story
-from alert_threader.formatter import LANGUAGES
+from alert_threader.formatter import LANGUAGES, render
 from alert_threader.formatter.mrkdwn import MAX_MESSAGE, MAX_SECTION
-from alert_threader.threads import Identity, Policy, ThreadBy
+from alert_threader.threads import Batch, Identity, Policy, Step, ThreadBy, apply, changes
 
 NOW = 1_800_000_000.0
 #: The end of a text that is too long for its place.
@@ -428,6 +430,85 @@ def test_fence_that_is_cut_is_closed() -> None:
     """What comes after it is no code."""
     (root,) = messages_of([alert("db1", texts={"log": "```\n" + "a line of the log\n" * 60 + "```"})])
     assert root.said.count("```") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "summary", "said"),
+    [
+        ("10.0.0.1:9100", "Instance {} down", "Instance *{}* down"),
+        ("api-0", "Pod shop/{} is crash looping", "Pod shop/{} is crash looping"),
+        ("db-1", "{}: disk is full", "{}: disk is full"),
+        ("api-0", "{}에서 OOM 발생", "{}에서 OOM 발생"),
+        ("db-1", "db-1.example.com is down", "db-1 — db-1.example.com is down"),
+    ],
+)
+def test_name_is_said_once_however_a_summary_holds_it(name: str, summary: str, said: str) -> None:
+    """With a colon, a namespace or a Korean particle; but a longer name is another."""
+    (root,) = messages_of([alert(name, texts={"summary": summary.format(name)}), alert("x", texts={"summary": "y"})])
+    assert f"🔴 {said.format(name)}\n" in root.said
+
+
+def test_values_of_the_end_are_in_its_reply() -> None:
+    """Grafana sends those of now; the root keeps those of the firing."""
+
+    def sent(value: float, *, resolved: bool = False) -> Json:
+        return {**alert("db1", resolved=resolved, grafana_folder="Ops"), "values": {"A": value}}
+
+    _, reply, root = messages_of([sent(97.3)], [sent(12.5, resolved=True)])
+    assert reply.has("*Values:* A=12.5")
+    assert root.has("*Values:* A=97.3")
+    other = alert("db2", grafana_folder="Ops") | {"values": {"A": 1}}
+    assert messages_of([sent(97.3), other], [sent(12.5, resolved=True)])[1].has("✅ db1 (A=12.5)")
+
+
+def test_end_of_one_that_fired_and_resolved_is_said_once() -> None:
+    """The description has it."""
+    over = alert("db1", resolved=True, texts={"summary": "x", "description": "Now it is fine."})
+    again = alert("db1", texts={"summary": "x"})
+    thread = None
+    for alerts in ([again], [over], [again], [over]):
+        hook = parse(json.dumps({"alerts": alerts}).encode())
+        (change,) = changes(hook, Identity(environment="production", channel="C0ALERTS1"))
+        thread = apply(thread, change, NOW, Policy()).thread
+        if thread.ts is None:
+            thread = msgspec.structs.replace(thread, ts="1.0", pending=Batch())
+    assert thread is not None
+    message = render(thread, Step.POST_REPLY, thread.pending, environment="production")
+    assert json.dumps(message["attachments"][0]["blocks"]).count("Now it is fine.") == 1
+
+
+def test_thread_that_opens_again_for_another_alert_does_not_say_again() -> None:
+    """Of several, those that fired before are marked."""
+    over = alert("db1", resolved=True)
+    *_, reply, _ = messages_of([alert("db1")], [over], [alert("db2")])
+    assert reply.text.startswith("🚨 FIRING — ")
+    *_, reply, _ = messages_of([alert("db1")], [over], [alert("db1"), alert("db2")])
+    assert reply.text.startswith("🔁 FIRING AGAIN — ")
+    assert reply.has("🔴 db1 (fired again)", "🔴 db2\n")
+    *_, reply, _ = messages_of([alert("db1")], [over], [alert("db1")])
+    assert not reply.has("(fired again)")
+
+
+def test_last_one_that_fires_says_what_it_says() -> None:
+    """Of many alerts, though its details were not kept all the time."""
+    texts = [{"description": f"{n} % full"} for n in range(60)]
+    many = [alert(f"h{n}", texts=texts[n]) for n in range(60)]
+    over = [alert(f"h{n}", resolved=True, texts=texts[n]) for n in range(59)]
+    *_, root = messages_of(many, [*over[:40], *many[40:]], [*over, many[59]])
+    assert root.has("🔴 h59\n>59 % full")
+
+
+def test_what_is_cut_is_counted_once() -> None:
+    """Whether it has room or not."""
+    (root,) = messages_of([with_labels(alert("db1"), {f"label_{n}": "x" * 200 for n in range(10)})])
+    assert root.has("+10 more texts and labels in ")
+
+
+def test_long_summary_of_all_is_said_once() -> None:
+    """Longer than a title can be."""
+    summary = "The replica lags behind its primary. " * 12
+    (root,) = messages_of([alert(name, texts={"summary": summary}) for name in ("db1", "db2")])
+    assert root.has("🔴 db1\n🔴 db2\n")
 
 
 def test_names_that_look_the_same_are_told_apart() -> None:

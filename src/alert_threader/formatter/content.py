@@ -5,33 +5,31 @@ message.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.displaced import displaced
+from alert_threader.formatter.labels import fields_of, labels_line
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import (
-    BETWEEN_LABELS,
+    MOST_ROOM_FOR_NAMES,
     Listed,
     Listing,
     Texts,
-    delivered,
+    as_they_are,
     heading,
+    listed_events,
     listing,
     more_texts,
-    now,
     room_for_names,
 )
 from alert_threader.formatter.mrkdwn import (
-    MAX_FIELDS,
     MAX_HEADER,
     MAX_MESSAGE,
     bold,
     escape,
     is_cut,
-    joined,
     literal,
     prose,
     truncate,
@@ -40,19 +38,14 @@ from alert_threader.formatter.mrkdwn import (
 from alert_threader.formatter.times import reply_times, root_times
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import (
-    ENVIRONMENT_LABELS,
-    EXPORTED,
-    FOLDER,
     LISTED,
-    OF_EXPORTER,
-    RULE,
     AlertState,
     Batch,
     EventKind,
     one_line,
 )
 
-#: How many a reply does: it is written once and scrolls away, unlike the root.
+#: How many alerts a reply gives a line each: more than a root (LISTED), since it is written once and scrolls away.
 REPLY_LISTED = 20
 #: How many alerts are named in the one line that a phone shows.
 _NAMED = 3
@@ -63,25 +56,10 @@ _FIELD = 150
 _DESCRIPTION = 1200
 _FULL_TITLE = 600
 _LABEL = 80
-_LABELS = 300
 _OTHER = 400
 _OTHERS = 900
 _TEXT = 400
 _MARGIN = 600
-
-#: The labels that have a field of their own, most telling first, with the word for each.
-_FIELD_LABELS = {
-    RULE: "rule",
-    "service": "service",
-    "cluster": "cluster",
-    "instance": "instance",
-    "job": "job",
-    "namespace": "namespace",
-    "pod": "pod",
-    "node": "node",
-    "team": "team",
-    FOLDER: "folder",
-}
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,27 +77,38 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     links: str = ""
     context: list[str] = []
 
+    @property
+    def parts(self) -> list[str]:
+        """All that it says but for ``text``."""
+        alerts = [self.counts, *self.alerts, *self.names]
+        return [self.headline, *self.fields, *alerts, *self.description, self.links, *self.context]
+
 
 def root_content(view: ThreadView) -> Content:
     """The opening message: the thread as it is now."""
     headline = f"{view.sign}{view.counted_title}"
-    fields, (links, unlinked) = _fields(view), links_line(view)
+    fields, (links, unlinked) = fields_of(view), links_line(view)
     content = Content(
         headline=truncate(headline, MAX_HEADER),
         is_root=True,
         colour=view.colour(view.state, view.level),
         text=_text(_root_opening(view), view, _root_names(view)),
         fields=fields.lines,
-        description=_description(view, full_title=len(headline) > MAX_HEADER),
+        description=[
+            *_description(view, full_title=len(headline) > MAX_HEADER),
+            *_values(view, view.shared_values),
+        ],
         links=links,
-        context=[*root_times(view), *_labels(view, fields, unlinked)],
+        context=[*root_times(view), *labels_line(view, fields, unlinked)],
     )
     if view.total < 2:
         return content
     content = _making_room(view, content)
     counts = view.words.counts.format(firing=view.firing, resolved=view.resolved)
     return _with_alerts(
-        content, counts, listing(view, now(view), view.total, LISTED, Texts.OWN, _room(content), content.context)
+        content,
+        counts,
+        listing(view, as_they_are(view), view.total, LISTED, Texts.OWN, _room(content), content.context),
     )
 
 
@@ -131,9 +120,10 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
     """
     if batch.named:
         return _names_content(view, batch)
-    events = delivered(view, batch)
+    events = listed_events(view, batch)
     level = view.level_of([event.alert for event in events if event.fires])
     opening, state = _happened(view, batch, level)
+    texts = Texts.NEWS
     content = Content(
         headline=truncate(f"{opening}{view.title}", MAX_HEADER),
         is_root=False,
@@ -142,37 +132,40 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
         context=reply_times(view, batch, events),
     )
     if not view.firing and view.total == 1:
-        fields, (links, unlinked) = _fields(view), links_line(view)
+        fields, (links, unlinked) = fields_of(view), links_line(view)
         content = msgspec.structs.replace(
             content,
             fields=fields.lines,
-            description=_ending(view) or _description(view),
+            description=[
+                *(_ending(view) or _description(view)),
+                *_values(view, view.ended_values or view.shared_values),
+            ],
             links=links,
-            context=[*content.context, *_labels(view, fields, unlinked)],
+            context=[*content.context, *labels_line(view, fields, unlinked)],
         )
         if not events or not events[0].note:
             return content
+        texts = Texts.NONE  # the description says them already
     total = len(batch.events)
     if not events:
-        events = [listed for listed in now(view) if listed.fires]
+        events = [listed for listed in as_they_are(view) if listed.fires]
         total = len(events)
-    listed = listing(view, events, total, REPLY_LISTED, Texts.NEWS, _room(content), content.context)
+    listed = listing(view, events, total, REPLY_LISTED, texts, _room(content), content.context)
     content = _with_alerts(content, _counts(view, batch), listed)
-    joined = {each for each, event in batch.events.items() if event.kind is EventKind.FIRED and not event.known}
-    return msgspec.structs.replace(content, description=_displaced(view, joined, _room(content))) if joined else content
+    newcomers = {each for each, event in batch.events.items() if not event.known}
+    said_before = _displaced(view, newcomers, _room(content)) if newcomers else []
+    return msgspec.structs.replace(content, description=[*content.description, *said_before])
 
 
-def _displaced(view: ThreadView, joined: Collection[str], room: int) -> list[str]:
+def _displaced(view: ThreadView, newcomers: Collection[str], room: int) -> list[str]:
     """What the root said of the alerts from before, and has no room for since others joined."""
-    before = view.without(joined)
+    before = view.without(newcomers)
     said = displaced(before, _read(root_content(before)), _read(root_content(view)), room)
     return [bold(view.words.said_before), *said] if said else []
 
 
 def _read(content: Content) -> str:
-    """All that a message says."""
-    parts = (content.text, *content.fields, *content.alerts, *content.names, *content.description, content.links)
-    return "\n".join((content.headline, *parts, *content.context))
+    return "\n".join((content.text, *content.parts))
 
 
 def _names_content(view: ThreadView, batch: Batch) -> Content:
@@ -195,15 +188,13 @@ def _with_alerts(content: Content, counts: str, alerts: Listing) -> Content:
 
 def _room(content: Content) -> int:
     """How many characters are left of a message."""
-    parts = [*content.fields, *content.description, content.links, *content.context, content.headline]
-    parts += [content.counts, *content.alerts, *content.names]
-    return MAX_MESSAGE - sum(map(len, parts)) - 2 * len(content.text) - _MARGIN
+    return MAX_MESSAGE - sum(map(len, content.parts)) - 2 * len(content.text) - _MARGIN
 
 
 def _making_room(view: ThreadView, content: Content) -> Content:
     """The message with room for the names of its alerts: what all of them say at length comes behind."""
-    short = room_for_names(view) - _room(content)
-    if short <= 0:
+    room = _room(content)
+    if room >= MOST_ROOM_FOR_NAMES or (short := room_for_names(view) - room) <= 0:
         return content
     rest = view.words.the_rest.format(source=source_link(view))
     description, short = list(content.description), short + len(rest)
@@ -224,7 +215,7 @@ def _happened(view: ThreadView, batch: Batch, level: str) -> tuple[str, str]:
     words = view.words
     kinds = [event.kind for event in batch.events.values()]
     fired, resolved = kinds.count(EventKind.FIRED), kinds.count(EventKind.RESOLVED)
-    if fired and batch.reopened:
+    if batch.reopened and any(event.known and event.kind is EventKind.FIRED for event in batch.events.values()):
         return f"🔁 {words.firing_again} — ", "firing"
     if fired:
         word = words.firing_and_resolved.format(fired=fired, resolved=resolved) if resolved else words.firing
@@ -279,44 +270,20 @@ def _names(view: ThreadView, alerts: Sequence[AlertState]) -> str:
     return f" ({', '.join(truncate(escape(name), 2 * _LABEL) for name in names)})" if names else ""
 
 
-class _Fields(NamedTuple):
-    """The fields of a message, the labels that they show, and how many of them are cut."""
-
-    lines: list[str]
-    labels: set[str]
-    cut: int
-
-
-def _fields(view: ThreadView) -> _Fields:
-    words, labels = view.words, view.shared_labels
-    known = [
-        (words.severity, view.severities.label, view.shared_severity),
-        (words.environment, "", view.environment),
-    ]
-    is_of_exporter = any(name.startswith(EXPORTED) for name in labels)
-    for plain, word in _FIELD_LABELS.items():
-        # What an exporter reports of others has the field, not where the exporter itself is.
-        name = EXPORTED + plain if is_of_exporter and plain in OF_EXPORTER else plain
-        known.append((getattr(words, word), name, labels.get(name, "")))
-    given = [field for field in known if field[2] and not field[2].isspace()][:MAX_FIELDS]
-    shown = [literal(value, _FIELD) for _, _, value in given]
-    return _Fields(
-        lines=[f"{bold(f'{word}:')} {value}" for (word, _, _), value in zip(given, shown, strict=True)],
-        labels={name for _, name, _ in given},
-        cut=sum(is_cut(value, field[2]) for value, field in zip(shown, given, strict=True)),
-    )
-
-
 def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
     """What all of the thread's alerts say at length, after their summary where the header has not all of it."""
     summary = unmarked(view.shared.summary) or view.title
     title = truncate(escape(summary), _FULL_TITLE) if full_title or summary != view.title else ""
     text = view.shared.description
     described = _described(view, text) if unmarked(text) != view.title else ""
-    values = literal(view.shared_values, _FIELD)
-    said = f"{bold(f'{view.words.values}:')} {values}" if values else ""
-    left = is_cut(title, summary) + is_cut(values, view.shared_values)
-    return list(filter(None, (title, described, *_others(view, view.shared.others, left), said)))
+    return list(filter(None, (title, described, *_others(view, view.shared.others, int(is_cut(title, summary))))))
+
+
+def _values(view: ThreadView, values: str) -> list[str]:
+    """The measured values on a line."""
+    shown = literal(values, _FIELD)
+    left = more_texts(view, int(is_cut(shown, values)))
+    return [f"{bold(f'{view.words.values}:')} {shown}", *left] if shown else []
 
 
 def _others(view: ThreadView, others: Mapping[str, str], left: int) -> list[str]:
@@ -324,15 +291,15 @@ def _others(view: ThreadView, others: Mapping[str, str], left: int) -> list[str]
     said: list[str] = []
     room = _OTHERS
     for name, text in others.items():
-        shown = _closed(truncate(prose(text), _OTHER))
-        line = f"{bold(f'{heading(name)}:')} {shown}"
+        shown = truncate(prose(text), _OTHER)
+        line = f"{bold(f'{heading(name)}:')} {_closed(shown)}"
         room -= len(line)
         if room < 0:
             break
         left += is_cut(shown, text)
         said.append(line)
     left += len(others) - len(said)
-    return [*said, view.words.more.format(count=left, source=source_link(view))] if left else said
+    return [*said, view.words.more_others.format(count=left, source=source_link(view))] if left else said
 
 
 def _ending(view: ThreadView) -> list[str]:
@@ -361,23 +328,3 @@ def _described(view: ThreadView, text: str) -> str:
 def _closed(text: str) -> str:
     """A text without an open fence, which shows as three signs, and what follows it in the wrong type."""
     return f"{text}\n```" if text.count("```") % 2 else text
-
-
-def _labels(view: ThreadView, fields: _Fields, unlinked: int) -> list[str]:
-    """The labels that all alerts share and no field shows, on one line as far as there is room; the rest is counted.
-
-    ``unlinked`` is how many links were cut or left out.
-    """
-    shared = dict(view.shared_labels)
-    said = [(name, shared.pop(name)) for name in ENVIRONMENT_LABELS if shared.get(name)]
-    if not said and view.environment:
-        said.append(("env", view.environment))
-    said.append(("alertname", shared.pop("alertname", "")))
-    telling = [name for name in (*view.thread.identity, *shared) if name in shared and name not in fields.labels]
-    said += [(name, shared[name]) for name in dict.fromkeys(telling)]
-    said = [(name, value) for name, value in said if one_line(value)]
-    parts = [literal(f"{name}={value}", _LABEL) for name, value in said]
-    line, left = joined(parts, BETWEEN_LABELS, _LABELS)
-    left += sum(is_cut(part, value) for part, (_, value) in zip(parts, said, strict=True)) + fields.cut + unlinked
-    left += view.left_out(view.alerts[0]) if view.total == 1 and view.alerts else 0
-    return [*([line] if line else []), *more_texts(view, left)]

@@ -3,12 +3,14 @@
 import re
 
 from alert_threader.formatter import facts
+from alert_threader.formatter.facts import Said
 from alert_threader.formatter.listing import (
     BETWEEN_LABELS,
     MAX_DESCRIPTION,
     MAX_TEXT,
     QUOTE,
     STATES,
+    heading,
     more_texts,
     quoted,
 )
@@ -30,21 +32,17 @@ _AFTER_LABEL = re.compile(r"\s*(?:$|\||·|,|\))", re.MULTILINE)
 def displaced(view: ThreadView, before: str, after: str, room: int) -> list[str]:
     """What each alert said in the message ``before`` and says no longer in the one ``after``, as far as ``room`` goes.
 
-    ``view`` is of the thread as it was then. A text for each alert that begins with its name; empty where nothing is
-    displaced.
+    ``view`` is of the thread without the newcomers. A text for each alert that begins with its name; empty where
+    nothing is displaced.
     """
     then, now = _Shown(before), _Shown(after)
     room = min(room, _MAX_REPEATED) - _MAX_LEFT
     repeated: list[str] = []
     left = 0
     for alert in filter(lambda each: each.is_detailed, view.alerts):
-        description = view.said(alert).description
-        texts = {
-            name: text
-            for name, text in alert.annotations.items()
-            if _is_gone(text, MAX_DESCRIPTION if text == description else MAX_TEXT, then, now)
-        }
-        described = next((name for name in texts if texts[name] == description), "")
+        said = view.said(alert)
+        texts = {name: text for name, text in alert.annotations.items() if _is_gone(name, text, said, then, now)}
+        described = next((name for name in texts if texts[name] == said.description), "")
         own = _own(view, alert, then, now)
         if not texts and not own:
             continue
@@ -81,27 +79,32 @@ class _Shown:
         return any(line.endswith((f":* {said}", f" {said}")) for line in self.text.split("\n"))
 
 
-def _is_gone(text: str, limit: int, then: _Shown, now: _Shown) -> bool:
+def _is_gone(name: str, text: str, said: Said, then: _Shown, now: _Shown) -> bool:
+    """Whether an annotation was shown, and is not any more."""
+    head = f"{heading(name)}:" if name in said.others else ""
+    if not head and text not in (said.summary, said.description, said.runbook, said.dashboard):
+        return False  # it is never shown
     # Of a longer text so much was shown; what is cut anyhow is not displaced.
-    said = truncate(prose(text), limit - 1).removesuffix(CUT)
-    return then.has(said) and not now.has(said)
+    limit = MAX_DESCRIPTION if text == said.description else MAX_TEXT
+    shown = head + truncate(prose(text), limit - 1).removesuffix(CUT)
+    return then.has(shown) and not now.has(shown)
 
 
-def _own(view: ThreadView, alert: AlertState, then: _Shown, now: _Shown) -> list[str]:
-    """The labels, values and links that are gone."""
+def _own(view: ThreadView, alert: AlertState, then: _Shown, now: _Shown) -> list[tuple[str, str]]:
+    """The labels, values and links that are gone, each as it is shown and as it is."""
     named = {short_name(alert), *alert.distinct.values()}
     own = [
-        literal(f"{name}={value}", MAX_TEXT)
+        (literal(f"{name}={value}", MAX_TEXT), value)
         for name, value in alert.labels.items()
         if named.isdisjoint((one_line(value), f"{name}={one_line(value)}"))
         and then.has_label(name, value)
         and not now.has_label(name, value)
     ]
     if alert.values and then.has(literal(alert.values)) and not now.has(literal(alert.values)):
-        own.append(literal(alert.values, MAX_TEXT))
+        own.append((literal(alert.values, MAX_TEXT), alert.values))
     words = view.words
     for name, word in (("dashboard", words.dashboard), ("panel", words.panel), ("graph", words.graph)):
         said = link(alert.links.get(name, ""), word)
         if said and said in then.text and said not in now.text:
-            own.append(said)
+            own.append((said, said))
     return own

@@ -37,6 +37,8 @@ _REASONS = {
 _ERROR = "error"
 #: A shorter name is not looked for in a text, in characters.
 _LEAST_NAME = 2
+_NUMBER = re.compile(r"[0-9]+([.,][0-9]+)?")
+_AFTER_NAME = r"(?![A-Za-z0-9_/-]|[.:][A-Za-z0-9])"
 #: The annotations that have a place of their own, in any case, and which comes first of those for one place.
 _PLACES = {
     "summary": ("summary", 0),
@@ -70,7 +72,7 @@ def said(annotations: Mapping[str, str]) -> Said:
     for name, text in annotations.items():
         if not text or text.isspace() or (name.startswith("__") and name.endswith("__")) or name == STATE_REASON:
             continue
-        place, rank = _PLACES.get(name) or _PLACES.get(name.lower(), ("", 0))
+        place, rank = _PLACES.get(name.lower(), ("", 0))
         if not place:
             others[name] = text
         elif place not in ranks or rank < ranks[place][0]:
@@ -118,11 +120,12 @@ def state_reason(alert: AlertState, words: Words) -> str:
 def find_name(name: str, text: str) -> re.Match[str] | None:
     """Where a text says an alert's name, as a whole and not as a part of another name.
 
-    A number, or a single letter, can mean anything.
+    A number, or a single letter, can mean anything. A namespace may stand before it (``shop/api-0``), a colon or a
+    Korean particle behind it.
     """
-    if len(name) < _LEAST_NAME or not any(map(str.isalpha, name)):
+    if len(name) < _LEAST_NAME or _NUMBER.fullmatch(name):
         return None
-    return re.search(rf"(?<![\w.:/-]){re.escape(name)}(?![\w:/-]|\.\w)", text)
+    return re.search(rf"(?<![A-Za-z0-9_.:-]){re.escape(name)}{_AFTER_NAME}", text)
 
 
 def find_value(name: str, text: str) -> re.Match[str] | None:
@@ -130,7 +133,7 @@ def find_value(name: str, text: str) -> re.Match[str] | None:
     label, _, value = name.partition("=")
     if not value:
         return None
-    return re.search(rf"(?i:(?<!\w){re.escape(label)})[\W_]{{1,3}}({re.escape(value)})(?![\w:/-]|\.\w)", text)
+    return re.search(rf"(?i:(?<!\w){re.escape(label)})[\W_]{{1,3}}({re.escape(value)}){_AFTER_NAME}", text)
 
 
 def moment(at: float) -> str:

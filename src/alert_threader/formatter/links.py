@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from alert_threader.formatter import facts
 from alert_threader.formatter.mrkdwn import bold, escape, joined, link, truncate
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import CUT, AlertState, one_line
@@ -17,10 +18,7 @@ SEPARATOR = "  ·  "
 
 
 def links_line(view: ThreadView) -> tuple[str, int]:
-    """The links of a thread on one line, most needed first: runbook, dashboard, panel, graph, silence.
-
-    And how many are cut or left out.
-    """
+    """The links of a thread on one line, most needed first, and how many are cut or left out."""
     words = view.words
     parts = [
         _runbook(view),
@@ -36,8 +34,8 @@ def own_links(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]
     """The links of one alert that are not its thread's, on one line of at most ``room``, and how many had no room."""
     words, said, shared = view.words, view.said(alert), view.shared
     own = {name: url for name, url in alert.links.items() if url != view.shared_links.get(name)}
-    has_silence = not view.firing or alert.status != "firing" or view.silence_url
-    if not own and has_silence and (said.runbook, said.dashboard) == (shared.runbook, shared.dashboard):
+    needs_silence = facts.fires(alert) and not view.silence_url
+    if not own and not needs_silence and (said.runbook, said.dashboard) == (shared.runbook, shared.dashboard):
         return "", 0
     parts = [
         None if said.runbook == shared.runbook else _address(said.runbook, words.runbook),
@@ -45,16 +43,14 @@ def own_links(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]
         link(own.get("dashboard", ""), words.dashboard) if not said.dashboard else None,
         link(own.get("panel", ""), words.panel),
         link(own.get("graph", ""), words.graph),
-        None if has_silence else link(own.get("silence", "") or view.silence_url_of(alert), words.silence),
+        link(own.get("silence", "") or view.silence_url_of(alert), words.silence) if needs_silence else None,
     ]
     return _fitted(parts, room)
 
 
 def _fitted(parts: Iterable[str | None], room: int) -> tuple[str, int]:
     """As many links as fit on one line, and how many are cut or left out: one that is no address can be long."""
-    given = [part for part in parts if part]
-    line, left = joined(given, SEPARATOR, room)
-    return line, left + sum(part.endswith(CUT) for part in given)
+    return joined([(part, part.removesuffix(CUT)) for part in parts if part], SEPARATOR, room)
 
 
 def source_link(view: ThreadView) -> str:

@@ -67,6 +67,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     alert: AlertState
     fires: bool
     note: str = ""
+    values: str = ""
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,23 +87,27 @@ class Texts(Enum):
     NONE = auto()
 
 
-def now(view: ThreadView) -> list[Listed]:
+def as_they_are(view: ThreadView) -> list[Listed]:
     """All alerts as they are, the firing ones first."""
-    return [Listed(alert=alert, fires=facts.fires(alert)) for alert in view.alerts]
+    return [Listed(alert=alert, fires=facts.fires(alert), values=alert.values) for alert in view.alerts]
 
 
-def delivered(view: ThreadView, batch: Batch) -> list[Listed]:
+def listed_events(view: ThreadView, batch: Batch) -> list[Listed]:
     """The alerts of a batch's events as the events left them, the firing ones first."""
     alerts = view.thread.alerts
     return [
-        Listed(
-            alert=alerts[fingerprint],
-            fires=event.kind is EventKind.FIRED,
-            note=_how(view, batch, event) or (_lasted(view, alerts[fingerprint]) if len(batch.events) > 1 else ""),
-        )
+        _listed(view, batch, alerts[fingerprint], event)
         for fingerprint, event in batch.fired_first
         if fingerprint in alerts
     ]
+
+
+def _listed(view: ThreadView, batch: Batch, alert: AlertState, event: Event) -> Listed:
+    fires = event.kind is EventKind.FIRED
+    note = _how(view, batch, event) or (_lasted(view, alert) if len(batch.events) > 1 else "")
+    return Listed(
+        alert=alert, fires=fires, note=note, values=alert.values if fires else alert.ended_values or alert.values
+    )
 
 
 def listing(
@@ -155,8 +160,10 @@ def more_texts(view: ThreadView, count: int) -> list[str]:
 def _how(view: ThreadView, batch: Batch, event: Event) -> str:
     """How an alert came to its state, where that is not plain from the state and the headline."""
     if event.changes == 1:
-        fires_again = event.kind is EventKind.FIRED and event.known and not batch.reopened
-        return view.words.fired_again if fires_again else ""
+        if event.kind is EventKind.RESOLVED or not event.known:
+            return ""
+        all_fire_again = batch.reopened and all(each.known for each in batch.events.values())
+        return "" if all_fire_again else view.words.fired_again
     if event.changes > 2:
         return view.words.changed_times.format(count=event.changes)
     is_over = event.kind is EventKind.RESOLVED
@@ -170,8 +177,12 @@ def _lasted(view: ThreadView, alert: AlertState) -> str:
     return view.words.after.format(time=facts.lasting(facts.between(alert.starts_at, alert.ends_at), view.words))
 
 
+#: More room than this no names need.
+MOST_ROOM_FOR_NAMES = 6600
+
+
 def room_for_names(view: ThreadView) -> int:
-    """The least room that the root's alerts need, in characters: with it all are named that ``threads`` counts on."""
+    """The least room, in characters, in which the root names all alerts that ``threads.fitting`` counts on."""
     named = view.alerts[: LEAST_LINES + fitting(view.alerts[LEAST_LINES:])]
     return sum(length_sent(view.name(alert)) + len(BETWEEN_NAMES) for alert in named) + _MAX_LEFT
 
@@ -179,9 +190,9 @@ def room_for_names(view: ThreadView) -> int:
 def _lines(
     view: ThreadView, listed: Sequence[Listed], summaries: Sequence[str], room: int, context: Sequence[str]
 ) -> list[str]:
-    """A line for each alert that has a summary, if an empty one, as far as there is room.
+    """A line for each alert with a summary, which may be empty, as far as there is room.
 
-    The first ones have one in any case, with nothing but their names where there is none.
+    The first LEAST_LINES always have one, if need be with the name alone.
     """
     lines: list[str] = []
     for item, summary in zip(listed, summaries, strict=False):
@@ -198,16 +209,12 @@ def _lines(
 def _line(view: ThreadView, item: Listed, summary: str, context: Sequence[str]) -> str:
     alert = item.alert
     distinct = ", ".join(f"{name}={value}" for name, value in alert.distinct.items()) if alert.distinct else ""
-    values = "" if view.shared_values else literal(alert.values, _MAX_VALUES)
+    values = "" if item.values == view.shared_values else literal(item.values, _MAX_VALUES)
     reason = literal(facts.state_reason(alert, view.words), _MAX_NOTE)
     reason = "" if reason and any(reason in line for line in context) else reason
     said = _named(one_line(short_name(alert)) or view.words.alert, summary)
     notes = [note for note in (literal(distinct, _MAX_NAME), values, item.note, reason) if note]
     return " ".join((STATES[item.fires], said, *(f"({note})" for note in notes)))
-
-
-def _is_value_cut(view: ThreadView, alert: AlertState) -> bool:
-    return not view.shared_values and is_cut(literal(alert.values, _MAX_VALUES), alert.values)
 
 
 def _cut_summary(summary: str) -> str:
@@ -237,7 +244,7 @@ def _summary(view: ThreadView, item: Listed, texts: Texts) -> str:
     """What an alert says on one line that the title does not: of one that ended, what its end says."""
     said = facts.said(item.alert.ended_with).summary if _is_ending(item, texts) else ""
     summary = unmarked(said or view.said(item.alert).summary)
-    return "" if summary == view.title else summary
+    return "" if summary in (view.title, unmarked(view.shared.summary)) else summary
 
 
 def _by_name(view: ThreadView, listed: Sequence[Listed]) -> tuple[int, list[str]]:
@@ -263,7 +270,8 @@ def _own_texts(
         share = min(room // (len(lines) - place), MAX_SECTION - len(line) - _MARGIN)
         said, left = _ending(item.alert, share) if _is_ending(item, texts) else _own(view, item.alert, share)
         room -= sum(len(each) + 1 for each in said)
-        found.append((said, left))
+        is_value_cut = item.values != view.shared_values and is_cut(literal(item.values, _MAX_VALUES), item.values)
+        found.append((said, left + is_value_cut))
     return found
 
 
@@ -275,11 +283,10 @@ def _own(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int
     lines, unsaid = quoted("" if said.description == shared.description else said.description, others, room)
     room -= sum(len(line) + 1 for line in lines)
     own = view.own_labels(alert)
-    labels = [literal(f"{name}={value}", MAX_TEXT) for name, value in own.items()]
-    line, uncounted = joined(labels, BETWEEN_LABELS, room - len(QUOTE + SEPARATOR))
-    cut = sum(map(is_cut, labels, own.values()))
+    labels = [(literal(f"{name}={value}", MAX_TEXT), value) for name, value in own.items()]
+    line, unlisted = joined(labels, BETWEEN_LABELS, room - len(QUOTE + SEPARATOR))
     last = SEPARATOR.join(filter(None, (line, links)))
-    left += unsaid + uncounted + cut + view.left_out(alert) + _is_value_cut(view, alert)
+    left += unsaid + unlisted + view.left_out(alert)
     return [*lines, *([f"{QUOTE}{last}"] if last else [])], left
 
 

@@ -165,13 +165,17 @@ def is_cut(shown: str, text: str) -> bool:
     return not text.rstrip().endswith(CUT) or len(text) > len(shown) or len(text) == MAX_LABEL
 
 
-def joined(parts: Iterable[str | None], between: str, room: int) -> tuple[str, int]:
-    """As many of the parts on one line as fit into ``room``, the first ones first, and how many did not fit."""
+def joined(parts: Iterable[tuple[str, str]], between: str, room: int) -> tuple[str, int]:
+    """As many of the parts on one line as fit into ``room``, the first ones first, and how many are cut or left out.
+
+    Each part is given as it is shown, and as it was before it was cut.
+    """
     line, left = "", 0
-    for part in filter(None, parts):
+    for part, text in parts:
         longer = f"{line}{between}{part}" if line else part
         if len(longer) <= room:
             line = longer
+            left += is_cut(part, text)
         else:
             left += 1
     return line, left

@@ -47,7 +47,7 @@ class ThreadView:
         self._said = {id(alert): facts.said(alert.annotations) for alert in self.detailed}
 
     def without(self, fingerprints: Collection[str]) -> "ThreadView":
-        """The same thread without some alerts, as it was before they joined."""
+        """The same thread as it would be without some alerts."""
         alerts = {each: state for each, state in self.thread.alerts.items() if each not in fingerprints}
         thread = msgspec.structs.replace(self.thread, alerts=alerts)
         return ThreadView(thread, self._environment, self.words, self.severities)
@@ -129,6 +129,16 @@ class ThreadView:
         """The labels of each alert, and those that the alerts share of which no details are kept."""
         labels = [alert.labels for alert in self.detailed]
         return [*labels, self._others.labels] if self._others else labels
+
+    @cached_property
+    def label_names(self) -> set[str]:
+        """The names of all labels that any alert has."""
+        return set(self._others.differing if self._others else ()).union(*self._all_labels)
+
+    @property
+    def ended_values(self) -> str:
+        """The measured values at the end of the thread's only alert, where they are others than when it fired."""
+        return self.alerts[0].ended_values if self.total == 1 and self.alerts else ""
 
     @cached_property
     def matchers(self) -> str:
@@ -221,6 +231,9 @@ class ThreadView:
             if value and name not in shared and alert.distinct.get(name) != value
         }
         named = short_name(alert)
+        if ", " in named:  # it is made of several labels
+            said = set(named.split(", "))
+            own = {name: value for name, value in own.items() if f"{name}={one_line(value)}" not in said}
         by = [name for name, value in own.items() if named in (one_line(value), f"{name}={one_line(value)}")]
         if by:
             # Of several labels with this value the name says one.

@@ -30,6 +30,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     resolved_count: str
     counted: str
     more: str
+    more_others: str
     more_texts: str
     more_texts_one: str
     more_of_both: str
@@ -114,6 +115,7 @@ ENGLISH = Words(
     resolved_count="{count} resolved",
     counted="{title} ({count})",
     more="+{count} more in {source}",
+    more_others="+{count} more in {source}",
     more_texts="+{count} more texts and labels in {source}",
     more_texts_one="+1 more text or label in {source}",
     more_of_both="+{count} more, and {texts} more texts and labels, in {source}",
@@ -190,6 +192,7 @@ KOREAN = Words(
     resolved_count="{count}건 해소됨",
     counted="{title} ({count}건)",
     more="그 외 {count}건은 {source}에서 확인",
+    more_others="그 외 {count}개는 {source}에서 확인",
     more_of_both="그 외 {count}건과 생략된 내용·레이블 {texts}개는 {source}에서 확인",
     more_texts_one="생략된 내용·레이블 1개는 {source}에서 확인",
     more_texts="생략된 내용·레이블 {count}개는 {source}에서 확인",

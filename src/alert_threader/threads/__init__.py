@@ -28,8 +28,7 @@ The rules:
 
 Nothing is delivered twice: a post is an attempt, stored with an id before the call; one whose outcome is unknown is
 looked up in Slack before anything else is posted for the thread. So is the first post of a thread after a restore, by
-the thread's key. An edit may be made twice, but none is made while an
-earlier one could still land on top of it.
+the thread's key. An edit may be made twice, but none is made while an earlier one could still land on top of it.
 
 Whether the root must be edited follows from the record's revision, which every change raises but delivery's own
 bookkeeping, and from the hash of the message that was sent last: never from a list of what a root shows.
@@ -49,17 +48,7 @@ from alert_threader.threads.keys import (
     environment_of,
     thread_key,
 )
-from alert_threader.threads.names import (
-    BETWEEN_NAMES,
-    EXPORTED,
-    LEAST_LINES,
-    OF_EXPORTER,
-    fitting,
-    full_name,
-    length_sent,
-    named_by,
-    short_name,
-)
+from alert_threader.threads.names import EXPORTED, OF_EXPORTER, full_name, named_by, short_name
 from alert_threader.threads.notification import Applied, Reason, apply, divided
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
@@ -105,6 +94,7 @@ from alert_threader.threads.record import (
     Step,
     Wait,
 )
+from alert_threader.threads.room import BETWEEN_NAMES, LEAST_LINES, fitting, length_sent
 from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, Severities, level_of, severity_rank
 from alert_threader.threads.titles import MAX_TITLE
 

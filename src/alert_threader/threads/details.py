@@ -19,7 +19,7 @@ from alert_threader.threads.record import (
 )
 from alert_threader.threads.severity import Severities
 
-#: Longer values are cut when they are kept, in characters; Slack shows less than this of each.
+#: How many annotations of an alert are kept, and how much of each; a longer link is dropped (both in characters).
 _MAX_ANNOTATIONS = 20
 _MAX_ANNOTATION = 3000
 MAX_LINK = 2000
@@ -40,7 +40,7 @@ def described(alert: Alert, known: AlertState | None, now: float) -> AlertState:
         starts_at=now if alert.starts_at is None else alert.starts_at,
         ends_at=_end(alert, now),
         labels=said.labels,
-        left_out=max(len(alert.labels) - MAX_LABELS, 0) + max(len(alert.annotations) - _MAX_ANNOTATIONS, 0),
+        left_out=_left_out(alert),
         annotations=said.annotations,
         links=said.links,
         values=said.values,
@@ -51,11 +51,11 @@ def described(alert: Alert, known: AlertState | None, now: float) -> AlertState:
 def resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
     """The state of an alert that ends: it keeps what its firing said, and beside it what its end says (rule 11)."""
     said = alert.annotations if known.is_detailed else {}
-    # A reason is that of a state: the same word at the end is another one.
+    # A reason belongs to its state: the same word at the end is news.
     new = {
         name: text
         for name, text in said.items()
-        if name == STATE_REASON or not _is_as(text, known.annotations.get(name))
+        if name == STATE_REASON or not _is_what_was_kept(text, known.annotations.get(name))
     }
     return msgspec.structs.replace(
         known,
@@ -63,10 +63,11 @@ def resolved(known: AlertState, alert: Alert, now: float) -> AlertState:
         ends_at=_end(alert, now),
         ended_with=_cut(new, _MAX_ANNOTATIONS, _MAX_ANNOTATION),
         ended_left_out=max(len(new) - _MAX_ANNOTATIONS, 0),
+        ended_values="" if alert.values == known.values else alert.values[:MAX_LABEL],
     )
 
 
-def _is_as(text: str, kept: str | None) -> bool:
+def _is_what_was_kept(text: str, kept: str | None) -> bool:
     """Whether a text is the one that is kept, in full or cut."""
     return text == kept or (kept is not None and len(kept) == _MAX_ANNOTATION and text.startswith(kept[:-1]))
 
@@ -91,6 +92,23 @@ def refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
     return _refresh_common(thread, not_kept) or refreshed
 
 
+def restore(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
+    """Keep the details of alerts again that fire on and that the root lists by now. Whether there are any."""
+    bare = {each for each in thread.firing_first[:LISTED] if not thread.alerts[each].is_detailed}
+    found = [alert for alert in alerts if alert.fingerprint in bare and alert.status is Status.FIRING] if bare else []
+    for alert in found:
+        known, said = thread.alerts[alert.fingerprint], _said(alert)
+        thread.alerts[alert.fingerprint] = msgspec.structs.replace(
+            known,
+            labels=said.labels,
+            annotations=said.annotations,
+            links=said.links,
+            values=said.values,
+            left_out=_left_out(alert),
+        )
+    return bool(found)
+
+
 def limit(thread: AlertThread, pending: Collection[str], severities: Severities) -> None:
     """Keep the details of MAX_DETAILED alerts, and of some more that are ``pending``: a message has still to show them.
 
@@ -101,7 +119,8 @@ def limit(thread: AlertThread, pending: Collection[str], severities: Severities)
     if excess <= 0:
         return
     is_first = len(detailed) == len(thread.alerts) and not thread.forgotten
-    thread.common = None if is_first else thread.common
+    if is_first:
+        thread.common = None
     listed = thread.firing_first[:LISTED]
     over = [each for each, state in detailed.items() if state.status is Status.RESOLVED]
     firing = [each for each, state in detailed.items() if state.status is Status.FIRING]
@@ -127,6 +146,7 @@ def _without_details(state: AlertState, severity: str) -> AlertState:
         links={},
         values="",
         ended_with={},
+        ended_left_out=state.ended_left_out + len(state.ended_with),
     )
 
 
@@ -157,7 +177,7 @@ def _shared(one: Common, other: Common) -> Common:
 
 
 def _entries_of_both(one: dict[str, str], other: Mapping[str, str]) -> dict[str, str]:
-    return one if one.items() <= other.items() else dict(one.items() & other.items())
+    return {name: value for name, value in one.items() if other.get(name) == value}
 
 
 def _said(alert: Alert) -> Common:
@@ -170,6 +190,10 @@ def _said(alert: Alert) -> Common:
         links={name: url for name, url in alert.links.items() if len(url) <= MAX_LINK},
         values=alert.values[:MAX_LABEL],
     )
+
+
+def _left_out(alert: Alert) -> int:
+    return max(len(alert.labels) - MAX_LABELS, 0) + max(len(alert.annotations) - _MAX_ANNOTATIONS, 0)
 
 
 def _end(alert: Alert, now: float) -> float | None:

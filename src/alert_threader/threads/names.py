@@ -5,7 +5,7 @@ the further labels that distinguish the alert from others of the same name. Both
 alert is called the same from its first message to its last, and when its other labels are kept no longer.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,15 +17,17 @@ from alert_threader.threads.record import CUT, MAX_LABELS, AlertState
 #: The objects of Kubernetes that an alert can be about, the most telling first.
 _OBJECTS = (
     "persistentvolumeclaim",
+    "persistentvolume",
     "pod",
     "deployment",
     "statefulset",
     "daemonset",
+    "cronjob",
     "job_name",
     "horizontalpodautoscaler",
     "node",
 )
-_PLACES = ("host", "hostname", "device", "mountpoint", "target", "domain")
+_PLACES = ("host", "hostname", "device", "mountpoint", "target", "domain", "name")
 _RULE = "rulename"
 _INSTANCE = "instance"
 _NAMESPACE = "namespace"
@@ -37,9 +39,8 @@ _PART = "container"
 _SPEAKS_OF_OTHERS = ("kube-state-metrics", "kube_state_metrics")
 #: A side-car of what it measures: its ``pod`` says nothing of it.
 _SIDE_CAR = "exporter"
-#: Where a scrape keeps labels of its own, those of what it measures are moved to names that begin so, and the plain
-#: ones are the exporter's (https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config,
-#: honor_labels).
+#: Where labels collide, Prometheus keeps the exporter's own and gives those of what it measures this prefix
+#: (https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config, honor_labels).
 EXPORTED = "exported_"
 OF_EXPORTER = frozenset({"pod", _INSTANCE, _PART, _NAMESPACE, "job", "service", "endpoint"})
 
@@ -61,16 +62,10 @@ _COMMON = (
 #: Labels that mean nothing to a person: they tell alerts apart last of all.
 _OPAQUE = ("uid", "id", "endpoint", "datasource_uid", "ref_id")
 
-#: The longest name, value beside a name, and number of such values.
+#: The longest name and the longest value beside it, in characters, and how many such values a name has.
 _MAX_NAME = 80
 _MAX_VALUE = 60
 _MAX_DISTINCT = 3
-#: The names of a message close together, in characters, and what stands between two; how many alerts of it have a line
-#: of their own at least; and how many more messages name those that have no room.
-_MAX_NAMES = 2000
-BETWEEN_NAMES = ", "
-LEAST_LINES = 8
-_MAX_MORE_MESSAGES = 3
 #: How many labels name an alert that has none of the known ones.
 _MAX_OTHERS = 3
 #: What tells alerts apart whose labels are the same, and how much of it.
@@ -93,19 +88,14 @@ def name_alerts(
     """Give the new alerts of a thread, their labels by fingerprint, their names; the others keep theirs.
 
     Another alert's name gets longer only where the same name is needed twice. ``preferred`` are the operator's labels
-    (``NAME_LABELS``), which come first. The states of new alerts are changed, others are replaced.
+    (``NAME_LABELS``), which come first. States of other alerts are replaced, never changed.
     """
     preferred = tuple(preferred)
-    by_order: dict[_Order, list[str]] = {}
-    for fingerprint, labels in new.items():
-        by_order.setdefault(_order(labels, preferred), []).append(fingerprint)
-    for order, fingerprints in by_order.items():
-        label = _label_in_use(alerts, new, order, preferred) or _telling([new[each] for each in fingerprints], order)
-        for each in fingerprints:
-            state = alerts[each]
-            state.name, state.distinct = _named(new[each], label, order), {}
-            if not state.labels:  # one of too many to be kept whole
-                state.name = state.name or new[each].get(_ALERTNAME, "")
+    orders = {fingerprint: _order(labels, preferred) for fingerprint, labels in new.items()}
+    unknown = [each for each, order in orders.items() if not any(new[each].get(label) for label in order.known)]
+    label = _label_in_use(alerts, new, preferred) or _telling([new[each] for each in unknown])
+    for each, order in orders.items():
+        alerts[each].name, alerts[each].distinct = _named(new[each], label if each in unknown else "", order), {}
     if len(alerts) > 1:
         _tell_apart(alerts, new, preferred)
 
@@ -133,41 +123,21 @@ def full_name(state: AlertState) -> str:
     return f"{short_name(state)} ({distinct})".lstrip() if distinct else short_name(state)
 
 
-def fitting(alerts: Sequence[AlertState]) -> int:
-    """How many alerts, the first ones first, one message can name close together."""
-    room = _MAX_NAMES
-    for count, state in enumerate(alerts):
-        room -= length_sent(full_name(state)) + len(BETWEEN_NAMES)
-        if room < 0:
-            return count
-    return len(alerts)
-
-
-def length_sent(name: str) -> int:
-    """How long a name is at most as it is sent to Slack: ``&``, ``<`` and ``>`` are escaped, some names are code."""
-    return len(name) + 4 * name.count("&") + 3 * (name.count("<") + name.count(">")) + 2
-
-
-def beyond_one_message(fingerprints: Sequence[str], alerts: Mapping[str, AlertState]) -> tuple[str, ...]:
-    """The alerts of a message that it has no room to name, as far as a few more messages have it."""
-    rest = [each for each in fingerprints[LEAST_LINES:] if each in alerts]
-    begin = end = fitting([alerts[each] for each in rest])
-    for _ in range(_MAX_MORE_MESSAGES):
-        end += fitting([alerts[each] for each in rest[end:]])
-    return tuple(rest[begin:end])
-
-
 def _order(labels: Mapping[str, str], preferred: tuple[str, ...]) -> _Order:
     """The order of an alert's labels, by the exporter that it comes from."""
     job, pod = labels.get("job", ""), labels.get("pod", "")
-    speaks_of_others = any(word in each for each in (job, labels.get("service", "")) for word in _SPEAKS_OF_OTHERS)
-    is_pod_of_exporter = speaks_of_others and any(word in pod for word in _SPEAKS_OF_OTHERS)
+    speaks_of_others = _has_word(job) or _has_word(labels.get("service", ""))
+    is_own = speaks_of_others and (_has_word(pod) or _has_word(labels.get(_PART, "")))
     return _order_of(
         speaks_of_others=speaks_of_others,
         is_side_car=_SIDE_CAR in job or _SIDE_CAR in pod,
-        names_exporter=is_pod_of_exporter or any(name.startswith(EXPORTED) for name in labels),
+        names_exporter=is_own or any(name.startswith(EXPORTED) for name in labels),
         preferred=preferred,
     )
+
+
+def _has_word(value: str) -> bool:
+    return any(word in value for word in _SPEAKS_OF_OTHERS)
 
 
 @lru_cache(maxsize=64)
@@ -181,23 +151,25 @@ def _order_of(*, speaks_of_others: bool, is_side_car: bool, names_exporter: bool
     return _Order(tuple(dict.fromkeys((*preferred, *known))), of_exporter)
 
 
-def _label_in_use(
-    alerts: Mapping[str, AlertState], new: Mapping[str, object], order: _Order, preferred: tuple[str, ...]
-) -> str:
-    """The label by which alerts of this order are named already, so that the next ones are named alike."""
+def _label_in_use(alerts: Mapping[str, AlertState], new: Mapping[str, object], preferred: tuple[str, ...]) -> str:
+    """The label by which alerts without a known one are named already, so that the next ones are named alike."""
     for fingerprint, state in alerts.items():
-        if fingerprint in new or not state.labels or not state.name or _order(state.labels, preferred) != order:
+        if fingerprint in new or not state.name or not state.labels:
             continue
-        for label in (*order.known, *state.labels):
-            if state.labels.get(label) and state.name == _shown(label, state.labels[label], order):
+        order = _order(state.labels, preferred)
+        for label in _by_rank(state.labels, order):
+            if label not in order.known and state.name == _shown(label, state.labels[label], order):
                 return label
     return ""
 
 
-def _telling(alerts: Sequence[Mapping[str, str]], order: _Order) -> str:
-    """The first label that tells all of these alerts apart; else the first that tells some apart; empty for none."""
+def _telling(alerts: Sequence[Mapping[str, str]]) -> str:
+    """Of alerts without a known label the first that tells all apart; else the first that tells some; else empty."""
+    if len(alerts) < 2:
+        return ""
     partly = ""
-    for label in _candidates(alerts, order):
+    names = {name for labels in alerts for name in labels if name != _PART}
+    for label in _by_rank(names, _order(alerts[0], ())):
         values = [labels.get(label, "") for labels in alerts]
         found = len(set(values))
         if found == len(values) and all(values):
@@ -205,13 +177,6 @@ def _telling(alerts: Sequence[Mapping[str, str]], order: _Order) -> str:
         if found > 1 and not partly:
             partly = label
     return partly
-
-
-def _candidates(alerts: Sequence[Mapping[str, str]], order: _Order) -> Iterator[str]:
-    """The labels that could name these alerts, most telling first: any only where they have none of the known ones."""
-    yield from order.known
-    if len(alerts) > 1 and not any(labels.get(label) for labels in alerts for label in order.known):
-        yield from _by_rank(dict.fromkeys(name for labels in alerts for name in labels if name != _PART), order)
 
 
 def _named(labels: Mapping[str, str], label: str, order: _Order) -> str:
@@ -224,7 +189,9 @@ def _named(labels: Mapping[str, str], label: str, order: _Order) -> str:
     ]:
         return _shortened(", ".join(rest[:_MAX_OTHERS]))
     # Of an exporter that speaks of others even the namespace says more than the exporter's own address.
-    is_of_others = _INSTANCE in order.of_exporter and _NAMESPACE not in order.of_exporter
+    is_of_others = (
+        _INSTANCE in order.of_exporter and _NAMESPACE not in order.of_exporter and bool(labels.get(_INSTANCE))
+    )
     last_of_all = (*((_NAMESPACE,) if is_of_others else ()), *_OPAQUE, _INSTANCE)
     label = next((each for each in last_of_all if labels.get(each)), "")
     return _shown(label, labels[label], order) if label else ""
@@ -275,7 +242,9 @@ def _distinct(
     ``known`` are their labels, and whether those are whole: of an alert from before, what was cut is not known.
     """
     labels = [each for each, _ in known.values()]
-    names = dict.fromkeys((*used, *_by_rank({name for each in labels for name in each}, _order(labels[0], preferred))))
+    ranked = _by_rank({name for each in labels for name in each}, _order(labels[0], preferred))
+    # What the alerts are says more of them than where they are.
+    names = dict.fromkeys((*used, _ALERTNAME, *ranked))
     values = {name: [_known(name, *each) for each in known.values()] for name in names}
     differing = {name: each for name, each in values.items() if len(set(each) - {None}) > 1}
     chosen = [name for name, each in differing.items() if None not in each and len(set(each)) == len(each)][:1]

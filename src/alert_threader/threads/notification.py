@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from alert_threader.alertmanager.webhook import Alert, Status
-from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved
+from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved, restore
 from alert_threader.threads.keys import Change
 from alert_threader.threads.names import name_alerts
 from alert_threader.threads.plan import Policy, RepeatPolicy, is_pending
@@ -180,7 +180,7 @@ def _moved(thread: AlertThread, channel: str) -> AlertThread:
     )
 
 
-def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, policy: Policy) -> dict[str, Event]:
+def _take_alerts(thread: AlertThread, alerts: Collection[Alert], now: float, policy: Policy) -> dict[str, Event]:
     """Write each alert's state into the thread; return the changes, by fingerprint (rules 1 to 3, 6)."""
     events: dict[str, Event] = {}
     new: dict[str, dict[str, str]] = {}
@@ -195,7 +195,6 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
             if known is None:
                 new[alert.fingerprint] = alert.labels
         thread.alerts[alert.fingerprint] = state
-        thread.began_at = min(thread.began_at or state.starts_at, state.starts_at)
         kind = EventKind.FIRED if alert.status is Status.FIRING else EventKind.RESOLVED
         fold(events, alert.fingerprint, Event(kind=kind, at=now, known=known is not None))
     if events and thread.noted_revision is None:
@@ -207,6 +206,9 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
         name_alerts(thread.alerts, new, policy.name_labels)
     if events:
         pending = {**events, **thread.pending.events, **(thread.attempt.batch.events if thread.attempt else {})}
+        starts = (state.starts_at for state in thread.alerts.values())
+        thread.began_at = min(filter(None, (thread.began_at, *starts)), default=0)
+        restore(thread, alerts)
         limit(thread, pending, policy.severities)
         _note_severity(thread, policy.severities)
         _forget_oldest(thread, pending)
@@ -214,10 +216,7 @@ def _take_alerts(thread: AlertThread, alerts: Iterable[Alert], now: float, polic
 
 
 def _note_severity(thread: AlertThread, severities: Severities) -> None:
-    """Keep the worst severity of the alerts that fire, as its sender wrote it; once none does, it stays as it was.
-
-    None is made up.
-    """
+    """Keep the worst severity of the alerts that fire, as its sender wrote it; once none does, it stays as it was."""
     alerts = [state for state in thread.alerts.values() if state.status is Status.FIRING]
     if not alerts and thread.severity:
         return

@@ -21,4 +21,6 @@ def clean(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The text on one line: for a label, a title, or anything that has a line to itself."""
+    if text.isprintable() and "  " not in text:
+        return text.strip()
     return " ".join(clean(text).split())

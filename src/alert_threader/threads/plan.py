@@ -4,8 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
-from alert_threader.threads.names import beyond_one_message, fitting
 from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, Wait
+from alert_threader.threads.room import beyond_one_message, fitting
 from alert_threader.threads.schema import root_digest
 from alert_threader.threads.severity import Severities, severity_rank
 

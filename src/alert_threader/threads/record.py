@@ -92,6 +92,8 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: The annotations of its resolution that its firing did not have so, and how many more are not kept.
     ended_with: dict[str, str] = {}
     ended_left_out: int = 0
+    #: The values at its end, where they are others.
+    ended_values: str = ""
     #: The word for how bad it is, of one whose labels are not kept.
     severity: str = ""
     #: How many of its labels and annotations are not kept; of one without labels, how many it had.
