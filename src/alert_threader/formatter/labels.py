@@ -5,7 +5,7 @@ from typing import NamedTuple
 from alert_threader.formatter.listing import BETWEEN_LABELS, more_texts
 from alert_threader.formatter.mrkdwn import MAX_FIELDS, bold, is_cut, joined, literal
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import ENVIRONMENT_LABELS, EXPORTED, FOLDER, OF_EXPORTER, RULE, one_line
+from alert_threader.threads import ENVIRONMENT_LABELS, EXPORTED, FOLDER, OF_EXPORTER, RULE, has_exported, one_line
 
 #: A field, a label on the line, and the whole line, in characters as sent.
 _FIELD = 150
@@ -42,7 +42,7 @@ def fields_of(view: ThreadView) -> Fields:
         (words.severity, view.severities.label, view.shared_severity),
         (words.environment, "", view.environment),
     ]
-    is_of_exporter = any(name.startswith(EXPORTED) for name in view.label_names)
+    is_of_exporter = has_exported(view.label_names)
     for plain, word in _FIELD_LABELS.items():
         # What an exporter reports of others has the field, not where the exporter itself is.
         name = EXPORTED + plain if is_of_exporter and plain in OF_EXPORTER else plain

@@ -48,7 +48,7 @@ from alert_threader.threads.keys import (
     environment_of,
     thread_key,
 )
-from alert_threader.threads.names import EXPORTED, OF_EXPORTER, full_name, named_by, short_name
+from alert_threader.threads.names import EXPORTED, OF_EXPORTER, full_name, has_exported, named_by, short_name
 from alert_threader.threads.notification import Applied, Reason, apply, divided
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
@@ -153,6 +153,7 @@ __all__ = [
     "fitting",
     "forget",
     "full_name",
+    "has_exported",
     "is_delivered",
     "is_pending",
     "lease_name",

@@ -89,14 +89,17 @@ def refresh(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
             if fresh != known:
                 thread.alerts[alert.fingerprint] = fresh
                 refreshed = True
-    return _refresh_common(thread, not_kept) or refreshed
+    return (bool(not_kept) and _refresh_common(thread, not_kept)) or refreshed
 
 
-def restore(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
-    """Keep the details of alerts again that fire on and that the root lists by now. Whether there are any."""
+def restore(thread: AlertThread, alerts: Iterable[Alert]) -> None:
+    """Keep the details again of alerts that fire on and that the root lists by now."""
+    if len(thread.alerts) <= MAX_DETAILED:
+        return
     bare = {each for each in thread.firing_first[:LISTED] if not thread.alerts[each].is_detailed}
-    found = [alert for alert in alerts if alert.fingerprint in bare and alert.status is Status.FIRING] if bare else []
-    for alert in found:
+    for alert in alerts:
+        if alert.fingerprint not in bare or alert.status is not Status.FIRING:
+            continue
         known, said = thread.alerts[alert.fingerprint], _said(alert)
         thread.alerts[alert.fingerprint] = msgspec.structs.replace(
             known,
@@ -106,7 +109,6 @@ def restore(thread: AlertThread, alerts: Iterable[Alert]) -> bool:
             values=said.values,
             left_out=_left_out(alert),
         )
-    return bool(found)
 
 
 def limit(thread: AlertThread, pending: Collection[str], severities: Severities) -> None:
@@ -114,6 +116,8 @@ def limit(thread: AlertThread, pending: Collection[str], severities: Severities)
 
     Those stay that the root lists. Of the others, resolved ones lose theirs first, then those that a root lists last.
     """
+    if len(thread.alerts) <= MAX_DETAILED:
+        return
     detailed = {fingerprint: state for fingerprint, state in thread.alerts.items() if state.is_detailed}
     excess = len(detailed) - MAX_DETAILED
     if excess <= 0:
@@ -153,7 +157,7 @@ def _without_details(state: AlertState, severity: str) -> AlertState:
 def _refresh_common(thread: AlertThread, alerts: list[Alert]) -> bool:
     """Take what alerts say of which no details are kept; whether what all of those have in common is another."""
     is_all = not thread.forgotten and len(alerts) == sum(not state.is_detailed for state in thread.alerts.values())
-    if not alerts or not (is_all or thread.common):
+    if not (is_all or thread.common):
         return False
     said = map(_said, alerts)
     common = next(said) if is_all or thread.common is None else thread.common

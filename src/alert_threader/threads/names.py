@@ -92,10 +92,11 @@ def name_alerts(
     """
     preferred = tuple(preferred)
     orders = {fingerprint: _order(labels, preferred) for fingerprint, labels in new.items()}
-    unknown = [each for each, order in orders.items() if not any(new[each].get(label) for label in order.known)]
-    label = _label_in_use(alerts, new, preferred) or _telling([new[each] for each in unknown])
+    by = {each: next((label for label in order.known if new[each].get(label)), "") for each, order in orders.items()}
+    unknown = [new[each] for each, label in by.items() if not label]
+    otherwise = (_label_in_use(alerts, new, preferred) or _telling(unknown)) if unknown else ""
     for each, order in orders.items():
-        alerts[each].name, alerts[each].distinct = _named(new[each], label if each in unknown else "", order), {}
+        alerts[each].name, alerts[each].distinct = _named(new[each], by[each] or otherwise, order), {}
     if len(alerts) > 1:
         _tell_apart(alerts, new, preferred)
 
@@ -131,9 +132,14 @@ def _order(labels: Mapping[str, str], preferred: tuple[str, ...]) -> _Order:
     return _order_of(
         speaks_of_others=speaks_of_others,
         is_side_car=_SIDE_CAR in job or _SIDE_CAR in pod,
-        names_exporter=is_own or any(name.startswith(EXPORTED) for name in labels),
+        names_exporter=is_own or has_exported(labels),
         preferred=preferred,
     )
+
+
+def has_exported(labels: Iterable[str]) -> bool:
+    """Whether some labels, by name, are those of an exporter, and of what it measures."""
+    return f" {EXPORTED}" in f" {' '.join(labels)}"
 
 
 def _has_word(value: str) -> bool:
@@ -180,8 +186,8 @@ def _telling(alerts: Sequence[Mapping[str, str]]) -> str:
 
 
 def _named(labels: Mapping[str, str], label: str, order: _Order) -> str:
-    label = label if labels.get(label) else next((each for each in order.known if labels.get(each)), "")
-    if label:
+    """The name of an alert by a label, where it has that; else by several labels."""
+    if labels.get(label):
         return _shown(label, labels[label], order)
     last = {*_COMMON, *_OPAQUE, *order.of_exporter}
     if rest := [
