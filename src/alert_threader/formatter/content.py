@@ -13,6 +13,9 @@ from alert_threader.formatter.displaced import displaced
 from alert_threader.formatter.labels import fields_of, labels_line
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import (
+    MAX_DESCRIPTION,
+    MAX_TEXT,
+    MAX_VALUES,
     MOST_ROOM_FOR_NAMES,
     Listed,
     Listing,
@@ -52,11 +55,8 @@ _NAMED = 3
 
 # The budgets, in characters after escaping. The alerts have what the others leave of mrkdwn.MAX_MESSAGE, but for a
 # margin for the signs between the parts.
-_FIELD = 150
-_DESCRIPTION = 1200
 _FULL_TITLE = 600
-_LABEL = 80
-_OTHER = 400
+_NAME = 80
 _OTHERS = 900
 _TEXT = 400
 _MARGIN = 600
@@ -192,7 +192,7 @@ def _room(content: Content) -> int:
 
 
 def _making_room(view: ThreadView, content: Content) -> Content:
-    """The message with room for the names of its alerts: what all of them say at length comes behind."""
+    """The message without shared texts, the last ones first, where the names of its alerts would have no room."""
     room = _room(content)
     if room >= MOST_ROOM_FOR_NAMES or (short := room_for_names(view) - room) <= 0:
         return content
@@ -238,9 +238,9 @@ def _counts(view: ThreadView, batch: Batch) -> str:
 
 def _text(opening: str, view: ThreadView, who: str) -> str:
     """The line that a phone shows of the message: ``🚨 CRITICAL: Database Failure (db01) [production]``."""
-    place = truncate(escape(one_line(view.environment)), _LABEL)
+    place = truncate(escape(one_line(view.environment)), _NAME)
     title = truncate(escape(view.title), _TEXT // 2)
-    said = f"{truncate(escape(opening), _LABEL)}{title}{who}"
+    said = f"{truncate(escape(opening), _NAME)}{title}{who}"
     return truncate(f"{said} [{place}]" if place else said, _TEXT)
 
 
@@ -266,13 +266,13 @@ def _names(view: ThreadView, alerts: Sequence[AlertState]) -> str:
     # Of a single alert the title may be all that there is to say.
     if len(alerts) == 1 and (not alerts[0].name or facts.find_name(view.name(alerts[0]), view.title)):
         return ""
-    names = [view.name(alert, _LABEL) for alert in alerts]
-    return f" ({', '.join(truncate(escape(name), 2 * _LABEL) for name in names)})" if names else ""
+    names = [view.name(alert, _NAME) for alert in alerts]
+    return f" ({', '.join(truncate(escape(name), 2 * _NAME) for name in names)})" if names else ""
 
 
 def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
     """What all of the thread's alerts say at length, after their summary where the header has not all of it."""
-    summary = unmarked(view.shared.summary) or view.title
+    summary = view.shared_summary or view.title
     title = truncate(escape(summary), _FULL_TITLE) if full_title or summary != view.title else ""
     text = view.shared.description
     described = _described(view, text) if unmarked(text) != view.title else ""
@@ -281,7 +281,7 @@ def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
 
 def _values(view: ThreadView, values: str) -> list[str]:
     """The measured values on a line."""
-    shown = literal(values, _FIELD)
+    shown = literal(values, MAX_VALUES)
     left = more_texts(view, int(is_cut(shown, values)))
     return [f"{bold(f'{view.words.values}:')} {shown}", *left] if shown else []
 
@@ -291,7 +291,7 @@ def _others(view: ThreadView, others: Mapping[str, str], left: int) -> list[str]
     said: list[str] = []
     room = _OTHERS
     for name, text in others.items():
-        shown = truncate(prose(text), _OTHER)
+        shown = truncate(prose(text), MAX_TEXT)
         line = f"{bold(f'{heading(name)}:')} {_closed(shown)}"
         room -= len(line)
         if room < 0:
@@ -306,7 +306,7 @@ def _ending(view: ThreadView) -> list[str]:
     """What the resolution of a thread's only alert says, where that is not what its firing said."""
     if not view.alerts:
         return []
-    said = facts.said(view.alerts[0].ended_with)
+    said = view.ended(view.alerts[0])
     summary = unmarked(said.summary)
     title = truncate(escape(summary), _FULL_TITLE)
     links = {view.words.runbook: said.runbook, view.words.dashboard: said.dashboard}
@@ -320,11 +320,11 @@ def _described(view: ThreadView, text: str) -> str:
     said = prose(text)
     if not said:
         return ""
-    shown = _closed(truncate(said, _DESCRIPTION))
-    rest = f"\n{view.words.the_rest.format(source=source_link(view))}" if len(said) > _DESCRIPTION else ""
+    shown = _closed(truncate(said, MAX_DESCRIPTION))
+    rest = f"\n{view.words.the_rest.format(source=source_link(view))}" if len(said) > MAX_DESCRIPTION else ""
     return f"{bold(f'{view.words.description}:')}\n{shown}{rest}"
 
 
 def _closed(text: str) -> str:
-    """A text without an open fence, which shows as three signs, and what follows it in the wrong type."""
+    """The text with its code fence closed: after an open one, everything would be shown as code."""
     return f"{text}\n```" if text.count("```") % 2 else text

@@ -1,4 +1,4 @@
-"""What the root said of alerts and has no room for since others joined: the reply that announces those repeats it."""
+"""Texts that the root has no more room for because other alerts joined: the reply that announces those repeats them."""
 
 import re
 
@@ -6,10 +6,12 @@ from alert_threader.formatter import facts
 from alert_threader.formatter.facts import Said
 from alert_threader.formatter.listing import (
     BETWEEN_LABELS,
+    MARGIN,
     MAX_DESCRIPTION,
+    MAX_LEFT,
     MAX_TEXT,
     QUOTE,
-    STATES,
+    bare_line,
     heading,
     more_texts,
     quoted,
@@ -18,11 +20,8 @@ from alert_threader.formatter.mrkdwn import MAX_SECTION, joined, link, literal, 
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import CUT, AlertState, one_line, short_name
 
-_MAX_NAME = 400
-#: All that is repeated, in characters, what is left for saying how much is not, and what stands between two alerts.
+#: All that is repeated, in characters.
 _MAX_REPEATED = 4000
-_MAX_LEFT = 1000
-_MARGIN = 50
 #: What stands in a message around a text that it shows: line breaks, quotes, bold, code, links.
 _AROUND = re.compile(r"[\s>*\u2217`<|]+")
 #: What ends a label on a line of several.
@@ -36,7 +35,7 @@ def displaced(view: ThreadView, before: str, after: str, room: int) -> list[str]
     nothing is displaced.
     """
     then, now = _Shown(before), _Shown(after)
-    room = min(room, _MAX_REPEATED) - _MAX_LEFT
+    room = min(room, _MAX_REPEATED) - MAX_LEFT
     repeated: list[str] = []
     left = 0
     for alert in filter(lambda each: each.is_detailed, view.alerts):
@@ -46,8 +45,8 @@ def displaced(view: ThreadView, before: str, after: str, room: int) -> list[str]
         own = _own(view, alert, then, now)
         if not texts and not own:
             continue
-        line = f"{STATES[facts.fires(alert)]} {literal(view.name(alert), _MAX_NAME)}"
-        share = min(room, MAX_SECTION) - len(line) - _MARGIN
+        line = bare_line(view, alert, facts.fires(alert))
+        share = min(room, MAX_SECTION) - len(line) - MARGIN
         lines, cut = quoted(texts.pop(described, ""), texts, share)
         share -= sum(map(len, lines)) + len(lines)
         last, unsaid = joined(own, BETWEEN_LABELS, share - len(QUOTE))
@@ -55,7 +54,7 @@ def displaced(view: ThreadView, before: str, after: str, room: int) -> list[str]
         lines += [f"{QUOTE}{last}"] if last else []
         if lines:
             repeated.append("\n".join((line, *lines)))
-            room -= len(repeated[-1]) + _MARGIN
+            room -= len(repeated[-1]) + MARGIN
     return [*repeated, *more_texts(view, left)]
 
 
@@ -84,7 +83,7 @@ def _is_gone(name: str, text: str, said: Said, then: _Shown, now: _Shown) -> boo
     head = f"{heading(name)}:" if name in said.others else ""
     if not head and text not in (said.summary, said.description, said.runbook, said.dashboard):
         return False  # it is never shown
-    # Of a longer text so much was shown; what is cut anyhow is not displaced.
+    # A longer text was shown this far; what is cut in any case is not displaced.
     limit = MAX_DESCRIPTION if text == said.description else MAX_TEXT
     shown = head + truncate(prose(text), limit - 1).removesuffix(CUT)
     return then.has(shown) and not now.has(shown)

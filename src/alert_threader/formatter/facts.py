@@ -84,7 +84,7 @@ def said(annotations: Mapping[str, str]) -> Said:
     if STATE_REASON in annotations and "description" not in placed:
         error = next((name for name in others if name.lower() == _ERROR), "")
         placed |= {"description": others.pop(error)} if error else {}
-    # What is said already is not said again by another name.
+    # The same text under another name is not shown twice.
     summary, description = placed.get("summary", ""), placed.get("description", "")
     if description == summary:
         placed.pop("description", None)

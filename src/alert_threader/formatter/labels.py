@@ -44,7 +44,7 @@ def fields_of(view: ThreadView) -> Fields:
     ]
     is_of_exporter = has_exported(view.label_names)
     for plain, word in _FIELD_LABELS.items():
-        # What an exporter reports of others has the field, not where the exporter itself is.
+        # The fields show what the exporter measures, not where the exporter itself runs.
         name = EXPORTED + plain if is_of_exporter and plain in OF_EXPORTER else plain
         known.append((getattr(words, word), name, labels.get(name, "")))
     given = [field for field in known if field[2] and not field[2].isspace()][:MAX_FIELDS]

@@ -31,7 +31,7 @@ def links_line(view: ThreadView) -> tuple[str, int]:
 
 
 def own_links(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]:
-    """The links of one alert that are not its thread's, on one line of at most ``room``, and how many had no room."""
+    """The links of one alert that are not its thread's, on one line, and how many are cut or left out."""
     words, said, shared = view.words, view.said(alert), view.shared
     own = {name: url for name, url in alert.links.items() if url != view.shared_links.get(name)}
     needs_silence = facts.fires(alert) and not view.silence_url
@@ -50,6 +50,7 @@ def own_links(view: ThreadView, alert: AlertState, room: int) -> tuple[str, int]
 
 def _fitted(parts: Iterable[str | None], room: int) -> tuple[str, int]:
     """As many links as fit on one line, and how many are cut or left out: one that is no address can be long."""
+    # A link never ends in this sign: a part that does is a text that was cut.
     return joined([(part, part.removesuffix(CUT)) for part in parts if part], SEPARATOR, room)
 
 

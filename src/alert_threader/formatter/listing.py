@@ -27,6 +27,7 @@ from alert_threader.threads import (
     Batch,
     Event,
     EventKind,
+    distinct_part,
     fitting,
     length_sent,
     one_line,
@@ -45,11 +46,13 @@ BETWEEN_LABELS = " | "
 _MAX_LINES = 2200
 _MAX_NAMES = 2050
 _MAX_SUMMARY = 150
+#: No names need more room than this.
+MOST_ROOM_FOR_NAMES = 6600
 #: The parts of an alert's name, what else is said in brackets behind it, each, and the line on what is left out.
 _MAX_NAME = 400
 _MAX_NOTE = 60
-_MAX_VALUES = 150
-_MAX_LEFT = 1000
+MAX_VALUES = 150
+MAX_LEFT = 1000
 #: An alert's own description, each further text of its own, and what one is not begun below: what the root of one
 #: alert shows.
 MAX_DESCRIPTION = 1200
@@ -58,7 +61,7 @@ _LEAST = 40
 #: All that alerts say of themselves. What one says stands with its line in one section of Slack, with some signs
 #: between them.
 _MAX_ALL_OWN = 4000
-_MARGIN = 50
+MARGIN = 50
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,13 +129,13 @@ def listing(
     """
     summaries = [_summary(view, item, texts) for item in listed[:count]]
     cut = [_cut_summary(summary) for summary in summaries]
-    lines = _lines(view, listed, cut, min(room - _MAX_NAMES - _MAX_LEFT, _MAX_LINES), context)
+    lines = _lines(view, listed, cut, min(room - _MAX_NAMES - MAX_LEFT, _MAX_LINES), context)
     unlisted = listed[len(lines) :]
     named, names = _by_name(view, unlisted)
     left = total - len(lines) - named
     if texts is Texts.NONE:
         return Listing(lines=lines, rest=[*names, *_left(view, left, 0)])
-    room -= sum(map(len, (*lines, *names))) + _MAX_LEFT
+    room -= sum(map(len, (*lines, *names))) + MAX_LEFT
     own = _own_texts(view, listed, lines, texts, min(room, _MAX_ALL_OWN))
     left_texts = sum(left for _, left in own) + sum(_count_own(view, item, texts) for item in unlisted)
     left_texts += sum(map(is_cut, cut[: len(lines)], summaries))
@@ -177,14 +180,10 @@ def _lasted(view: ThreadView, alert: AlertState) -> str:
     return view.words.after.format(time=facts.lasting(facts.between(alert.starts_at, alert.ends_at), view.words))
 
 
-#: More room than this no names need.
-MOST_ROOM_FOR_NAMES = 6600
-
-
 def room_for_names(view: ThreadView) -> int:
     """The least room, in characters, in which the root names all alerts that ``threads.fitting`` counts on."""
     named = view.alerts[: LEAST_LINES + fitting(view.alerts[LEAST_LINES:])]
-    return sum(length_sent(view.name(alert)) + len(BETWEEN_NAMES) for alert in named) + _MAX_LEFT
+    return sum(length_sent(view.name(alert)) + len(BETWEEN_NAMES) for alert in named) + MAX_LEFT
 
 
 def _lines(
@@ -198,7 +197,7 @@ def _lines(
     for item, summary in zip(listed, summaries, strict=False):
         line = _line(view, item, summary, context)
         if len(line) > room and len(lines) < LEAST_LINES:
-            line = f"{STATES[item.fires]} {literal(view.name(item.alert), _MAX_NAME)}"
+            line = bare_line(view, item.alert, item.fires)
         elif len(line) > room:
             break
         room -= len(line)
@@ -206,14 +205,18 @@ def _lines(
     return lines
 
 
+def bare_line(view: ThreadView, alert: AlertState, fires: bool) -> str:
+    """An alert's state and name, and nothing else."""
+    return f"{STATES[fires]} {literal(view.name(alert), _MAX_NAME)}"
+
+
 def _line(view: ThreadView, item: Listed, summary: str, context: Sequence[str]) -> str:
     alert = item.alert
-    distinct = ", ".join(f"{name}={value}" for name, value in alert.distinct.items()) if alert.distinct else ""
-    values = "" if item.values == view.shared_values else literal(item.values, _MAX_VALUES)
+    values = "" if item.values == view.shared_values else literal(item.values, MAX_VALUES)
     reason = literal(facts.state_reason(alert, view.words), _MAX_NOTE)
     reason = "" if reason and any(reason in line for line in context) else reason
     said = _named(one_line(short_name(alert)) or view.words.alert, summary)
-    notes = [note for note in (literal(distinct, _MAX_NAME), values, item.note, reason) if note]
+    notes = [note for note in (literal(distinct_part(alert), _MAX_NAME), values, item.note, reason) if note]
     return " ".join((STATES[item.fires], said, *(f"({note})" for note in notes)))
 
 
@@ -224,13 +227,12 @@ def _cut_summary(summary: str) -> str:
 
 def _named(name: str, summary: str) -> str:
     """The alert's name and what it says of itself, the name once: in bold where the summary holds it."""
-    if not summary:
-        return literal(name, _MAX_NAME)
-    # Of a name like ``queue=orders`` a summary says the value alone.
     said = literal(name, _MAX_NAME)
+    if not summary:
+        return said
     if place := facts.find_name(said, summary):
         start, end = place.span()
-    elif place := facts.find_value(said, summary):
+    elif place := facts.find_value(said, summary):  # of ``queue=orders`` it says "queue orders"
         start, end = place.span(1)
     else:
         return f"{said} — {summary}"
@@ -242,9 +244,9 @@ def _named(name: str, summary: str) -> str:
 
 def _summary(view: ThreadView, item: Listed, texts: Texts) -> str:
     """What an alert says on one line that the title does not: of one that ended, what its end says."""
-    said = facts.said(item.alert.ended_with).summary if _is_ending(item, texts) else ""
+    said = view.ended(item.alert).summary if _is_ending(item, texts) else ""
     summary = unmarked(said or view.said(item.alert).summary)
-    return "" if summary in (view.title, unmarked(view.shared.summary)) else summary
+    return "" if summary in (view.title, view.shared_summary) else summary
 
 
 def _by_name(view: ThreadView, listed: Sequence[Listed]) -> tuple[int, list[str]]:
@@ -267,10 +269,10 @@ def _own_texts(
     found = []
     for place, line in enumerate(lines):
         item = listed[place]
-        share = min(room // (len(lines) - place), MAX_SECTION - len(line) - _MARGIN)
-        said, left = _ending(item.alert, share) if _is_ending(item, texts) else _own(view, item.alert, share)
+        share = min(room // (len(lines) - place), MAX_SECTION - len(line) - MARGIN)
+        said, left = _ending(view, item.alert, share) if _is_ending(item, texts) else _own(view, item.alert, share)
         room -= sum(len(each) + 1 for each in said)
-        is_value_cut = item.values != view.shared_values and is_cut(literal(item.values, _MAX_VALUES), item.values)
+        is_value_cut = item.values != view.shared_values and is_cut(literal(item.values, MAX_VALUES), item.values)
         found.append((said, left + is_value_cut))
     return found
 
@@ -290,9 +292,9 @@ def _own(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int
     return [*lines, *([f"{QUOTE}{last}"] if last else [])], left
 
 
-def _ending(alert: AlertState, room: int) -> tuple[list[str], int]:
+def _ending(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int]:
     """What an alert's end says, where that is not what its firing said."""
-    said = facts.said(alert.ended_with)
+    said = view.ended(alert)
     links = [text for text in (said.runbook, said.dashboard) if text]
     lines, left = quoted(said.description, said.others, room)
     return lines, left + len(links) + alert.ended_left_out
@@ -305,7 +307,7 @@ def _is_ending(item: Listed, texts: Texts) -> bool:
 def _count_own(view: ThreadView, item: Listed, texts: Texts) -> int:
     """How many texts and labels an alert has that its thread has not."""
     is_ending = _is_ending(item, texts)
-    said, shared = (facts.said(item.alert.ended_with), Said()) if is_ending else (view.said(item.alert), view.shared)
+    said, shared = (view.ended(item.alert), Said()) if is_ending else (view.said(item.alert), view.shared)
     placed = [
         _summary(view, item, texts) if not is_ending or said.summary else "",
         "" if said.description == shared.description else said.description,

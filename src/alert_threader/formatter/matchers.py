@@ -37,11 +37,12 @@ def matchers_of(
 
     ``identity`` are the labels that the thread's key was made from, ``labels`` those of its alerts, ``shared`` those
     that all of them have, ``differing`` further ones that only some have, ``all_known`` whether that is said of every
-    alert. A label that is part of the key and
-    missing is matched as empty: with it, it would be another thread. Empty unless the matchers hold for every alert,
-    contain the identity in full, and say what fails.
+    alert. A label that is part of the key and missing is matched as empty: with it, the alert would be in another
+    thread. Empty unless the matchers hold for every alert, contain the identity in full, and say what fails.
     """
-    chosen = _held(identity, labels, shared, differing) if identity else _of_old(labels, shared) if all_known else None
+    if not identity and not all_known:
+        return ""
+    chosen = _held(identity, labels, shared, differing) if identity else _of_old(labels, shared)
     if chosen is None:
         return ""
     pieces = {name: _piece(name, value) for name, value in chosen.items()}
@@ -52,8 +53,8 @@ def matchers_of(
         piece = _piece(name, value)
         if len(piece) + len(_BETWEEN) <= room:
             room -= len(piece) + len(_BETWEEN)
-            pieces[name] = piece
-    return _whole(pieces) if _is_specific({name: chosen.get(name, shared.get(name, "")) for name in pieces}) else ""
+            pieces[name], chosen[name] = piece, value
+    return _whole(pieces) if _is_specific(chosen) else ""
 
 
 def matchers_of_one(labels: Mapping[str, str], identity: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> str:
@@ -83,11 +84,10 @@ def _held(
     differing: Collection[str],
 ) -> dict[str, str] | None:
     """The identity, where it holds for all alerts; None where it does not."""
-    known = set(differing).union(*labels)
     for name, value in identity.items():
-        if value != shared.get(name, "") or (
-            not value and name in known and (name in differing or any(each.get(name) for each in labels))
-        ):
+        if value != shared.get(name, ""):
+            return None
+        if not value and (name in differing or any(each.get(name) for each in labels)):
             return None
     return dict(identity)
 

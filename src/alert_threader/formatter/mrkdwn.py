@@ -46,7 +46,7 @@ _ADDRESS = re.compile(
     r"|(?P<bare>https?://[^\s<>`]+)",
     re.IGNORECASE,
 )
-#: What every address has: most texts have none, and need not be searched.
+#: Part of every address: a text without it need not be searched.
 _IN_ADDRESS = "://"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _OPENING, _CLOSING = re.compile(r"(?<!\w)[\"'](?=\S)"), re.compile(r"(?<=\S)[\"'](?!\w)")

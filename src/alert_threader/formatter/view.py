@@ -1,6 +1,6 @@
 """A thread as people see it, read once for each message: its title, its alerts' names, what they share and do not."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 import msgspec
@@ -20,8 +20,10 @@ from alert_threader.threads import (
     Severities,
     environment_of,
     full_name,
+    in_common,
     named_by,
     one_line,
+    severity_of,
     short_name,
 )
 
@@ -45,6 +47,7 @@ class ThreadView:
         self.resolved = self.total - self.firing
         self.level = thread.severity_level
         self._said = {id(alert): facts.said(alert.annotations) for alert in self.detailed}
+        self._ended = {id(alert): facts.said(alert.ended_with) for alert in self.detailed if alert.ended_with}
 
     def without(self, fingerprints: Collection[str]) -> "ThreadView":
         """The same thread as it would be without some alerts."""
@@ -90,7 +93,7 @@ class ThreadView:
 
     @property
     def shared_severity(self) -> str:
-        """The same where it is that of all alerts, else empty."""
+        """The severity where all alerts have the same, written likewise; else empty."""
         if not self.detailed:
             return self.severity
         given = one_line(self.severities.of(self.shared_labels))
@@ -100,7 +103,7 @@ class ThreadView:
         """The worst level of some alerts; without any, the thread's."""
         if not alerts:
             return self.level
-        words = (self.severities.of(alert.labels) or alert.severity for alert in alerts)
+        words = (severity_of(alert, self.severities) for alert in alerts)
         return self.severities.level(self.severities.worst(words))
 
     def colour(self, state: str, level: str) -> str:
@@ -122,11 +125,11 @@ class ThreadView:
     @cached_property
     def shared_labels(self) -> dict[str, str]:
         """The labels that all alerts have in common."""
-        return _common(self._all_labels)
+        return in_common(self._all_labels)
 
     @cached_property
     def _all_labels(self) -> list[dict[str, str]]:
-        """The labels of each alert, and those that the alerts share of which no details are kept."""
+        """The labels of each alert with details, and those that the others share."""
         labels = [alert.labels for alert in self.detailed]
         return [*labels, self._others.labels] if self._others else labels
 
@@ -137,7 +140,7 @@ class ThreadView:
 
     @property
     def ended_values(self) -> str:
-        """The measured values at the end of the thread's only alert, where they are others than when it fired."""
+        """The measured values at the end of the thread's only alert, where they differ from those of its firing."""
         return self.alerts[0].ended_values if self.total == 1 and self.alerts else ""
 
     @cached_property
@@ -179,8 +182,13 @@ class ThreadView:
             description=_if_same([each.description for each in all_said]),
             runbook=_if_same([each.runbook for each in all_said]),
             dashboard=_if_same([each.dashboard for each in all_said]),
-            others=_common([each.others for each in all_said]),
+            others=in_common([each.others for each in all_said]),
         )
+
+    @cached_property
+    def shared_summary(self) -> str:
+        """The summary of all alerts on one line; empty where they differ."""
+        return unmarked(self.shared.summary)
 
     @cached_property
     def shared_values(self) -> str:
@@ -191,7 +199,7 @@ class ThreadView:
     @cached_property
     def shared_links(self) -> dict[str, str]:
         """The addresses that all alerts have in common, by name."""
-        return _common([*(alert.links for alert in self.detailed), *([self._others.links] if self._others else [])])
+        return in_common([*(alert.links for alert in self.detailed), *([self._others.links] if self._others else [])])
 
     @cached_property
     def is_grafana(self) -> bool:
@@ -210,6 +218,10 @@ class ThreadView:
     def said(self, alert: AlertState) -> Said:
         """What an alert says of itself."""
         return self._said.get(id(alert)) or Said()
+
+    def ended(self, alert: AlertState) -> Said:
+        """What an alert's end says, where that is not what its firing said."""
+        return self._ended.get(id(alert)) or Said()
 
     def name(self, alert: AlertState, room: int = 0) -> str:
         """An alert's name, which no other alert of the thread has; never empty.
@@ -236,13 +248,13 @@ class ThreadView:
             own = {name: value for name, value in own.items() if f"{name}={one_line(value)}" not in said}
         by = [name for name, value in own.items() if named in (one_line(value), f"{name}={one_line(value)}")]
         if by:
-            # Of several labels with this value the name says one.
+            # Only one of several labels with this value is the name.
             del own[by[0] if len(by) == 1 else named_by(alert.labels, by)]
         return own
 
 
 def _of_others(thread: AlertThread, detailed: int) -> Common | None:
-    """What is known of the alerts of which no details are kept: at the least what made them one thread.
+    """What is known of the alerts without details: at least the labels that made them one thread.
 
     None where there are no such alerts.
     """
@@ -254,15 +266,6 @@ def _of_others(thread: AlertThread, detailed: int) -> Common | None:
 def _if_same(texts: Sequence[str]) -> str:
     """The one text that all of them are; empty where they differ."""
     return texts[0] if texts and texts.count(texts[0]) == len(texts) else ""
-
-
-def _common(mappings: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The entries that all of the mappings have, in the order of the first."""
-    if not mappings:
-        return {}
-    first, *others = mappings
-    shared = set(first.items()).intersection(*(other.items() for other in others))
-    return {name: value for name, value in first.items() if (name, value) in shared}
 
 
 def _state(thread: AlertThread) -> str:

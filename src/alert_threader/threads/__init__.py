@@ -35,7 +35,7 @@ bookkeeping, and from the hash of the message that was sent last: never from a l
 """
 
 from alert_threader.threads.ageing import age, forget
-from alert_threader.threads.details import STATE_REASON
+from alert_threader.threads.details import STATE_REASON, in_common, severity_of
 from alert_threader.threads.keys import (
     DEFAULT_KEY_LABELS,
     ENVIRONMENT_LABELS,
@@ -48,7 +48,15 @@ from alert_threader.threads.keys import (
     environment_of,
     thread_key,
 )
-from alert_threader.threads.names import EXPORTED, OF_EXPORTER, full_name, has_exported, named_by, short_name
+from alert_threader.threads.names import (
+    EXPORTED,
+    OF_EXPORTER,
+    distinct_part,
+    full_name,
+    has_exported,
+    named_by,
+    short_name,
+)
 from alert_threader.threads.notification import Applied, Reason, apply, divided
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
@@ -148,12 +156,14 @@ __all__ = [
     "apply",
     "changes",
     "clean",
+    "distinct_part",
     "divided",
     "environment_of",
     "fitting",
     "forget",
     "full_name",
     "has_exported",
+    "in_common",
     "is_delivered",
     "is_pending",
     "lease_name",
@@ -165,6 +175,7 @@ __all__ = [
     "plan",
     "record_outcome",
     "record_unchanged",
+    "severity_of",
     "severity_rank",
     "short_name",
     "shown_now",

@@ -1,6 +1,6 @@
-"""What is kept of alerts: labels, texts and links, as far as a message can show them, of so many alerts of a thread."""
+"""How much of an alert is kept (labels, texts, links: what a message can show), and of how many alerts of a thread."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
 import msgspec
@@ -114,7 +114,8 @@ def restore(thread: AlertThread, alerts: Iterable[Alert]) -> None:
 def limit(thread: AlertThread, pending: Collection[str], severities: Severities) -> None:
     """Keep the details of MAX_DETAILED alerts, and of some more that are ``pending``: a message has still to show them.
 
-    Those stay that the root lists. Of the others, resolved ones lose theirs first, then those that a root lists last.
+    The alerts that the root lists keep theirs. Of the others, resolved ones lose theirs first, then those that the root
+    would list last.
     """
     if len(thread.alerts) <= MAX_DETAILED:
         return
@@ -139,6 +140,20 @@ def limit(thread: AlertThread, pending: Collection[str], severities: Severities)
         thread.alerts[fingerprint] = _without_details(state, severities.of(state.labels))
 
 
+def severity_of(state: AlertState, severities: Severities) -> str:
+    """The word for how bad an alert is, whether its labels are kept or not; empty for none."""
+    return severities.of(state.labels) or state.severity
+
+
+def in_common(mappings: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The entries that all of the mappings have, in the order of the first."""
+    if not mappings:
+        return {}
+    first, *others = mappings
+    shared = set(first.items()).intersection(*(other.items() for other in others))
+    return {name: value for name, value in first.items() if (name, value) in shared}
+
+
 def _without_details(state: AlertState, severity: str) -> AlertState:
     return msgspec.structs.replace(
         state,
@@ -155,7 +170,7 @@ def _without_details(state: AlertState, severity: str) -> AlertState:
 
 
 def _refresh_common(thread: AlertThread, alerts: list[Alert]) -> bool:
-    """Take what alerts say of which no details are kept; whether what all of those have in common is another."""
+    """Update what the alerts without details have in common from what they say now; return whether it changed."""
     is_all = not thread.forgotten and len(alerts) == sum(not state.is_detailed for state in thread.alerts.values())
     if not (is_all or thread.common):
         return False
@@ -170,18 +185,14 @@ def _refresh_common(thread: AlertThread, alerts: list[Alert]) -> bool:
 
 
 def _shared(one: Common, other: Common) -> Common:
-    labels = _entries_of_both(one.labels, other.labels)
+    labels = in_common([one.labels, other.labels])
     return Common(
         labels=labels,
         differing=tuple(sorted({*one.differing, *other.differing, *one.labels, *other.labels} - labels.keys())),
-        annotations=_entries_of_both(one.annotations, other.annotations),
-        links=_entries_of_both(one.links, other.links),
+        annotations=in_common([one.annotations, other.annotations]),
+        links=in_common([one.links, other.links]),
         values=one.values if one.values == other.values else "",
     )
-
-
-def _entries_of_both(one: dict[str, str], other: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in one.items() if other.get(name) == value}
 
 
 def _said(alert: Alert) -> Common:

@@ -58,7 +58,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str = ""
     #: The id of the webhook, by which a message can be traced back to it.
     webhook: str = ""
-    #: The labels that the key was made from, as they were sent; one that the alerts have not is empty.
+    #: The labels that the key was made from, as they were sent; one that the alerts lack is empty.
     identity: dict[str, str] = {}
     #: The key that the first release gives these alerts, where it is another: its threads go on under it.
     former: "Former | None" = None

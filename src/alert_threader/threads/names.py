@@ -59,7 +59,7 @@ _COMMON = (
     "monitor",
     "prometheus",
 )
-#: Labels that mean nothing to a person: they tell alerts apart last of all.
+#: Labels that mean nothing to a person: they distinguish alerts only where nothing else does.
 _OPAQUE = ("uid", "id", "endpoint", "datasource_uid", "ref_id")
 
 #: The longest name and the longest value beside it, in characters, and how many such values a name has.
@@ -113,15 +113,20 @@ def short_name(state: AlertState) -> str:
 
 
 def named_by(labels: Mapping[str, str], candidates: Collection[str]) -> str:
-    """Which of some labels, all with the value that is the alert's name, is meant: the most telling one."""
+    """The label that names an alert, of several whose value is its name: the most telling one."""
     order = _order(labels, ())
     return next((label for label in order.known if label in candidates), _by_rank(candidates, order)[0])
 
 
 def full_name(state: AlertState) -> str:
     """Both parts of an alert's name on one line: ``checkout-0 (container=api)``; empty where nothing names it."""
-    distinct = ", ".join(f"{name}={value}" for name, value in state.distinct.items())
+    distinct = distinct_part(state)
     return f"{short_name(state)} ({distinct})".lstrip() if distinct else short_name(state)
+
+
+def distinct_part(state: AlertState) -> str:
+    """The second part of an alert's name: ``container=api, zone=a``; empty where it has none."""
+    return ", ".join(f"{name}={value}" for name, value in state.distinct.items()) if state.distinct else ""
 
 
 def _order(labels: Mapping[str, str], preferred: tuple[str, ...]) -> _Order:
@@ -138,7 +143,7 @@ def _order(labels: Mapping[str, str], preferred: tuple[str, ...]) -> _Order:
 
 
 def has_exported(labels: Iterable[str]) -> bool:
-    """Whether some labels, by name, are those of an exporter, and of what it measures."""
+    """Whether any of these label names has the prefix ``exported_``."""
     return f" {EXPORTED}" in f" {' '.join(labels)}"
 
 
@@ -158,7 +163,7 @@ def _order_of(*, speaks_of_others: bool, is_side_car: bool, names_exporter: bool
 
 
 def _label_in_use(alerts: Mapping[str, AlertState], new: Mapping[str, object], preferred: tuple[str, ...]) -> str:
-    """The label by which alerts without a known one are named already, so that the next ones are named alike."""
+    """The label that already names alerts without a known one, so that new ones are named alike."""
     for fingerprint, state in alerts.items():
         if fingerprint in new or not state.name or not state.labels:
             continue
@@ -170,7 +175,7 @@ def _label_in_use(alerts: Mapping[str, AlertState], new: Mapping[str, object], p
 
 
 def _telling(alerts: Sequence[Mapping[str, str]]) -> str:
-    """Of alerts without a known label the first that tells all apart; else the first that tells some; else empty."""
+    """The first label that distinguishes all of these alerts, else the first that distinguishes some; else empty."""
     if len(alerts) < 2:
         return ""
     partly = ""
@@ -249,7 +254,7 @@ def _distinct(
     """
     labels = [each for each, _ in known.values()]
     ranked = _by_rank({name for each in labels for name in each}, _order(labels[0], preferred))
-    # What the alerts are says more of them than where they are.
+    # Which alert it is says more than where it is.
     names = dict.fromkeys((*used, _ALERTNAME, *ranked))
     values = {name: [_known(name, *each) for each in known.values()] for name in names}
     differing = {name: each for name, each in values.items() if len(set(each) - {None}) > 1}
@@ -300,7 +305,7 @@ def _excerpts(values: Sequence[str]) -> list[str]:
     """The part of each value in which they differ, as far as there is room."""
     if max(map(len, values)) <= _MAX_VALUE:
         return list(values)
-    # What the first and the last in their order have in common, all have.
+    # What the first and the last in sorted order have in common, all have.
     first, last = min(filter(None, values)), max(values)
     common = next((place for place, sign in enumerate(first) if not last.startswith(sign, place)), len(first))
     begin = max(common - _MAX_VALUE // 3, 0)

@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from alert_threader.alertmanager.webhook import Alert, Status
-from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved, restore
+from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved, restore, severity_of
 from alert_threader.threads.keys import Change
 from alert_threader.threads.names import name_alerts
 from alert_threader.threads.plan import Policy, RepeatPolicy, is_pending
@@ -206,7 +206,8 @@ def _take_alerts(thread: AlertThread, alerts: Collection[Alert], now: float, pol
         name_alerts(thread.alerts, new, policy.name_labels)
     if events:
         pending = {**events, **thread.pending.events, **(thread.attempt.batch.events if thread.attempt else {})}
-        starts = (state.starts_at for state in thread.alerts.values())
+        changed = events if thread.began_at else thread.alerts  # the first release did not keep it
+        starts = (thread.alerts[each].starts_at for each in changed)
         thread.began_at = min(filter(None, (thread.began_at, *starts)), default=0)
         restore(thread, alerts)
         limit(thread, pending, policy.severities)
@@ -220,7 +221,7 @@ def _note_severity(thread: AlertThread, severities: Severities) -> None:
     alerts = [state for state in thread.alerts.values() if state.status is Status.FIRING]
     if not alerts and thread.severity:
         return
-    words = {severities.of(state.labels) or state.severity: None for state in alerts or thread.alerts.values()}
+    words = {severity_of(state, severities): None for state in alerts or thread.alerts.values()}
     if thread.common is None and not all(state.is_detailed for state in alerts):
         words[thread.severity] = None  # the first release kept no word of theirs
     worst = severities.worst(words)

@@ -89,12 +89,12 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     values: str = ""
     #: The labels that distinguish it from others of the same name: the second part of its name (``threads.names``).
     distinct: dict[str, str] = {}
-    #: The annotations of its resolution that its firing did not have so, and how many more are not kept.
+    #: The annotations in which its resolution differs from its firing, and how many more of them are not kept.
     ended_with: dict[str, str] = {}
     ended_left_out: int = 0
-    #: The values at its end, where they are others.
+    #: The values at its end, where they differ.
     ended_values: str = ""
-    #: The word for how bad it is, of one whose labels are not kept.
+    #: Its severity as it was sent, of an alert whose labels are not kept.
     severity: str = ""
     #: How many of its labels and annotations are not kept; of one without labels, how many it had.
     left_out: int = 0
@@ -131,7 +131,7 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     kind: EventKind
     at: float
     changes: int = 1
-    #: Whether the thread knew the alert before: one that fires is not new to it then.
+    #: Whether the thread knew the alert before: then one that fires is not new, it fires again.
     known: bool = False
 
 
@@ -254,7 +254,7 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     external_url: str = ""
 
     alerts: dict[str, AlertState] = {}
-    #: What the alerts have in common whose labels are not kept; None where nobody knows.
+    #: What the alerts whose labels are not kept have in common; None where that is not known.
     common: Common | None = None
     #: Resolved alerts past MAX_ALERTS, of which only the number is kept.
     forgotten: int = 0
