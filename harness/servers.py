@@ -1,10 +1,12 @@
 """Real servers for tests: started here, on free ports of 127.0.0.1, and ended here."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +15,9 @@ import pytest
 import redis
 
 HOST = "127.0.0.1"
+#: Below what Linux gives to outgoing connections (net.ipv4.ip_local_port_range begins at 32768): such a one could take
+#: the port of a server that is being restarted.
+_PORTS = range(20_000, 32_000)
 #: How long a server may take to answer for the first time, in seconds: far more than it needs on a slow machine.
 _STARTING = 20.0
 
@@ -29,11 +34,11 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as unused:
-        unused.bind((HOST, 0))
-        port: int = unused.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no outgoing connection takes meanwhile."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
 
 
 class RedisServer:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.servers import free_port
 from slack_sandbox import SandboxServer
 from tests.install.kit import Place
-from tests.install.story import free_port
 
 
 @pytest.fixture(scope="module")

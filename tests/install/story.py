@@ -1,7 +1,6 @@
 """A story on one machine that may be rebooted in between: steps for a box (box.py), each of which is done once."""
 
 import shlex
-import socket
 from collections.abc import Mapping
 
 from tests.install.box import Step, run_in_box
@@ -17,13 +16,6 @@ def tell(steps: Mapping[str, str]) -> dict[str, Step]:
     After a reboot a box runs its script from the beginning: what was done before it then only says again what it said.
     """
     return run_in_box({name: _once(index, command) for index, (name, command) in enumerate(steps.items())})
-
-
-def free_port() -> int:
-    """A port that nobody listens on: boxes share this machine's network."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _once(index: int, command: str) -> str:
