@@ -1,6 +1,8 @@
 """`/api/<method>`: every call goes the same way: log, faults, token, scope, rate limit, method, answer."""
 
 import socket
+import threading
+from datetime import UTC, datetime
 from typing import cast
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -45,6 +47,10 @@ def call_method(method: str) -> ResponseReturnValue:
     channel = arguments.text("channel")
     call = workspace.calls.begin(method, channel, arguments.text("thread_ts") or None)
     rule = workspace.faults.meet(method, channel)
+    if rule is not None and rule.kind is Kind.HTTP_LATE:
+        workspace.calls.record(call, f"http {rule.status}")
+        _run_later(workspace, rule.seconds, method, arguments, token)
+        return _http_error(rule.status)
     if rule is not None and rule.kind not in ACCEPTING:
         return _trouble(workspace, call, rule)
     if rule is not None and rule.kind in {Kind.HANG, Kind.SLOW}:
@@ -52,7 +58,9 @@ def call_method(method: str) -> ResponseReturnValue:
     try:
         if unreadable is not None:
             raise unreadable
-        answer = _run(workspace, method, arguments, token)
+        answer = _run(workspace, method, arguments, token, request.host_url)
+        if rule is not None and rule.kind is Kind.LAG:
+            _leave_out_newest(answer, workspace.clock() - rule.seconds)
     except RefusedError as error:
         workspace.calls.record(call, error.code)
         return _with_scopes(workspace, jsonify(_refusal(error)))
@@ -62,14 +70,37 @@ def call_method(method: str) -> ResponseReturnValue:
     return _after(workspace, call, rule, answer)
 
 
-def _run(workspace: Workspace, name: str, arguments: Arguments, token: str) -> Answer:
+def _run(workspace: Workspace, name: str, arguments: Arguments, token: str, origin: str) -> Answer:
     method = METHODS.get(name)
     if method is None:
         raise RefusedError("unknown_method", req_method=name)
     _authorize(workspace, method, token)
     if retry_after := workspace.take(name, arguments.text("channel")):
         raise _LimitedError(retry_after)
-    return method.run(Request(workspace, arguments, request.host_url))
+    return method.run(Request(workspace, arguments, origin))
+
+
+def _run_later(workspace: Workspace, seconds: float, name: str, arguments: Arguments, token: str) -> None:
+    """Carry a call out that nobody waits for any more."""
+    origin = request.host_url
+
+    def late() -> None:
+        workspace.pause(seconds)
+        call = workspace.calls.begin(name, arguments.text("channel"), arguments.text("thread_ts") or None)
+        try:
+            changed = _run(workspace, name, arguments, token, origin).changed
+        except (RefusedError, _LimitedError) as error:
+            workspace.calls.record(call, f"late: {error}")
+        else:
+            workspace.calls.record(call, "late", accepted=True, ts=changed.ts if changed else None)
+
+    threading.Thread(target=late, daemon=True).start()
+
+
+def _leave_out_newest(answer: Answer, since: float) -> None:
+    messages = answer.body.get("messages")
+    if isinstance(messages, list):
+        answer.body["messages"] = [each for each in messages if float(each["ts"]) < since]
 
 
 def _authorize(workspace: Workspace, method: Method, token: str) -> None:
@@ -154,4 +185,5 @@ def _drop() -> Response:
 def _with_scopes(workspace: Workspace, response: Response) -> Response:
     # https://docs.slack.dev/authentication/#scopes: every answer names the token's scopes
     response.headers["x-oauth-scopes"] = ",".join(workspace.settings.scopes)
+    response.date = datetime.fromtimestamp(workspace.clock(), UTC)
     return response

@@ -25,13 +25,17 @@ class Kind(Enum):
     HANG = "hang"  #: nothing for some seconds, then as usual
     SLOW = "slow"  #: the same under the name that fits a short wait
     HANG_AFTER = "hang_after"  #: accepted at once, answered after some seconds
+    HTTP_LATE = "http_late"  #: an HTTP status at once, and the message is accepted some seconds later
+    LAG = "lag"  #: a history that does not show what was posted in the last seconds
 
 
 #: What a proxy might answer that wants to be logged in to.
 PAGE = "<!doctype html><title>Proxy</title><p>Please sign in."
 
 #: Kinds that let the call reach Slack.
-ACCEPTING = frozenset({Kind.HTTP_AFTER, Kind.GARBAGE_AFTER, Kind.DROP_AFTER, Kind.HANG, Kind.SLOW, Kind.HANG_AFTER})
+ACCEPTING = frozenset(
+    {Kind.HTTP_AFTER, Kind.GARBAGE_AFTER, Kind.DROP_AFTER, Kind.HANG, Kind.SLOW, Kind.HANG_AFTER, Kind.LAG}
+)
 
 
 @dataclass(slots=True)
@@ -43,11 +47,11 @@ class Rule:
     channel: str | None = None
     count: int | None = None  #: how many calls are left to meet it; None: until cleared
     probability: float = 1.0
-    status: int = 503  #: for http and http_after
+    status: int = 503  #: for http, http_after and http_late
     body: str = PAGE  #: for garbage and garbage_after
     error: str = "internal_error"  #: for error
     retry_after: int = 1  #: for ratelimited, in seconds
-    seconds: float = 1.0  #: for hang, slow and hang_after
+    seconds: float = 1.0  #: for hang, slow, hang_after, http_late and lag
     until: float | None = None  #: the time at which the rule ends
 
     def fits(self, method: str, channel: str, now: float) -> bool:
