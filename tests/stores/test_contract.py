@@ -19,6 +19,8 @@ from tests.stores.conftest import Reopen
 from tests.stores.sending import ELSEWHERE, LANE, bare, claimed, deliver, due, fires, kept
 
 STALE_AFTER = Policy().stale_after
+#: Slow enough that no token comes back while a test runs.
+BURST = Budget(rate=0.1, burst=3)
 
 
 class TestTransact:
@@ -289,6 +291,24 @@ class TestBudgets:
         with ThreadPoolExecutor(8) as pool:
             waits = list(pool.map(lambda _: store.take("a", budget), range(20)))
         assert waits.count(0) == 1
+
+    def test_a_burst_is_there_from_the_start_and_not_again_after_a_restart(self, reopen: Reopen) -> None:
+        """What was used is known to the next process, once anything was stored after it."""
+        store = reopen()
+        assert [store.take("a", BURST) for _ in range(3)] == [0, 0, 0]
+        store.transact("k", lambda _: (bare("k"), None))
+        assert reopen().take("a", BURST) > 0
+
+    def test_an_answer_that_comes_late_moves_the_pace(self, store: Store) -> None:
+        """The call may have been counted when it was answered."""
+        for name in ("early", "late"):
+            assert store.take(name, BURST) == 0
+        time.sleep(0.3)
+        store.arrived("late", BURST)
+        for name in ("early", "late"):
+            assert [store.take(name, BURST), store.take(name, BURST)] == [0, 0]
+        early, late = store.take("early", BURST), store.take("late", BURST)
+        assert late - early == pytest.approx(0.3, abs=0.15)
 
 
 class TestDelivery:

@@ -97,7 +97,13 @@ class Store(Protocol):
         """Give the lease back. Nothing happens if it has passed on."""
 
     def take(self, name: str, budget: Budget) -> float:
-        """Use one token of a budget that all who use this store share; return 0, or the seconds until there is one."""
+        """Use one token of a budget that all who use this store share; return 0, or the seconds until there is one.
+
+        What was used is known after a restart too.
+        """
+
+    def arrived(self, name: str, budget: Budget) -> None:
+        """Note that the call for the last token was answered now: until then it may not have been counted."""
 
     def pending(self) -> dict[str, float]:
         """The lanes with something pending, each with the earliest time at which one of their actions is due."""

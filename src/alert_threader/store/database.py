@@ -186,6 +186,11 @@ class Database:
         found = self.writer.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
         return "" if found is None else str(found[0])
 
+    def notes(self, start: str) -> dict[str, str]:
+        """The notes whose names begin so."""
+        begins_so = "SELECT name, value FROM note WHERE substr(name, 1, ?) = ?"
+        return dict(self.writer.execute(begins_so, (len(start), start)))
+
     def close(self) -> None:
         """Checkpoint and let go of the file."""
         self.writer.close()

@@ -20,7 +20,7 @@ from alert_threader.store.database import Database, Row, explained, read_only, r
 from alert_threader.store.disk import network_file_system
 from alert_threader.store.export import Exporter
 from alert_threader.store.index import Index
-from alert_threader.store.leases import Leases
+from alert_threader.store.leases import NOTE, Leases
 from alert_threader.store.lock import FileLock
 from alert_threader.store.opening import PLANNED, Opening, database_of
 from alert_threader.store.records import Records
@@ -103,7 +103,6 @@ class SqliteStore:
         self._file = database_of(path)
         self._policy = policy
         self._index = Index()
-        self._leases = Leases()
         #: Why the last commit failed, and how many there were.
         self._trouble: str | None = None
         self._commits = 0
@@ -166,6 +165,10 @@ class SqliteStore:
     def take(self, name: str, budget: Budget) -> float:
         """Use a token; see Store."""
         return self._leases.take(name, budget)
+
+    def arrived(self, name: str, budget: Budget) -> None:
+        """Note when the call for a token was answered; see Store."""
+        self._leases.arrived(name, budget)
 
     def pending(self) -> dict[str, float]:
         """The lanes with something pending; see Store."""
@@ -233,6 +236,7 @@ class SqliteStore:
             self._database = Database(self._file)
             try:
                 self._records = Records(self._file, rows(self._database.writer))
+                self._leases = Leases(self._database.notes(NOTE))
                 self._load()
             except BaseException:
                 self._database.close()
@@ -263,6 +267,7 @@ class SqliteStore:
         try:
             with explained(self._file):
                 if staged.changed or staged.notes:
+                    staged.notes |= self._leases.changed_notes()
                     was_gone = self._database.write(*staged.rows())
                     self._commits += 1
                 else:

@@ -38,6 +38,7 @@ CALLS: dict[str, Callable[[Threads, Lease], object]] = {
     "renew": lambda verbs, lease: verbs.store.renew(lease),
     "release": lambda verbs, lease: verbs.store.release(lease),
     "take": lambda verbs, _: verbs.store.take("posts", BUDGET),
+    "arrived": lambda verbs, _: verbs.store.arrived("posts", BUDGET),
     "pending": lambda verbs, _: verbs.store.pending(),
     "due": lambda verbs, _: verbs.store.due(LANE, NOW),
     "start": lambda verbs, lease: verbs.start_attempt(lease, "a", "id", NOW),
@@ -54,7 +55,7 @@ CALLS: dict[str, Callable[[Threads, Lease], object]] = {
     "warnings": lambda verbs, _: verbs.store.warnings(),
 }
 #: Those that a Redis which only reads, or is full, cannot serve.
-WRITES = ("notify", "claim", "take", "start", "ping")
+WRITES = ("notify", "claim", "take", "arrived", "start", "ping")
 
 
 def failures_of(verbs: Threads, lease: Lease | None = None, calls: Sequence[str] = tuple(CALLS)) -> list[str]:

@@ -9,7 +9,7 @@ from alert_threader.errors import LeaseLostError
 from alert_threader.store.base import LEASE_TTL, Lease
 from alert_threader.store.redis import scripts
 from alert_threader.store.redis.names import Names
-from alert_threader.store.tokens import Budget
+from alert_threader.store.tokens import TOLERANCE, Budget
 from alert_threader.threads import lease_name
 
 #: What our tokens begin with. Those of the first release are hexadecimal.
@@ -25,6 +25,7 @@ class Leases:
         self._names = names
         self._renew_script = client.register_script(scripts.RENEW)
         self._take_script = client.register_script(scripts.TAKE)
+        self._arrived_script = client.register_script(scripts.ARRIVED)
 
     def claim(self, lane: str) -> Lease | None:
         """Take the lane; see Store."""
@@ -43,9 +44,12 @@ class Leases:
 
     def take(self, name: str, budget: Budget) -> float:
         """Use a token; see Store."""
-        interval = 1 / budget.rate
-        allowance = max(budget.burst - 1, 0) * interval
-        return float(self._take_script(keys=[self._names("budget", name)], args=[interval, allowance]))
+        args = [budget.interval, budget.allowance, TOLERANCE]
+        return float(self._take_script(keys=[self._names("budget", name)], args=args))
+
+    def arrived(self, name: str, budget: Budget) -> None:
+        """Note when the call for a token was answered; see Store."""
+        self._arrived_script(keys=[self._names("budget", name)], args=[budget.interval + TOLERANCE])
 
     def name(self, lane: str) -> str:
         """What the lease on a lane is called: as in the first release, whose senders it must exclude too."""

@@ -39,7 +39,8 @@ if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('PEXPIRE', KEY
 return 1
 """
 
-#: KEYS budget; ARGV interval (s), allowance (s). The generic cell rate algorithm, as in tokens.Bucket, on Redis' clock.
+#: KEYS budget; ARGV interval (s), allowance (s), tolerance (s).
+#: The generic cell rate algorithm, as in tokens.Bucket, on Redis' clock.
 #: Returns the seconds until there is a token, '0' if one was used.
 TAKE = """
 local time = redis.call('TIME')
@@ -48,10 +49,21 @@ local interval, allowance = tonumber(ARGV[1]), tonumber(ARGV[2])
 local full_at = math.min(tonumber(redis.call('GET', KEYS[1]) or '0'), now + allowance + interval)
 full_at = math.max(full_at, now)
 local wait = full_at - now - allowance
-if wait > 0.001 then return tostring(wait) end
+if wait > tonumber(ARGV[3]) then return tostring(wait) end
 full_at = full_at + interval
 redis.call('SET', KEYS[1], string.format('%.6f', full_at), 'PX', math.ceil((full_at - now) * 1000) + 1000)
 return '0'
+"""
+
+#: KEYS budget; ARGV interval and tolerance (s). As tokens.Bucket.arrived, on Redis' clock.
+ARRIVED = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local full_at = now + tonumber(ARGV[1])
+if tonumber(redis.call('GET', KEYS[1]) or '0') < full_at then
+  redis.call('SET', KEYS[1], string.format('%.6f', full_at), 'PX', math.ceil((full_at - now) * 1000) + 1000)
+end
+return 1
 """
 
 #: KEYS index, seen and channels of the first release, and the record of each key.

@@ -84,6 +84,11 @@ class RedisStore:
         with translated():
             return self._leases.take(name, budget)
 
+    def arrived(self, name: str, budget: Budget) -> None:
+        """Note when the call for a token was answered; see Store."""
+        with translated():
+            self._leases.arrived(name, budget)
+
     def pending(self) -> dict[str, float]:
         """The lanes with something pending; see Store. Takes over a part of what the first release keeps."""
         with translated():
@@ -139,8 +144,9 @@ class RedisStore:
             threads = int(self._redis.zcard(self._names("threads")))
             is_open = int(self._redis.scard(self._names("open")))
             former = self._upkeep.former_counts()
-        since = [action.rank[-1] for actions in lanes for action in actions.values()]
-        pending = len({key for actions in lanes for key in actions})
+        listed = [item for actions in lanes for item in actions.items() if item[1].is_pending]
+        since = [action.rank[-1] for _, action in listed]
+        pending = len({key for key, _ in listed})
         return Counts(
             threads=threads + former.threads,
             pending=pending + former.pending,
