@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accept, burst, commit, quiet, readme, redis_store, render, size, storm
+from bench import accept, burst, commit, late, quiet, readme, redis_store, render, size, storm
 from bench.report import Result, Row, machine, table, write_json
 
 _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -21,6 +21,7 @@ _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
     "render": render.measure,
     "redis": redis_store.measure,
     "storm": storm.measure,
+    "late": late.measure,
 }
 
 

@@ -178,6 +178,21 @@ class Slack:
         calls: list[dict[str, Any]] = _get_json(HOST, self._port, f"/sandbox/calls?channel={channel}")["calls"]
         return calls
 
+    def fails(self, **fault: object) -> None:
+        """Let calls fail in one way; see ``slack_sandbox.faults.Rule``."""
+        self._change("POST", json.dumps(fault))
+
+    def recovers(self) -> None:
+        """Let all calls succeed again."""
+        self._change("DELETE")
+
+    def _change(self, verb: str, body: str | None = None) -> None:
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=_ANSWERING)
+        with contextlib.closing(connection):
+            connection.request(verb, "/sandbox/faults", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.status == http.client.OK, answer.read()
+
     def roots(self, channel: str) -> list[dict[str, Any]]:
         """The messages that stand in a channel itself, oldest first."""
         state = _get_json(HOST, self._port, "/sandbox/state")

@@ -32,4 +32,4 @@ def delivered(number: int, channel: str) -> AlertThread:
     notification = received.parse(webhook(name_of(number), ALERTS))
     (change,) = changes(notification, Identity(environment=ENVIRONMENT, channel=channel))
     started, _ = start_attempt(apply(None, change, now, policy).thread, "prepared", now, policy)
-    return record_outcome(started, "prepared", Posted(ts=f"1700000000.{number:06d}", threaded=False), now)
+    return record_outcome(started, "prepared", Posted(ts=f"1700000000.{number:06d}", threaded=False), now, policy)

@@ -106,7 +106,7 @@ class Life:
 
     def end(self, outcome: Outcome) -> None:
         """The call that is under way ends so."""
-        self.thread = record_outcome(self.thread, self.thread.under_way, outcome, self.now)
+        self.thread = record_outcome(self.thread, self.thread.under_way, outcome, self.now, self.policy)
 
     def succeed(self, step: Step) -> Outcome:
         """Slack does what is asked of it."""
@@ -121,8 +121,9 @@ class Life:
         """Make every call that is due; return the steps. An edit that would change nothing is not made."""
         steps = []
         while (step := self.due) is not None:
-            if step is Step.UPDATE_ROOT and self.thread.shown.hash == rendered(self.thread):
-                self.thread = record_unchanged(self.thread, self.thread.revision)
+            unchanged = record_unchanged(self.thread, self.thread.revision)
+            if unchanged is not self.thread and self.thread.shown.hash == rendered(self.thread):
+                self.thread = unchanged
             else:
                 self.call()
                 steps.append(step)

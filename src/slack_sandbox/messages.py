@@ -55,6 +55,7 @@ class Message:
     edited_ts: str | None = None
     deleted: bool = False
     reactions: tuple[str, ...] = ()
+    broadcast: bool = False  #: whether a reply stands in the channel too
 
     @property
     def text(self) -> str:
@@ -109,14 +110,23 @@ class Channel:
             return self.find(message.thread_ts)
         return message
 
-    def post(self, ts: str, content: Content, thread_ts: str | None, version: int) -> Message:
-        """Add a message; `ts` must be newer than all that are here."""
+    def post(
+        self, ts: str, content: Content, thread_ts: str | None, version: int, *, broadcast: bool = False
+    ) -> Message:
+        """Add a message; `ts` must be newer than all that are here. With `broadcast` a reply is in the channel too."""
         parent = self.parent(thread_ts)
-        message = Message(self.id, ts, content, version, thread_ts=parent.ts if parent else None)
+        message = Message(
+            self.id,
+            ts,
+            content,
+            version,
+            thread_ts=parent.ts if parent else None,
+            broadcast=broadcast and parent is not None,
+        )
         self.messages[ts] = message
-        if parent is None:
+        if parent is None or broadcast:
             self.roots.append(ts)
-        else:
+        if parent is not None:
             self.threads.setdefault(parent.ts, []).append(ts)
             self.messages[parent.ts] = replace(parent, version=version)
         return message
@@ -132,6 +142,8 @@ class Channel:
     def delete(self, ts: str, version: int) -> Message:
         """Delete a message. Raises `RefusedError` (message_not_found) if it is not there."""
         message = self.change(ts, version, deleted=True)
+        if message.broadcast:
+            self.roots.remove(ts)
         if message.thread_ts is not None:
             self._leave_thread(ts, message.thread_ts, version)
         elif not self.threads.get(ts):

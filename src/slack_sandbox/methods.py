@@ -68,7 +68,8 @@ def _post_message(request: Request) -> Answer:
     channel = _writable_channel(request)
     content = _content(arguments, Content())
     check_message(content)
-    message = workspace.post(channel, content, arguments.text("thread_ts") or None)
+    thread_ts, broadcast = arguments.text("thread_ts") or None, arguments.flag("reply_broadcast")
+    message = workspace.post(channel, content, thread_ts, broadcast=broadcast)
     shown = views.slack_message(message, with_metadata=True)
     return Answer({"channel": channel, "ts": message.ts, "message": shown}, message)
 

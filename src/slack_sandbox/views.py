@@ -39,6 +39,9 @@ def slack_message(message: Message, replies: Sequence[Message] = (), *, with_met
         shown["reactions"] = [{"name": name, "users": [USER_ID], "count": 1} for name in message.reactions]
     if message.thread_ts:
         shown |= {"thread_ts": message.thread_ts, "parent_user_id": USER_ID}
+    if message.broadcast:
+        # https://docs.slack.dev/reference/events/message/thread_broadcast
+        shown["subtype"] = "thread_broadcast"
     if with_metadata and message.metadata:
         shown["metadata"] = message.metadata
     return shown | _thread_summary(message, replies)
@@ -85,6 +88,7 @@ def state_message(message: Message) -> JsonObject:
         "metadata": message.metadata,
         "edited": message.edited_ts,
         "deleted": message.deleted,
+        "broadcast": message.broadcast,
         "reactions": message.reactions,
         "mentions": message.mentions,
     }

@@ -129,11 +129,11 @@ class Workspace:
                 raise RefusedError("channel_not_found")
             return known.standing
 
-    def post(self, channel: str, content: Content, thread_ts: str | None = None) -> Message:
+    def post(self, channel: str, content: Content, thread_ts: str | None = None, *, broadcast: bool = False) -> Message:
         """Add a message to a channel, in its thread if that still has its parent."""
         with self._lock:
             known = self._channels.setdefault(channel, Channel(channel))  # a reset may have come between
-            return known.post(self._next_ts(), content, thread_ts, self._touch())
+            return known.post(self._next_ts(), content, thread_ts, self._touch(), broadcast=broadcast)
 
     def edit(self, channel: str, ts: str, content: Content) -> Message:
         """Put other content into a message. Raises `RefusedError` (message_not_found)."""

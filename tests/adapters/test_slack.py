@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from alert_threader.slack import client as slack_module
-from alert_threader.slack.client import Sent, Slack
+from alert_threader.slack import search
+from alert_threader.slack.client import Slack
 from alert_threader.slack.failures import FailureKind, SlackError
+from alert_threader.slack.search import Sent
 from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS1"
@@ -105,38 +106,45 @@ class TestFind:
         root = slack.post(CHANNEL, message("mine"))
         for n in range(205):
             slack.post(CHANNEL, message(f"other{n}"))
-        assert slack.find(CHANNEL, "mine", float(root.ts), None) == Sent(root.ts, threaded=False)
+        assert slack.find(CHANNEL, ["mine"], float(root.ts), None) == {"mine": Sent(root.ts, threaded=False)}
 
     def test_finds_a_reply_in_its_thread(self, slack: Slack) -> None:
         """The channel's history does not show replies."""
         root = slack.post(CHANNEL, message("root"))
         reply = slack.post(CHANNEL, message("mine"), root.ts)
-        assert slack.find(CHANNEL, "mine", float(reply.ts), root.ts) == Sent(reply.ts, threaded=True)
+        assert slack.find(CHANNEL, ["mine"], float(reply.ts), root.ts) == {"mine": Sent(reply.ts, threaded=True)}
 
     def test_finds_a_reply_that_lost_its_root(self, slack: Slack, sandbox: SandboxServer) -> None:
         """It stands in the channel."""
         root = slack.post(CHANNEL, message("root"))
         sandbox.workspace.delete(CHANNEL, root.ts)
         reply = slack.post(CHANNEL, message("mine"), root.ts)
-        assert slack.find(CHANNEL, "mine", float(reply.ts), root.ts) == Sent(reply.ts, threaded=False)
+        assert slack.find(CHANNEL, ["mine"], float(reply.ts), root.ts) == {"mine": Sent(reply.ts, threaded=False)}
 
     def test_message_that_never_arrived_is_none(self, slack: Slack) -> None:
         """So it may be posted."""
         root = slack.post(CHANNEL, message("root"))
-        assert slack.find(CHANNEL, "mine", float(root.ts), None) is None
-        assert slack.find(CHANNEL, "mine", float(root.ts), root.ts) is None
+        assert slack.find(CHANNEL, ["mine"], float(root.ts), None) == {}
+        assert slack.find(CHANNEL, ["mine"], float(root.ts), root.ts) == {}
 
-    def test_a_clock_that_is_an_hour_off_finds_it_all_the_same(self, slack: Slack) -> None:
-        """The time of this machine is not Slack's."""
+    @pytest.mark.parametrize("off", [86400, -86400])
+    def test_a_clock_that_is_a_day_off_finds_it_all_the_same(self, sandbox: SandboxServer, off: float) -> None:
+        """The time of this machine is not Slack's, which says it in each answer."""
+        slack = Slack(TOKEN, sandbox.api_url, TIMEOUT, clock=lambda: time.time() + off)
         root = slack.post(CHANNEL, message("mine"))
-        assert slack.find(CHANNEL, "mine", float(root.ts) + 3600, None) is not None
-        assert slack.find(CHANNEL, "mine", float(root.ts) - 3600, None) is not None
+        assert slack.find(CHANNEL, ["mine"], time.time() + off, None) == {"mine": root}
 
-    @pytest.mark.parametrize("minutes", [10, 0])
+    def test_a_clock_that_was_set_finds_it_all_the_same(self, slack: Slack) -> None:
+        """Between the post and the look-up."""
+        root = slack.post(CHANNEL, message("mine"))
+        for off in (-600, 600):
+            assert slack.find(CHANNEL, ["mine"], time.time() + off, None) == {"mine": root}
+
+    @pytest.mark.parametrize("minutes", [20, 0])
     def test_busy_channel(self, minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """What came long after the attempt does not matter; where too much came with it, nobody calls it missing."""
-        monkeypatch.setattr(slack_module, "_PAGE", 5)
-        monkeypatch.setattr(slack_module, "_MAX_PAGES", 2)
+        monkeypatch.setattr(search, "PAGE", 5)
+        monkeypatch.setattr(search, "MAX_PAGES", 2)
         now = 1_800_000_000.0
         with SandboxServer(rate_limits=False, clock=lambda: now) as server:
             slack = Slack(TOKEN, server.api_url, TIMEOUT)
@@ -145,10 +153,10 @@ class TestFind:
             for n in range(12):
                 slack.post(CHANNEL, message(f"other{n}"))
             if minutes:
-                assert slack.find(CHANNEL, "mine", float(root.ts), None) == Sent(root.ts, threaded=False)
+                assert slack.find(CHANNEL, ["mine"], float(root.ts), None) == {"mine": Sent(root.ts, threaded=False)}
             else:
                 with pytest.raises(SlackError, match="too_many_messages: past 10 of them"):
-                    slack.find(CHANNEL, "mine", float(root.ts), None)
+                    slack.find(CHANNEL, ["mine"], float(root.ts), None)
 
 
 @pytest.mark.parametrize(

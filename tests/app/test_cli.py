@@ -220,8 +220,8 @@ def test_check_good(run: Cli, slack: SandboxServer, tmp_path: Path) -> None:
 
 def test_check_of_a_busy_channel(run: Cli, slack: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """More messages than a look-up reads say nothing against the channel."""
-    monkeypatch.setattr("alert_threader.slack.client._PAGE", 2)
-    monkeypatch.setattr("alert_threader.slack.client._MAX_PAGES", 1)
+    monkeypatch.setattr("alert_threader.slack.client.PAGE", 2)
+    monkeypatch.setattr("alert_threader.slack.client.MAX_PAGES", 1)
     client = Slack("xoxb-sandbox-1", slack.api_url, 5)
     for number in range(4):
         client.post(CHANNEL, {"text": f"message {number}"})

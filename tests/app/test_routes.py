@@ -112,10 +112,30 @@ class TestAlert:
         for sender in senders:
             sender.join()
 
+    @pytest.mark.parametrize("fault", [{"kind": "http", "status": 503}, {"kind": "error", "error": "invalid_auth"}])
+    def test_does_not_wait_for_a_slack_that_fails(
+        self, make_app: MakeApp, sandbox: SandboxServer, fault: dict[str, Any]
+    ) -> None:
+        """Every answer says at once that it is stored, the first one too."""
+        sandbox.workspace.faults.add(**fault)
+        client = make_app(RESPONSE_WAIT="8s").test_client()
+        began = time.monotonic()
+        for number in range(3):
+            assert client.post("/alert", json=webhook(alertname=f"A{number}")).status_code == 202
+        assert time.monotonic() - began < 8
+
+    def test_does_not_wait_for_our_own_pace(self, make_app: MakeApp) -> None:
+        """A sender that posts one webhook after the other is not held to Slack's pace."""
+        client = make_app(RESPONSE_WAIT="8s", SLACK_RATE="0.01", SLACK_BURST="2").test_client()
+        began = time.monotonic()
+        codes = [client.post("/alert", json=webhook(alertname=f"A{number}")).status_code for number in range(5)]
+        assert codes == [200, 200, 202, 202, 202]
+        assert time.monotonic() - began < 8
+
     def test_does_not_wait_when_one_has_waited_in_vain(self, make_app: MakeApp, sandbox: SandboxServer) -> None:
-        """While Slack is away only the first answer is late, and the others say at once that it is stored."""
-        sandbox.workspace.faults.add("http", status=503)
-        client = make_app(RESPONSE_WAIT="1500ms").test_client()
+        """While Slack does not answer only the first one is late, and the others say at once that it is stored."""
+        sandbox.workspace.faults.add("hang", seconds=3)
+        client = make_app(RESPONSE_WAIT="1500ms", SLACK_TIMEOUT="4s", GRACEFUL_TIMEOUT="9s").test_client()
         took = []
         for number in range(3):
             began = time.monotonic()

@@ -77,6 +77,36 @@ def test_a_token_that_is_not_accepted(service: Service, workspace: Workspace) ->
     assert_delivered(workspace, CHANNEL, expected)
 
 
+def test_a_workspace_that_lets_nobody_edit(service: Service, workspace: Workspace) -> None:
+    """The root stays red. That is said, and the end of the problem stands in the channel too."""
+    assert service.send(webhook("Fixed")).status == 200
+    workspace.faults.add("error", method="chat.update", error="edit_window_closed")
+    assert service.send(webhook("Fixed", {"db01": RESOLVED})).ok
+    service.wait_degraded("edit_window_closed", "Message editing")
+    service.wait_until_delivered()
+    root = root_of(workspace, CHANNEL, key("Fixed"))
+    *_, last = workspace.replies(CHANNEL, root.ts)
+    assert (root.color, last.color, last.broadcast) == (RED, GREEN, True)
+    assert len(workspace.calls.all("chat.update")) == 1
+    workspace.faults.clear()
+    assert service.send(webhook("Editable")).ok
+    assert service.send(webhook("Editable", {"db01": RESOLVED})).ok
+    service.wait_healthy()
+
+
+def test_a_refusal_that_is_not_known(service: Service, workspace: Workspace) -> None:
+    """It meets all threads of a channel: none loses the form of its message, and all go out when it is over."""
+    workspace.faults.add("error", method="chat.postMessage", error="flux_capacitor_empty")
+    names = [f"Denied{number}" for number in range(3)]
+    for name in names:
+        assert service.send(webhook(name)).status == 202
+    service.wait_degraded("flux_capacitor_empty")
+    workspace.wait_for(lambda: len(workspace.calls.all("chat.postMessage")) >= 3, 20)
+    workspace.faults.clear()
+    service.wait_healthy(timeout=40)
+    assert {root_of(workspace, CHANNEL, key(name)).color for name in names} == {RED}, "in full"
+
+
 def test_channels_that_cannot_be_posted_in(service: Service, workspace: Workspace) -> None:
     """An archived, a missing and a private channel are named with their remedies, hold nobody else up, and recover."""
     remedies = {

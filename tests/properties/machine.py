@@ -1,8 +1,8 @@
 """A service and a small model of Slack, driven by chance; the tests of each store run it.
 
 Slack keeps what it accepted. The store is a real one; a crash closes it and opens what it kept. Messages are rendered
-as they are sent. An edit whose answer is lost may still be carried out, as long as the service's own time-out after
-that, by a clock that nobody sets back.
+as they are sent. A post or an edit whose answer is lost may still be carried out, as long as the service's own time-out
+after that, by a clock that nobody sets back; and a look-up need not see what was posted a moment ago.
 """
 
 from collections import defaultdict
@@ -21,6 +21,7 @@ from alert_threader.threads import (
     AlertThread,
     Applied,
     Batch,
+    CopiesRemoved,
     Failed,
     NotFound,
     Outcome,
@@ -86,6 +87,8 @@ class Message:
     #: How simple it was made (``AlertThread.simple``).
     simple: int
     deleted: bool = False
+    #: Whether the service took it away, as a copy: then nobody needs to have seen it.
+    removed: bool = False
 
 
 @dataclass
@@ -96,6 +99,25 @@ class Edit:
     ts: str
     shows: dict[str, Any]
     simple: int
+
+    def land(self, slack: "Channel") -> None:
+        """Slack carries it out."""
+        message = slack.messages[self.ts]
+        message.shows, message.simple = self.shows, self.simple
+
+
+@dataclass
+class Post:
+    """A post that Slack is still at work on."""
+
+    until: float
+    thread: AlertThread
+    root: str | None
+    shows: dict[str, Any]
+
+    def land(self, slack: "Channel") -> None:
+        """Slack carries it out."""
+        slack.post(self.thread, self.root, self.shows)
 
 
 @dataclass
@@ -138,7 +160,7 @@ class Machine(RuleBasedStateMachine):
         self.now = NOW
         self.elapsed = 0.0
         self.slack = Channel()
-        self.late: list[Edit] = []
+        self.late: list[Edit | Post] = []
         self.attempts = 0
         self.keys: dict[str, str] = {}
         #: What each alert did, and how much of it Slack shows: the truth to compare with.
@@ -222,18 +244,17 @@ class Machine(RuleBasedStateMachine):
         """Let time pass. What Slack is late with happens at the last moment."""
         self.now += seconds
         self.elapsed += seconds
-        self.land([edit for edit in self.late if edit.until <= self.elapsed])
+        self.land([late for late in self.late if late.until <= self.elapsed])
 
-    def land(self, edits: list[Edit]) -> None:
-        """Slack carries these edits out."""
-        for edit in edits:
-            self.late.remove(edit)
-            message = self.slack.messages[edit.ts]
-            message.shows, message.simple = edit.shows, edit.simple
+    def land(self, calls: list[Edit | Post]) -> None:
+        """Slack carries these out."""
+        for late in calls:
+            self.late.remove(late)
+            late.land(self.slack)
 
     @precondition(lambda self: self.late)
     @rule()
-    def late_edits_land(self) -> None:
+    def late_calls_land(self) -> None:
         """Slack is done with what nobody waits for any more."""
         self.land(list(self.late))
 
@@ -256,7 +277,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         fate=st.sampled_from(
-            ["ok", "ok", "lost answer", "lost call", "refused", "refused form", "crash before", "crash after"]
+            ["ok", "ok", "lost answer", "lost call", "late", "refused", "refused form", "crash before", "crash after"]
         ),
         during=st.none() | STATES,
     )
@@ -284,6 +305,8 @@ class Machine(RuleBasedStateMachine):
         if fate == "crash before":
             if step is Step.UPDATE_ROOT:
                 self.edit_late(thread)
+            elif step.is_post:
+                self.post_late(thread, step)
             self.crash()
             return True
         outcome = self.call(thread, step, fate)
@@ -301,8 +324,7 @@ class Machine(RuleBasedStateMachine):
         assert thread is not None
         if message_hash(rendered(thread, Step.UPDATE_ROOT, thread.simple)) != thread.shown.hash:
             return False
-        self.threads.record_unchanged(lease, key, thread.revision)
-        return True
+        return self.threads.record_unchanged(lease, key, thread.revision)
 
     @rule()
     def some_are_delivered(self) -> None:
@@ -312,7 +334,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         states=STATES,
-        fate=st.sampled_from(["lost call", "lost answer", "crash before", "crash after"]),
+        fate=st.sampled_from(["late", "lost answer", "crash before", "crash after"]),
         back=st.sampled_from([0.0, 0.0, 10.0, HOUR]),
         then=STATES,
     )
@@ -330,15 +352,21 @@ class Machine(RuleBasedStateMachine):
         """What Slack does, and what the service hears of it."""
         if step is Step.UPDATE_ROOT:
             return self.edit(thread, fate)
+        if step is Step.REMOVE_COPIES:
+            return self.remove_copies(thread, fate)
         assert thread.attempt is not None
         lost = Unknown(error="lost", retry=Wait(self.now + RETRY, RETRY))
         if step is Step.LOOK_UP:
             found = self.slack.find(thread.attempt.id)
             outcome: Outcome = Posted(ts=found.ts, threaded=found.root is not None) if found else NotFound()
+            if fate == "late":
+                return NotFound()  # the history lags behind
             return outcome if fate == "ok" else lost
         if fate.startswith("refused"):
             return self.refused(fate)
-        if fate == "lost call":
+        if fate == "late":
+            self.post_late(thread, step)
+        if fate in ("late", "lost call"):
             return lost
         message = rendered(thread, step, thread.simple)
         posted = self.slack.post(thread, thread.ts if step is Step.POST_REPLY else None, seen(message))
@@ -354,11 +382,11 @@ class Machine(RuleBasedStateMachine):
         """An edit of the root."""
         if fate.startswith("refused"):
             return self.refused(fate)
-        if fate == "lost call":
+        if fate == "late":
             self.edit_late(thread)
             self.wait(self.policy.call_timeout)
-        lost = Unknown(error="lost", retry=Wait(self.now + self.policy.call_timeout, self.policy.call_timeout))
-        if fate == "lost call":
+        lost = Unknown(error="lost", retry=Wait(self.now, 0))
+        if fate in ("late", "lost call"):
             return lost
         assert thread.ts is not None
         root = self.slack.messages[thread.ts]
@@ -376,19 +404,40 @@ class Machine(RuleBasedStateMachine):
         # Its sender waited for so long, and Slack goes on for as long.
         self.late.append(Edit(self.elapsed + 2 * self.policy.call_timeout, thread.ts, shows, thread.simple))
 
+    def post_late(self, thread: AlertThread, step: Step) -> None:
+        """Slack takes its time for a post."""
+        shows = seen(rendered(thread, step, thread.simple))
+        root = thread.ts if step is Step.POST_REPLY else None
+        self.late.append(Post(self.elapsed + 2 * self.policy.call_timeout, thread, root, shows))
+
+    def remove_copies(self, thread: AlertThread, fate: str) -> Outcome:
+        """The service looks for what arrived late."""
+        if fate != "ok":
+            return CopiesRemoved(ids=(), retry=Wait(self.now + RETRY, RETRY))
+        ids = tuple(post.id for post in thread.uncertain_posts)
+        for message in self.slack.messages.values():
+            if message.attempt in ids and message.ts != thread.ts and not message.deleted:
+                message.deleted = message.removed = True
+        return CopiesRemoved(ids=ids)
+
     # -- what must hold ----------------------------------------------------------------------------------------
 
     @invariant()
     def nothing_is_delivered_twice_or_out_of_order(self) -> None:
         """What Slack shows of each alert is the beginning of what it did, each message going on from the last."""
         self.delivered: dict[tuple[str, str], int] = defaultdict(int)
-        for message in self.slack.messages.values():
+        for message in self.counted():
             for name, event in message.batch.events.items():
                 at = (self.keys[message.attempt], name)
                 self.delivered[at] += event.changes
                 done = self.transitions[at]
                 assert self.delivered[at] <= len(done)
                 assert done[self.delivered[at] - 1] == event.kind
+
+    def counted(self) -> list[Message]:
+        """The messages without copies: those that the service has taken away, or is about to look for."""
+        copies = {post.id for thread in self.store.threads() for post in thread.uncertain_posts}
+        return [each for each in self.slack.messages.values() if not each.removed and each.attempt not in copies]
 
     @invariant()
     def root_is_what_would_be_rendered(self) -> None:
@@ -403,7 +452,7 @@ class Machine(RuleBasedStateMachine):
         """In the end Slack answers, and everything is delivered."""
         try:
             self.drain()
-            self.land(list(self.late))
+            assert not self.late, "all that Slack was at work on has landed before the service comes to rest"
             self.nothing_is_delivered_twice_or_out_of_order()
             self.root_is_what_would_be_rendered()
             assert {at: n for at, n in self.delivered.items() if n} == {

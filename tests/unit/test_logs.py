@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alert_threader.alertmanager.webhook import Status
-from alert_threader.delivery.pacing import Pacing
+from alert_threader.delivery.pacing import POST, Pacing
 from alert_threader.delivery.slack_calls import SlackCalls
 from alert_threader.settings.secret import Secret
 from alert_threader.slack.client import Slack
@@ -256,7 +256,7 @@ def test_trouble_that_comes_back_is_said_again() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: now)
         calls.call(attempted, step)
-        calls.troubles.succeeded(thread.channel)
+        calls.troubles.succeeded(thread.channel, POST)
         for now in (1010.0, 1030.0, 1070.0):  # noqa: B007 - the clock reads it
             calls.call(attempted, step)
     last = [line for line in stream.getvalue().splitlines() if "C0000001" in line][-1]

@@ -46,7 +46,7 @@ def deliver(thread: AlertThread, *, fail: bool = False) -> tuple[AlertThread, St
         outcome = Updated(ts=thread.ts, shown=shown_now(thread))
     elif fail:
         outcome = Failed(error="x", retry=Wait(now + 5, 5))
-    return record_outcome(thread, thread.under_way, outcome, now), step, names
+    return record_outcome(thread, thread.under_way, outcome, now, POLICY), step, names
 
 
 @pytest.mark.parametrize(("count", "replies"), [(10, 0), (60, 0), (150, 1), (300, 3)])

@@ -131,7 +131,7 @@ class TestStart:
         delivered.start("edit")
         shown = shown_now(delivered.thread, "hash")
         delivered.notify(alert("a"))
-        delivered.thread = record_outcome(delivered.thread, "edit", Updated(ts="1.0", shown=shown), NOW)
+        delivered.thread = record_outcome(delivered.thread, "edit", Updated(ts="1.0", shown=shown), NOW, POLICY)
         assert delivered.deliver() == [Step.POST_REPLY, Step.UPDATE_ROOT]
 
 
@@ -149,14 +149,25 @@ class TestWaits:
         assert delivered.due is Step.POST_REPLY
 
     @STEPS_BACK
-    def test_killed_post_is_looked_up_when_slack_has_surely_ended(self, life: Life, back: float) -> None:
-        """Looked up earlier it might be absent, be posted again and then arrive."""
+    def test_killed_post_is_looked_up_after_a_second(self, life: Life, back: float) -> None:
+        """Not when the old time of day comes again."""
         life.notify(alert("a"))
         life.start()
         life.now -= back
-        assert life.wait == 2 * POLICY.call_timeout
-        life.now += 2 * POLICY.call_timeout
+        assert life.wait == 1
+        life.now += 1
         assert life.due is Step.LOOK_UP
+
+    @STEPS_BACK
+    def test_late_copies_are_looked_for_in_time(self, life: Life, back: float) -> None:
+        """When Slack has surely ended its work."""
+        life.notify(alert("a"))
+        life.start()
+        life.end(NotFound())
+        life.now += 1
+        life.deliver()
+        life.now -= back
+        assert life.wait == pytest.approx(2 * POLICY.call_timeout, abs=1)
 
     @STEPS_BACK
     def test_look_up_keeps_its_wait(self, life: Life, back: float) -> None:
@@ -167,16 +178,15 @@ class TestWaits:
         assert life.wait == 10
 
     @STEPS_BACK
-    def test_edit_waits_for_one_that_could_still_land(self, delivered: Life, back: float) -> None:
+    def test_the_last_edit_waits_for_one_that_could_still_land(self, delivered: Life, back: float) -> None:
         """A red edit that lands late must not stay."""
         delivered.notify(alert("a", "resolved"))
         delivered.call()
         delivered.start("edit")
+        delivered.end(Unknown(error="timeout", retry=Wait(delivered.now, 0)))
+        delivered.deliver()
         delivered.now -= back
         assert delivered.wait == 2 * POLICY.call_timeout
-        unknown = Unknown(error="timeout", retry=Wait(delivered.now + 10, 10))
-        delivered.thread = record_outcome(delivered.thread, "edit", unknown, delivered.now)
-        assert delivered.wait == 10
 
     @STEPS_BACK
     def test_pause_between_edits_keeps_its_length(self, delivered: Life, back: float) -> None:
@@ -282,7 +292,8 @@ def test_thread_fires_while_an_alert_does(life: Life, status: Status) -> None:
 def test_nothing_waits_after_an_answer(life: Life, outcome: NotFound | Posted) -> None:
     """Whichever it was, what is pending is due at once."""
     life.notify(alert("a"))
-    life.call(Unknown(error="timeout", retry=Wait(NOW, 0)))
+    life.call(Unknown(error="timeout", retry=Wait(NOW + 1, 1)))
+    life.now += 1
     life.notify(alert("b"))
     life.call(outcome)
     assert life.due in (Step.POST_ROOT, Step.POST_REPLY)

@@ -4,19 +4,22 @@ import pytest
 
 from alert_threader.delivery.retry import Verdict, backoff, judge, judge_fault
 from alert_threader.slack.failures import TOO_MANY, FailureKind, SlackError
-from alert_threader.store.tokens import Bucket, Budget
 from alert_threader.threads import (
     MAX_SIMPLE,
     AlertThread,
+    Attempt,
+    Batch,
+    CopiesRemoved,
     Failed,
     NotFound,
     RootGone,
+    Shown,
     Step,
+    Uneditable,
     Unknown,
-    Updated,
     Wait,
-    shown_now,
 )
+from alert_threader.threads.answers import UncertainPost
 
 NOW = 1000.0
 
@@ -32,7 +35,6 @@ def verdict(
         now=NOW,
         chance=0,
         failures=failures + 1,
-        call_timeout=10,
     )
 
 
@@ -44,10 +46,11 @@ def test_rate_limit_holds_back_its_method_only() -> None:
 
 
 def test_lost_answer_is_looked_up() -> None:
-    """A post that Slack may have taken is not sent again before that, and not before Slack is surely done with it."""
-    judged = verdict(FailureKind.TRANSIENT, outcome_unknown=True)
-    assert judged.outcome == Unknown(error="text", retry=Wait(NOW + 10, 10))
-    assert judged.pause == 1
+    """A post that Slack may have taken is not sent again before that, a second later, however long Slack is away."""
+    for failures in (0, 9):
+        judged = verdict(FailureKind.TRANSIENT, outcome_unknown=True, failures=failures)
+        assert judged.outcome == Unknown(error="text", retry=Wait(NOW + 1, 1))
+        assert (judged.hold, judged.pause) == (1, 0)
 
 
 def test_refused_connection_is_tried_again() -> None:
@@ -55,11 +58,12 @@ def test_refused_connection_is_tried_again() -> None:
     assert verdict(FailureKind.TRANSIENT).outcome == Failed(error="text", retry=Wait(NOW + 1, 1))
 
 
-def test_lost_edit_is_made_again_when_slack_has_ended_its_work() -> None:
-    """Sooner, the lost one could land on top of a newer one."""
-    outcome = verdict(FailureKind.TRANSIENT, Step.UPDATE_ROOT, outcome_unknown=True).outcome
-    assert isinstance(outcome, Unknown)
-    assert outcome.retry == Wait(NOW + 10, 10)
+def test_lost_edit_is_made_again_at_once() -> None:
+    """An edit can be repeated; the second time it is spaced."""
+    first = verdict(FailureKind.TRANSIENT, Step.UPDATE_ROOT, outcome_unknown=True)
+    assert (first.outcome, first.hold) == (Unknown(error="text", retry=Wait(NOW, 0)), 0)
+    second = verdict(FailureKind.TRANSIENT, Step.UPDATE_ROOT, outcome_unknown=True, failures=1)
+    assert (second.outcome, second.hold) == (Unknown(error="text", retry=Wait(NOW + 2, 2)), 2)
 
 
 @pytest.mark.parametrize("kind", [FailureKind.AUTH, FailureKind.DESTINATION])
@@ -78,12 +82,28 @@ def test_without_sight_of_the_channel_it_is_posted_again(code: str) -> None:
     assert (judged.outcome, judged.blind, judged.trouble) == (NotFound(), True, False)
 
 
-def test_look_up_that_is_always_refused_is_given_up() -> None:
-    """The thread must not be silent for ever; a duplicate beats a loss."""
+def test_look_up_that_is_refused_is_given_up() -> None:
+    """It would be refused the next time too, and a copy can be removed."""
     for kind in (FailureKind.UNKNOWN_CODE, FailureKind.PAYLOAD, FailureKind.GONE):
-        assert verdict(kind, Step.LOOK_UP, failures=8).outcome == NotFound()
-    for kind in (FailureKind.TRANSIENT, FailureKind.AUTH):
-        assert isinstance(verdict(kind, Step.LOOK_UP, failures=100).outcome, Unknown)
+        assert verdict(kind, Step.LOOK_UP).outcome == NotFound()
+
+
+@pytest.mark.parametrize("kind", [FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.AUTH])
+def test_look_up_without_an_answer_is_given_up_after_ten_seconds(kind: FailureKind) -> None:
+    """Late is nearly lost."""
+    for ago, expected in ((9.9, Unknown), (10, NotFound)):
+        attempt = Attempt(
+            id="id",
+            step=Step.POST_ROOT,
+            at=NOW - 60,
+            look_up_at=NOW,
+            doubtful_at=NOW - ago,
+            batch=Batch(),
+            shown=Shown(),
+        )
+        thread = AlertThread(key="k", channel="C", attempt=attempt)
+        judged = judge(SlackError(kind, "c", "t"), thread, Step.LOOK_UP, now=NOW, chance=0, failures=9)
+        assert isinstance(judged.outcome, expected)
 
 
 def test_failed_look_up_is_no_answer() -> None:
@@ -92,9 +112,6 @@ def test_failed_look_up_is_no_answer() -> None:
         FailureKind.TRANSIENT,
         FailureKind.RATE_LIMITED,
         FailureKind.AUTH,
-        FailureKind.GONE,
-        FailureKind.UNKNOWN_CODE,
-        FailureKind.PAYLOAD,
     ):
         assert isinstance(verdict(kind, Step.LOOK_UP).outcome, Unknown)
 
@@ -108,13 +125,34 @@ def test_simplest_form_that_is_refused_waits() -> None:
     """There is nothing simpler, so do not storm Slack with it."""
     thread = AlertThread(key="k", channel="C", simple=MAX_SIMPLE)
     error = SlackError(FailureKind.PAYLOAD, "no_text", "text")
-    judged = judge(error, thread, Step.POST_ROOT, now=NOW, chance=0, failures=1, call_timeout=10)
+    judged = judge(error, thread, Step.POST_ROOT, now=NOW, chance=0, failures=1)
     assert judged.outcome == Failed(error="text", retry=Wait(NOW + 5, 5), simpler=True)
 
 
 def test_pause_of_an_outage_is_short() -> None:
-    """However many threads fail, Slack is asked again soon after it is back."""
-    assert verdict(FailureKind.TRANSIENT, failures=20).pause == 15
+    """However many calls fail, Slack is asked again within three seconds, by a look-up too."""
+    assert verdict(FailureKind.TRANSIENT, failures=20).hold == 3
+    assert verdict(FailureKind.TRANSIENT, Step.LOOK_UP, failures=20).hold == 3
+
+
+def test_late_copies_are_looked_for_later_where_that_may_help() -> None:
+    """Nothing waits for them; a refusal ends it."""
+    post = UncertainPost(id="id", at=NOW)
+    thread = AlertThread(key="k", channel="C", uncertain_posts=(post,))
+    for kind in FailureKind:
+        judged = judge(SlackError(kind, "c", "t"), thread, Step.REMOVE_COPIES, now=NOW, chance=0, failures=1)
+        is_later = kind in (FailureKind.RATE_LIMITED, FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.DESTINATION)
+        expected = CopiesRemoved(ids=(), retry=Wait(NOW + 20, 20)) if is_later else CopiesRemoved(ids=("id",))
+        assert (judged.outcome, judged.hold, judged.pause, judged.trouble) == (expected, 0, 0, False)
+
+
+def test_refusal_that_meets_everyone_costs_no_form() -> None:
+    """It is taken for the channel's fault, whose messages wait, and are sent in full."""
+    error = SlackError(FailureKind.UNKNOWN_CODE, "posting_denied", "text")
+    thread = AlertThread(key="k", channel="C", failures=5, simple=2)
+    judged = judge(error, thread, Step.POST_ROOT, now=NOW, chance=0, failures=1, is_everyones=True)
+    assert judged.outcome == Failed(error="text", retry=Wait(NOW, 0), in_full=True)
+    assert (judged.pause, judged.trouble) == (5, True)
 
 
 def test_unknown_code_is_taken_for_the_forms_fault_in_the_end() -> None:
@@ -132,8 +170,8 @@ def test_deleted_root_is_gone() -> None:
 
 def test_root_that_may_not_be_edited_is_left() -> None:
     """Workspaces can forbid edits; trying for ever would not help."""
-    thread = AlertThread(key="k", channel="C")
-    assert verdict(FailureKind.UNEDITABLE, Step.UPDATE_ROOT).outcome == Updated(ts=None, shown=shown_now(thread))
+    judged = verdict(FailureKind.UNEDITABLE, Step.UPDATE_ROOT)
+    assert (judged.outcome, judged.trouble) == (Uneditable(ts=None), True)
 
 
 @pytest.mark.parametrize("step", Step)
@@ -141,12 +179,17 @@ def test_root_that_may_not_be_edited_is_left() -> None:
 def test_every_kind_of_failure_is_judged(kind: FailureKind, step: Step) -> None:
     """None is forgotten, and none but those that Slack has settled for good is the end of a call."""
     outcome = verdict(kind, step).outcome
+    if step is Step.REMOVE_COPIES:
+        assert isinstance(outcome, CopiesRemoved)
+        return
     settled = {
         (FailureKind.GONE, Step.POST_REPLY): RootGone,
         (FailureKind.GONE, Step.UPDATE_ROOT): RootGone,
-        (FailureKind.UNEDITABLE, Step.UPDATE_ROOT): Updated,
+        (FailureKind.UNEDITABLE, Step.UPDATE_ROOT): Uneditable,
     }
-    assert isinstance(outcome, settled.get((kind, step), Unknown if step is Step.LOOK_UP else Failed))
+    refused = (FailureKind.GONE, FailureKind.PAYLOAD, FailureKind.UNEDITABLE, FailureKind.UNKNOWN_CODE)
+    looked_up = NotFound if kind in refused else Unknown
+    assert isinstance(outcome, settled.get((kind, step), looked_up if step is Step.LOOK_UP else Failed))
 
 
 def test_own_fault_in_making_a_message_makes_it_simpler() -> None:
@@ -161,29 +204,3 @@ def test_backoff_doubles_up_to_a_minute() -> None:
     assert [backoff(n, 0) for n in (1, 2, 3, 7, 8, 1000)] == [1, 2, 4, 60, 60, 60]
     assert backoff(1, 1) == 0.5
     assert backoff(1, 0, slow=True) == 5
-
-
-def test_bucket_lets_a_burst_through_and_then_its_rate() -> None:
-    """Three at once after a pause, then one a second."""
-    bucket = Bucket(Budget(rate=1, burst=3), 0)
-    sent = []
-    now = 10.0
-    while now < 15:
-        wait = bucket.take(now)
-        if wait == 0:
-            sent.append(now)
-        now += wait
-    assert sent == pytest.approx([10, 10, 10, 11, 12, 13, 14], abs=0.01)
-
-
-def test_bucket_begins_with_one_token() -> None:
-    """The process before this one may just have used the others."""
-    bucket = Bucket(Budget(rate=1, burst=3), 0)
-    assert [bucket.take(0), bucket.take(0)] == [0, 1]
-
-
-def test_refused_take_costs_nothing() -> None:
-    """Asking again and again does not push the next token away."""
-    bucket = Bucket(Budget(rate=1, burst=1), 0)
-    assert bucket.take(0) == 0
-    assert [bucket.take(0.5), bucket.take(0.5), bucket.take(1)] == [0.5, 0.5, 0]

@@ -1,6 +1,6 @@
 """One call to Slack for a thread: what is known of the root afterwards, and faults of ours in making a message."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -9,7 +9,7 @@ import pytest
 from alert_threader.delivery import slack_calls
 from alert_threader.delivery.pacing import Pacing
 from alert_threader.delivery.slack_calls import SlackCalls
-from alert_threader.slack.client import Sent
+from alert_threader.slack.search import Sent
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import (
     AlertThread,
@@ -44,14 +44,28 @@ class Chat:
         """Take an edit."""
         self.calls += 1
 
-    def find(self, channel: str, attempt_id: str, since: float, thread_ts: str | None) -> Sent | None:  # noqa: ARG002
-        """Have it."""
+    def find(
+        self,
+        channel: str,  # noqa: ARG002
+        attempt_ids: Collection[str],
+        since: float,  # noqa: ARG002
+        thread_ts: str | None,
+    ) -> dict[str, Sent]:
+        """Have them."""
         self.calls += 1
-        return Sent("1.0", threaded=thread_ts is not None)
+        return dict.fromkeys(attempt_ids, Sent("1.0", threaded=thread_ts is not None))
 
     def find_last(self, channel: str, key: str, since: float, thread_ts: str | None) -> Sent | None:
         """The same, by key."""
-        return self.find(channel, key, since, thread_ts)
+        return self.find(channel, [key], since, thread_ts)[key]
+
+    def delete(self, channel: str, ts: str) -> None:  # noqa: ARG002
+        """Delete it."""
+        self.calls += 1
+
+    def link(self, channel: str, ts: str) -> str:
+        """Where it is."""
+        return f"https://example.slack.com/archives/{channel}/{ts}"
 
 
 @pytest.fixture
@@ -80,7 +94,7 @@ def opened(**fields: Any) -> AlertThread:
 
 def shown(thread: AlertThread, outcome: Outcome) -> AlertThread:
     """The thread once this outcome is recorded."""
-    return record_outcome(thread, "id", outcome, NOW)
+    return record_outcome(thread, "id", outcome, NOW, POLICY)
 
 
 def test_root_that_was_posted_need_not_be_edited_to_show_the_same(calls: SlackCalls) -> None:
@@ -135,5 +149,5 @@ def test_fault_in_making_a_message_stops_nobody(
         assert isinstance(outcome, Failed)
         assert outcome.simpler
     assert chat.calls == 0
-    (trouble,) = calls.troubles.now()
+    trouble, *_ = calls.troubles.now()
     assert "a simpler one is tried" in trouble.text

@@ -77,5 +77,5 @@ def _deliver(
         updated = Updated(ts=thread.ts, shown=shown_now(thread, rendered))
         posted = Posted(ts=f"{now:.6f}", threaded=True, hash=rendered if step is Step.POST_ROOT else "")
         outcome = updated if step is Step.UPDATE_ROOT else posted
-        thread = record_outcome(thread, thread.under_way, outcome, now)
+        thread = record_outcome(thread, thread.under_way, outcome, now, policy)
     return thread, sent

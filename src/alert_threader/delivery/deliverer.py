@@ -57,7 +57,9 @@ class Deliverer:
         self._stopping = threading.Event()
         self._store_watch = StoreWatch()
         self.waiting = Waiting(self._store, self._senders.get, self._store_watch, burst=burst, clock=clock)
-        self._parts = Parts(threads, metrics, clock, self._stopping, self._store_watch, self.waiting.recorded)
+        self._parts = Parts(
+            threads, metrics, clock, self._stopping, self._store_watch, self.waiting.looked, self._recovered
+        )
         self._watcher = threading.Thread(target=self._watch, name="delivery", daemon=True)
 
     def start(self) -> None:
@@ -87,7 +89,7 @@ class Deliverer:
             sender = self._senders.get(lane)
             if lane in self._running and sender is not None:
                 sender.wake.set()
-            elif max(sender.paused_until if sender else 0.0, self._taken_until.get(lane, 0.0)) <= time.monotonic():
+            elif max(sender.away_until if sender else 0.0, self._taken_until.get(lane, 0.0)) <= time.monotonic():
                 self._wake.set()
 
     # -- watching ------------------------------------------------------------------------------------------------
@@ -126,7 +128,10 @@ class Deliverer:
         soonest = _POLL
         for lane, at in self._store.pending().items():
             sender = self._sender(lane)
-            if lane in self._running or sender is None or sender.paused_until > time.monotonic():
+            if lane in self._running or sender is None:
+                continue
+            if (away := sender.away_until - time.monotonic()) > 0:
+                soonest = min(soonest, away)
                 continue
             if at > now:
                 soonest = min(soonest, at - now)
@@ -139,6 +144,14 @@ class Deliverer:
                 self._taken_until[lane] = time.monotonic() + LOOK
                 soonest = min(soonest, LOOK)
         return soonest
+
+    def _recovered(self, methods: tuple[str, ...]) -> None:
+        """Let every lane try methods again that work in one: Slack, or the way to it, was to blame."""
+        with self._guard:
+            senders = list(self._senders.values())
+        for sender in senders:
+            sender.try_again(methods)
+        self._wake.set()
 
     def _sender(self, lane: str) -> Sender | None:
         """The lane's sender; None for a lane of a kind that only a newer version works."""

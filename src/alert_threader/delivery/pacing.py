@@ -8,6 +8,8 @@ _TIER_3_RATE = 45 / 60
 _TIER_3_BURST = 5
 
 POST = "chat.postMessage"
+#: By which all look-ups are counted; one may need conversations.replies too.
+LOOK_UP = "conversations.history"
 
 
 class Pacing:

@@ -9,26 +9,29 @@ import msgspec
 
 from alert_threader.slack.failures import TOO_MANY, FailureKind, SlackError
 from alert_threader.threads import (
+    GIVE_UP_AFTER,
+    LOOK_UP_AFTER,
     MAX_SIMPLE,
     AlertThread,
+    CopiesRemoved,
     Failed,
     NotFound,
     Outcome,
     RootGone,
     Step,
+    Uneditable,
     Unknown,
-    Updated,
     Wait,
-    shown_now,
 )
 
 _FIRST_WAIT = 1.0
 #: Where a person has to act first.
 _FIRST_SLOW_WAIT = 5.0
 _LONGEST_WAIT = 60.0
-#: Every failed call of a channel makes its pause longer, and many threads may fail in one outage. Slack is asked again
-#: at least this often, in seconds, so that the truth comes soon after the outage ends.
-_LONGEST_PAUSE = 15.0
+#: In an outage Slack is asked again at least this often, in seconds: its first good answer is to be used at once.
+LONGEST_HOLD = 3.0
+#: How long late copies are left when they could not be looked for, in seconds: nothing waits for them.
+_COPIES_AGAIN = 20.0
 
 #: After this many failures in a row a code that we do not know is taken for the message's fault.
 _PATIENCE = 2
@@ -36,20 +39,21 @@ _PATIENCE = 2
 #: The app may post, but not read the channel: without channels:history, or where it posts without being a member. Or
 #: there is too much to read.
 _BLIND = frozenset({"access_denied", "missing_scope", "no_permission", "not_in_channel", TOO_MANY})
-#: A look-up that is refused this often for another reason will not succeed (this takes some minutes).
-_LOOK_UPS = 8
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of the thread, and how long to hold back, in seconds.
 
-    ``pause`` is for all calls to the channel, ``limit`` only for the method that failed. ``trouble`` says that a person
-    should know as long as it lasts, ``blind`` that posts cannot be looked up.
+    ``pause`` is for all calls to the channel, ``limit`` only for the method that failed. So is ``hold``, after which
+    the method is tried with the thread that failed, before any other. ``works`` are the methods that have just proved
+    to work. ``trouble`` says that a person should know as long as it lasts, ``blind`` that posts cannot be looked up.
     """
 
     outcome: Outcome
     pause: float = 0
     limit: float = 0
+    hold: float = 0
+    works: tuple[str, ...] = ()
     trouble: bool = False
     blind: bool = False
 
@@ -72,32 +76,37 @@ def judge(
     now: float,
     chance: float,
     failures: int,
-    call_timeout: float,
+    is_everyones: bool = False,
 ) -> Verdict:
     """Judge a failure.
 
-    ``now`` is in seconds since the epoch, ``chance`` a random number in [0, 1), ``failures`` how many calls to the
-    channel failed in a row with this one, ``call_timeout`` how many seconds Slack may still be at work on a call whose
-    answer was lost.
+    ``now`` is in seconds since the epoch, ``chance`` a random number in [0, 1), ``failures`` how many calls of the
+    method to the channel failed in a row with this one. ``is_everyones`` says that a refusal which we do not know meets
+    more than one message, whatever its form.
     """
-    if step is Step.LOOK_UP and _is_blind(error, thread):
-        # A duplicate beats a loss.
-        return Verdict(outcome=NotFound(), blind=True)
-    again = _Again(error, step, now, call_timeout)
-    wait = backoff(thread.failures + 1, chance)
+    if step is Step.REMOVE_COPIES:
+        return _judge_copies(error, thread, now)
+    if step is Step.LOOK_UP and (_is_blind(error) or _is_given_up(thread, now)):
+        # A copy beats a loss, and it is removed when it is found.
+        return Verdict(outcome=NotFound(), blind=_is_blind(error), limit=error.retry_after)
+    again = _Again(error, step, now)
     match error.kind:
         case FailureKind.RATE_LIMITED:
             return Verdict(outcome=again.after(0), limit=error.retry_after)
         case FailureKind.TRANSIENT:
-            return Verdict(
-                outcome=again.after(wait), pause=min(backoff(failures, chance), _LONGEST_PAUSE), trouble=True
-            )
+            hold = _hold(error, step, failures, chance)
+            return Verdict(outcome=again.after(hold), hold=hold, trouble=True)
         case FailureKind.AUTH | FailureKind.DESTINATION:
             return Verdict(outcome=again.after(0), pause=backoff(failures, chance, slow=True), trouble=True)
         case FailureKind.PAYLOAD:
             return Verdict(outcome=again.after(_wait_for_simpler(thread, chance), simpler=True), trouble=True)
+        case FailureKind.UNKNOWN_CODE if is_everyones:
+            # The destination's fault, whatever it is: no message must lose its form for it.
+            pause = backoff(failures, chance, slow=True)
+            return Verdict(outcome=again.after(0, in_full=True), pause=pause, trouble=True)
         case FailureKind.GONE | FailureKind.UNEDITABLE | FailureKind.UNKNOWN_CODE:
             settled = _settled(error.kind, thread, step)
+            wait = backoff(thread.failures + 1, chance)
             simpler = thread.failures >= _PATIENCE
             return settled or Verdict(outcome=again.after(wait, simpler=simpler), trouble=True)
         case _:
@@ -110,27 +119,37 @@ def judge_fault(error: Exception, thread: AlertThread, *, now: float, chance: fl
     return Verdict(outcome=Failed(error=repr(error)[:200], retry=Wait(now + wait, wait), simpler=True))
 
 
+def _hold(error: SlackError, step: Step, failures: int, chance: float) -> float:
+    """How long a method is held back after a failure that Slack, or the way to it, is to blame for."""
+    if error.outcome_unknown and step.is_post:
+        return LOOK_UP_AFTER
+    if error.outcome_unknown and step is Step.UPDATE_ROOT and failures == 1:
+        return 0
+    return min(backoff(failures, chance), LONGEST_HOLD)
+
+
+def _judge_copies(error: SlackError, thread: AlertThread, now: float) -> Verdict:
+    """Late copies are looked for again while that may help; a refusal ends it."""
+    later = (FailureKind.RATE_LIMITED, FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.DESTINATION)
+    if error.kind in later and not _is_blind(error):
+        wait = max(_COPIES_AGAIN, error.retry_after)
+        return Verdict(outcome=CopiesRemoved(ids=(), retry=Wait(now + wait, wait)), limit=error.retry_after)
+    return Verdict(outcome=CopiesRemoved(ids=tuple(post.id for post in thread.uncertain_posts)))
+
+
 class _Again(NamedTuple):
     """A call that is to be made again."""
 
     error: SlackError
     step: Step
     now: float
-    call_timeout: float
 
-    def after(self, wait: float, *, simpler: bool = False) -> Outcome:
-        """The outcome that says so, after ``wait`` seconds.
-
-        One that Slack may still be at work on is repeated when it has surely ended that, not before; a post that it may
-        have taken is looked up instead.
-        """
-        text = str(self.error)
-        if self.step is Step.LOOK_UP:
-            return Unknown(error=text, retry=Wait(self.now + wait, wait))
-        if self.error.outcome_unknown:
-            wait = max(wait, self.call_timeout)
-            return Unknown(error=text, retry=Wait(self.now + wait, wait))
-        return Failed(error=text, retry=Wait(self.now + wait, wait), simpler=simpler)
+    def after(self, wait: float, *, simpler: bool = False, in_full: bool = False) -> Outcome:
+        """The outcome that says so, after ``wait`` seconds. A post that Slack may have taken is looked up instead."""
+        text, retry = str(self.error), Wait(self.now + wait, wait)
+        if self.step is Step.LOOK_UP or self.error.outcome_unknown:
+            return Unknown(error=text, retry=retry)
+        return Failed(error=text, retry=retry, simpler=simpler, in_full=in_full)
 
 
 def _settled(kind: FailureKind, thread: AlertThread, step: Step) -> Verdict | None:
@@ -138,13 +157,20 @@ def _settled(kind: FailureKind, thread: AlertThread, step: Step) -> Verdict | No
     if kind is FailureKind.GONE and step in (Step.POST_REPLY, Step.UPDATE_ROOT):
         return Verdict(outcome=RootGone(ts=thread.ts))
     if kind is FailureKind.UNEDITABLE and step is Step.UPDATE_ROOT:
-        return Verdict(outcome=Updated(ts=thread.ts, shown=shown_now(thread)))
+        return Verdict(outcome=Uneditable(ts=thread.ts), trouble=True)
     return None
 
 
-def _is_blind(error: SlackError, thread: AlertThread) -> bool:
-    refused = error.kind in (FailureKind.PAYLOAD, FailureKind.GONE, FailureKind.UNEDITABLE, FailureKind.UNKNOWN_CODE)
-    return error.code in _BLIND or (refused and thread.failures >= _LOOK_UPS)
+def _is_blind(error: SlackError) -> bool:
+    """Whether the channel cannot be read, now or later."""
+    refused = (FailureKind.PAYLOAD, FailureKind.GONE, FailureKind.UNEDITABLE, FailureKind.UNKNOWN_CODE)
+    return error.code in _BLIND or error.kind in refused
+
+
+def _is_given_up(thread: AlertThread, now: float) -> bool:
+    """Whether the attempt was looked up in vain for long enough."""
+    doubtful_at = thread.attempt.doubtful_at if thread.attempt is not None else 0
+    return 0 < doubtful_at <= now - GIVE_UP_AFTER
 
 
 def _wait_for_simpler(thread: AlertThread, chance: float) -> float:

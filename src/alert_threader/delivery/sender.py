@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from alert_threader.delivery.calls import Calls
+from alert_threader.delivery.holds import Holds
 from alert_threader.delivery.store_watch import StoreWatch
 from alert_threader.errors import LeaseLostError, RecordDamagedError, StoreError
 from alert_threader.store.base import LEASE_TTL, Due, Lease
 from alert_threader.store.verbs import Threads
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import NotFound, Outcome, Posted, Step
+from alert_threader.threads import NotFound, NotMade, Outcome, Posted, Step
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,19 @@ _IN_VAIN = 10.0
 
 @dataclass(frozen=True)
 class Parts:
-    """What all senders share. ``clock`` is the time of day; ``recorded`` is called after every outcome."""
+    """What all senders share.
+
+    ``clock`` is the time of day. ``looked`` is called after every outcome, and when a sender has seen what it can do
+    next; ``recovered`` with methods that work again, for they may do so in every lane.
+    """
 
     threads: Threads
     metrics: Metrics
     clock: Callable[[], float]
     stopping: threading.Event
     store_watch: StoreWatch
-    recorded: Callable[[], None]
+    looked: Callable[[], None]
+    recovered: Callable[[tuple[str, ...]], None]
 
 
 class Sender:
@@ -55,20 +61,25 @@ class Sender:
         """Take the lane's name, who makes its calls, and what all senders share."""
         self.lane = lane
         self.wake = threading.Event()
-        #: How many threads had something due at the last look.
-        self.due = 0
-        #: No call is made before: something is wrong with what is behind the lane.
-        self.paused_until = 0.0
+        #: The thread that a call is made for; None between two calls.
+        self.busy_with: str | None = None
+        #: The lane is left to other processes until then: this one cannot deliver.
+        self.away_until = 0.0
+        self._holds = Holds()
         self._calls = calls
         self._parts = parts
         self._store = parts.threads.store
-        self._limited_until: dict[str, float] = {}
         #: Whether none of what is due can be delivered yet, and whether it is our own pacing that holds it back.
-        self._held_back = False
+        self.is_held_back = False
         self._paced = False
         self._slow_until = 0.0
 
     # -- for requests that wait ----------------------------------------------------------------------------------
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether the last calls failed."""
+        return self._holds.is_in_trouble
 
     @property
     def is_slow(self) -> bool:
@@ -78,6 +89,12 @@ class Sender:
     def waited_in_vain(self) -> None:
         """Note that a request has waited for this lane in vain."""
         self._slow_until = time.monotonic() + _IN_VAIN
+
+    def try_again(self, methods: tuple[str, ...]) -> None:
+        """Try methods again that were held back: they work elsewhere."""
+        self._holds.release(methods)
+        self.away_until = 0.0
+        self.wake.set()
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -95,6 +112,7 @@ class Sender:
             log.exception("the sender of %s failed and starts again", self.lane)
             parts.stopping.wait(RETRY_STORE)
         finally:
+            self.busy_with = None
             try:
                 self._store.release(lease)
             except StoreError as error:
@@ -108,7 +126,7 @@ class Sender:
             wait = self._step(lease)
             if wait <= 0:
                 worked_at = time.monotonic()
-            elif wait > _LINGER and not self._held_back and time.monotonic() >= worked_at + stay:
+            elif wait > _LINGER and not self.is_held_back and time.monotonic() >= worked_at + stay:
                 return
             else:
                 self._rest(min(wait, look))
@@ -116,7 +134,7 @@ class Sender:
     def _rest(self, wait: float) -> None:
         """Wait for the next thing to do. While it is held back, a storm of webhooks is not looked at one by one."""
         began = time.monotonic()
-        if self.wake.wait(wait) and self._held_back:
+        if self.wake.wait(wait) and self.is_held_back:
             self._parts.stopping.wait(min(wait, _NAP))
         if self._paced:
             self._parts.metrics.slack.paced(time.monotonic() - began)
@@ -124,9 +142,11 @@ class Sender:
     def _step(self, lease: Lease) -> float:
         """Do the most pressing thing that pacing allows; return how many seconds to wait for the next."""
         item, wait = self._choose(lease)
+        self.busy_with = None if item is None else item.key
+        parts = self._parts
+        parts.looked()
         if item is None:
             return wait
-        parts = self._parts
         asked = time.monotonic()
         attempt_id = uuid.uuid4().hex
         try:
@@ -138,7 +158,7 @@ class Sender:
             # It may have been stored all the same. No call was made, so there is nothing to look up.
             parts.store_watch.failed(error)
             if not parts.stopping.wait(RETRY_STORE):
-                self._record(lease, item.key, attempt_id, NotFound())
+                self._record(lease, item.key, attempt_id, NotMade())
             return 0
         if started is None:
             return 0
@@ -147,42 +167,62 @@ class Sender:
             raise LeaseLostError(f"the lease on {self.lane} may have passed on")
         thread = started.thread
         verdict = self._calls.call(thread, started.step)
-        now = time.monotonic()
-        self.paused_until = now + verdict.pause
-        self._limited_until[self._calls.method(started.step)] = now + verdict.limit
+        with suppress(StoreError):  # it only means that the pace is not known as well
+            self._store.arrived(*self._calls.budget(started.step, self.lane))
+        has_recovered = self._holds.called(self._calls.method(started.step), item, verdict, time.monotonic())
         self._record(lease, item.key, thread.under_way, verdict.outcome)
+        if has_recovered:
+            parts.recovered(verdict.works)
         if isinstance(verdict.outcome, Posted) and thread.attempt is not None:
             delays = (parts.clock() - event.at for event in thread.attempt.batch.events.values())
             parts.metrics.delivery.delivered(delays)
-        # Where this process cannot reach Slack, another may.
-        return float("inf") if verdict.pause and self._store.shared else 0
+        if self._store.shared and (wait := max(verdict.pause, verdict.hold)):
+            # Where this process cannot reach Slack, another may.
+            self.away_until = time.monotonic() + wait
+            return float("inf")
+        return 0
 
     # -- choosing ------------------------------------------------------------------------------------------------
 
     def _choose(self, lease: Lease) -> tuple[Due | None, float]:
         """The first of the due actions that may be done now, or the seconds until one may; infinite for none."""
         now = time.monotonic()
+        soonest = float("inf")
+        #: By method, how long there is no token.
         waits: dict[str, float] = {}
-        items = self._store.due(self.lane, self._parts.clock())
-        self.due, self._held_back, self._paced = len(items), False, False
-        for item in items:
+        self.is_held_back = self._paced = False
+        for item in self._store.due(self.lane, self._parts.clock()):
             method = self._calls.method(item.action.step)
-            if method in waits:
-                continue
-            if item.action.step is Step.UPDATE_ROOT and self._record_unchanged(lease, item.key):
-                return None, 0
-            waits[method] = max(self.paused_until, self._limited_until.get(method, 0.0)) - now
-            if waits[method] <= 0:
-                waits[method] = self._take_token(item)
-                self._paced = waits[method] > 0
-            if waits[method] <= 0:
+            wait = waits.get(method, 0.0) or self._holds.wait(method, item, now)
+            if wait <= 0:
+                if item.action.step is Step.UPDATE_ROOT and self._record_unchanged(lease, item.key):
+                    return None, 0
+                wait = waits[method] = self._take_token(item)
+                self._paced |= wait > 0
+            if wait <= 0:
                 return item, 0
-        if waits:
-            self._held_back = True
-            return None, min(waits.values())
+            if self._is_given_up(item) and self._give_up(lease, item.key):
+                return None, 0
+            soonest = min(soonest, wait)
+        if soonest < float("inf"):
+            self.is_held_back = True
+            return None, soonest
         self._slow_until = 0.0
         later = self._store.pending().get(self.lane, float("inf")) - self._parts.clock()
         return None, max(later, 0.01)
+
+    def _is_given_up(self, item: Due) -> bool:
+        """Whether a look-up could not be made for so long that the message is posted again instead."""
+        at = item.action.give_up_at
+        return at is not None and self._parts.clock() >= at
+
+    def _give_up(self, lease: Lease, key: str) -> bool:
+        with suppress(RecordDamagedError):
+            thread = self._store.read(key)
+            if thread is not None and thread.attempt is not None:
+                self._record(lease, key, thread.attempt.id, NotFound())
+                return True
+        return False
 
     def _take_token(self, item: Due) -> float:
         """Use a token for an action, or the seconds until there is one."""
@@ -197,7 +237,7 @@ class Sender:
             if thread is None or not self._calls.is_unchanged(thread):
                 return False
             if self._parts.threads.record_unchanged(lease, key, thread.revision):
-                self._parts.recorded()  # a request may wait for it
+                self._parts.looked()  # a request may wait for it
                 return True
         return False
 
@@ -222,7 +262,8 @@ class Sender:
         if holder is None:
             raise LeaseLostError(f"the lease on {self.lane} has passed on")
         parts.store_watch.worked()
-        parts.recorded()
+        self.busy_with = None
+        parts.looked()
         if holder is not lease:
             self._store.release(holder)
 

@@ -3,21 +3,22 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
-from alert_threader.delivery.pacing import POST, Pacing
+from alert_threader.delivery.pacing import LOOK_UP, POST, Pacing
 from alert_threader.delivery.retry import Verdict, judge, judge_fault
 from alert_threader.delivery.troubles import Troubles
-from alert_threader.formatter import ENGLISH, Words, message_hash, render
-from alert_threader.slack.client import Sent
+from alert_threader.formatter import ENGLISH, Words, message_hash, render, render_duplicate
 from alert_threader.slack.failures import FailureKind, SlackError
+from alert_threader.slack.search import Sent
 from alert_threader.store.tokens import Budget
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import (
     AlertThread,
     Attempt,
     Batch,
+    CopiesRemoved,
     NotFound,
     Outcome,
     Policy,
@@ -38,7 +39,8 @@ METHODS = {
     Step.POST_ROOT: POST,
     Step.POST_REPLY: POST,
     Step.UPDATE_ROOT: "chat.update",
-    Step.LOOK_UP: "conversations.history",
+    Step.LOOK_UP: LOOK_UP,
+    Step.REMOVE_COPIES: LOOK_UP,
 }
 #: How a call can end, in the metrics: well, in one of Slack's kinds of failure, or in a fault of ours.
 OUTCOMES = ("ok", *(kind.value for kind in FailureKind), "fault")
@@ -53,11 +55,19 @@ class Chat(Protocol):
     def update(self, channel: str, ts: str, message: Mapping[str, Any]) -> None:
         """Edit a message."""
 
-    def find(self, channel: str, attempt_id: str, since: float, thread_ts: str | None) -> Sent | None:
-        """Look a message up by its attempt's id; None if Slack does not have it."""
+    def find(
+        self, channel: str, attempt_ids: Collection[str], since: float, thread_ts: str | None
+    ) -> Mapping[str, Sent]:
+        """Look messages up by their attempts' ids; those that Slack has."""
 
     def find_last(self, channel: str, key: str, since: float, thread_ts: str | None) -> Sent | None:
         """Look the last message of a thread up by the thread's key; None if Slack has none since then."""
+
+    def delete(self, channel: str, ts: str) -> None:
+        """Delete a message."""
+
+    def link(self, channel: str, ts: str) -> str:
+        """The address of a message."""
 
 
 class _MessageError(Exception):
@@ -115,8 +125,12 @@ class SlackCalls:
         """Make the call; see Calls."""
         started = time.monotonic()
         try:
-            verdict = Verdict(outcome=self._ask(thread, step))
-            self.troubles.succeeded(thread.channel)
+            outcome = self._ask(thread, step)
+            # A post that is found has got through.
+            works = (METHODS[step], *([POST] if isinstance(outcome, Posted) and step is Step.LOOK_UP else []))
+            verdict = Verdict(outcome=outcome, works=works)
+            for method in works:
+                self.troubles.succeeded(thread.channel, method)
             word = kind = "ok"
         except SlackError as error:
             verdict = self._failed(thread, step, error)
@@ -147,6 +161,8 @@ class SlackCalls:
 
     def _ask(self, thread: AlertThread, step: Step) -> Outcome:
         attempt = thread.attempt
+        if step is Step.REMOVE_COPIES:
+            return self._remove_copies(thread)
         if attempt is None:
             return self._update(thread)
         if step is Step.LOOK_UP:
@@ -167,9 +183,38 @@ class SlackCalls:
             last = self._chat.find_last(thread.channel, thread.key, thread.restored_from, into)
             self._metrics.delivery.outcome_looked_up("found" if last else "not_found")
             return PostedBefore(ts=last.ts) if last else NotFound()
-        found = self._chat.find(thread.channel, attempt.id, attempt.at, into)
+        found = self._chat.find(thread.channel, [attempt.id], attempt.at, into).get(attempt.id)
         self._metrics.delivery.outcome_looked_up("found" if found else "not_found")
         return _posted(found) if found else NotFound()
+
+    def _remove_copies(self, thread: AlertThread) -> Outcome:
+        """Look for posts that were made again and arrived all the same, late: what the thread has is kept."""
+        into = sorted({post.thread_ts for post in thread.uncertain_posts})
+        for thread_ts in into:
+            posts = [post for post in thread.uncertain_posts if post.thread_ts == thread_ts]
+            since = min(post.at - post.wait for post in posts)
+            found = self._chat.find(thread.channel, [post.id for post in posts], since, thread_ts or None)
+            for copy in found.values():
+                if copy.ts != thread.ts:
+                    self._remove(thread, copy)
+        return CopiesRemoved(ids=tuple(post.id for post in thread.uncertain_posts))
+
+    def _remove(self, thread: AlertThread, copy: Sent) -> None:
+        """Delete a copy. One that people have answered stays, as does one that Slack keeps: it says what it is."""
+        try:
+            if not copy.is_answered:
+                self._chat.delete(thread.channel, copy.ts)
+                log.info("removed a copy that arrived late", extra={"key": thread.key, "ts": copy.ts})
+                return
+        except SlackError as error:
+            if error.kind is FailureKind.GONE:
+                return
+            if error.kind is not FailureKind.UNKNOWN_CODE:  # cant_delete_message, and whatever else keeps it
+                raise
+        self._chat.update(thread.channel, copy.ts, render_duplicate(self._link(thread), self._words))
+
+    def _link(self, thread: AlertThread) -> str:
+        return self._chat.link(thread.channel, thread.ts) if thread.ts else ""
 
     def _render(
         self, thread: AlertThread, step: Step, batch: Batch, attempt_id: str | None = None
@@ -191,7 +236,8 @@ class SlackCalls:
             raise _MessageError(f"a message cannot be made ({type(error).__name__})") from error
 
     def _failed(self, thread: AlertThread, step: Step, error: SlackError) -> Verdict:
-        failures = self.troubles.failed(thread.channel)
+        method = METHODS[step]
+        failures = self.troubles.failed(thread.channel, method)
         verdict = judge(
             error,
             thread,
@@ -199,10 +245,10 @@ class SlackCalls:
             now=self._clock(),
             chance=random.random(),
             failures=failures,
-            call_timeout=self._policy.call_timeout,
+            is_everyones=step.is_post and self.troubles.is_everyones(thread, error),
         )
         if error.kind is FailureKind.RATE_LIMITED:
-            self._metrics.slack.rate_limited(METHODS[step], verdict.limit)
+            self._metrics.slack.rate_limited(method, error.retry_after)
         if isinstance(verdict.outcome, Unknown) and step.is_post:
             self._metrics.delivery.outcome_unknown()
         if verdict.blind:
@@ -211,14 +257,10 @@ class SlackCalls:
             self._said_blind = True
             log.warning("messages cannot be looked up: after a lost answer one may be posted twice (%s)", error)
         if verdict.trouble:
-            self.troubles.note(thread.channel, METHODS[step], error.code, str(error), failures)
+            lasts = error.kind is FailureKind.UNEDITABLE
+            self.troubles.note(thread.channel, method, error.code, str(error), failures, lasts=lasts)
         else:
-            log.log(
-                logging.WARNING if error.kind is FailureKind.UNEDITABLE else logging.INFO,
-                "%s: %s",
-                thread.channel,
-                error,
-            )
+            log.info("%s: %s", thread.channel, error)
         return verdict
 
 

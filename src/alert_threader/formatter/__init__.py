@@ -21,7 +21,7 @@ from alert_threader.threads import AlertThread, Batch, Severities, Step
 _WITHOUT_METADATA = 3
 _LAYOUTS = (layout.in_full, layout.in_blocks, layout.in_text, layout.in_ascii)
 
-__all__ = ["ENGLISH", "LANGUAGES", "Words", "message_hash", "render"]
+__all__ = ["ENGLISH", "LANGUAGES", "Words", "message_hash", "render", "render_duplicate"]
 
 EVENT_TYPE = "alert_threader"
 #: How many events a message's metadata names, and how long it may be, in bytes of JSON (Slack publishes no
@@ -56,9 +56,16 @@ def render(
     content = reply_content(view, batch) if step is Step.POST_REPLY else root_content(view)
     message = _LAYOUTS[min(max(simple, 0), len(_LAYOUTS) - 1)](content)
     message |= {"unfurl_links": False, "unfurl_media": False}
+    if step is Step.POST_REPLY and thread.uneditable and _changes_state(thread, batch):
+        message["reply_broadcast"] = True
     if attempt_id is not None and simple < _WITHOUT_METADATA:
         message["metadata"] = {"event_type": EVENT_TYPE, "event_payload": _payload(thread, batch, attempt_id)}
     return message
+
+
+def render_duplicate(link: str, words: Words = ENGLISH) -> dict[str, Any]:
+    """What a copy of a message is edited to that cannot be deleted; ``link`` leads to the message that counts."""
+    return {"text": words.duplicate.format(link=f"<{link}>")}
 
 
 def message_hash(message: dict[str, Any]) -> str:
@@ -68,6 +75,11 @@ def message_hash(message: dict[str, Any]) -> str:
     """
     shown = _encoder.encode({part: message.get(part) for part in _SHOWN})
     return hashlib.blake2b(shown, digest_size=8).hexdigest()
+
+
+def _changes_state(thread: AlertThread, batch: Batch) -> bool:
+    """Whether a batch says what the root would turn another colour for."""
+    return batch.reopened or not thread.firing
 
 
 def _payload(thread: AlertThread, batch: Batch, attempt_id: str) -> dict[str, str | int]:

@@ -42,6 +42,7 @@ from alert_threader.formatter.times import reply_times, root_times
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import (
     LISTED,
+    NOT_EDITABLE,
     AlertState,
     Batch,
     EventKind,
@@ -129,7 +130,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
         is_root=False,
         colour=view.colour(state, level),
         text=_text(opening, view, _reply_names(view, events)),
-        context=reply_times(view, batch, events),
+        context=[*_notes(view, batch), *reply_times(view, batch, events)],
     )
     if not view.firing and view.total == 1:
         fields, (links, unlinked) = fields_of(view), links_line(view)
@@ -166,6 +167,12 @@ def _displaced(view: ThreadView, newcomers: Collection[str], room: int) -> list[
 
 def _read(content: Content) -> str:
     return "\n".join((content.text, *content.parts))
+
+
+def _notes(view: ThreadView, batch: Batch) -> list[str]:
+    """What is to be said that is no alert's."""
+    kinds = {note.kind for note in batch.notes}
+    return [view.words.not_editable] if NOT_EDITABLE in kinds else []
 
 
 def _names_content(view: ThreadView, batch: Batch) -> Content:

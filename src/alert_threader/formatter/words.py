@@ -90,6 +90,10 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     updated: str
     rule_deleted: str
 
+    # A copy of a message that arrived late, and a first message that is out of date.
+    duplicate: str
+    not_editable: str
+
     # A duration in its two largest units.
     days: str
     hours: str
@@ -168,6 +172,8 @@ ENGLISH = Words(
     paused="the rule was paused",
     updated="the rule was changed",
     rule_deleted="the rule was deleted",
+    duplicate="Duplicate, see {link}",
+    not_editable="Slack no longer lets the first message be edited",
     days="{count}d",
     hours="{count}h",
     minutes="{count}m",
@@ -245,6 +251,8 @@ KOREAN = Words(
     paused="규칙이 일시 중지됨",
     updated="규칙이 변경됨",
     rule_deleted="규칙이 삭제됨",
+    duplicate="중복된 메시지입니다. 원본: {link}",
+    not_editable="Slack이 첫 메시지의 수정을 더 이상 허용하지 않습니다",
     days="{count}일",
     hours="{count}시간",
     minutes="{count}분",

@@ -3,7 +3,11 @@
 import http.client
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.request import HTTPSHandler, build_opener, install_opener
 
@@ -12,28 +16,17 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
 
 from alert_threader.slack.failures import NOT_SLACK, TOO_MANY, FailureKind, SlackError, archived, refused, unanswered
+from alert_threader.slack.search import MAX_PAGES, PAGE, Search, Sent, payload_of, too_many
 
-#: Messages asked for at a time; more than this is not recommended
-#: (https://docs.slack.dev/reference/methods/conversations.history).
-_PAGE = 200
-#: How many pages of a channel a message is looked for in, newest first.
-_MAX_PAGES = 10
-#: A message is looked for so long before and after its attempt, in seconds: this machine's clock need not be Slack's.
-_CLOCK_MARGIN = 2 * 60 * 60
-#: The same where that would be too much.
+#: What was posted since a restore is looked for so long before it, in seconds: further back are former threads.
 _BUSY_MARGIN = 5 * 60
+#: How many searches that a failure has stopped are remembered, to go on with.
+_MAX_SEARCHES = 100
 
 
 # The SDK reports each failed call itself, at ERROR and with the answer's text. Here every failure is an exception.
 _sdk_log = logging.getLogger("alert_threader.slack.sdk")
 _sdk_log.setLevel(logging.CRITICAL)
-
-
-class Sent(NamedTuple):
-    """A message that Slack has. ``threaded`` is false for one that stands in the channel itself."""
-
-    ts: str
-    threaded: bool
 
 
 class BotIdentity(NamedTuple):
@@ -50,8 +43,15 @@ class Slack:
     To make one sets how all of this process opens an address by urllib, which nothing else here does.
     """
 
-    def __init__(self, token: str, base_url: str, timeout: float) -> None:
-        """Take the token, the API's address with its final slash, and the time that one call may take, in seconds."""
+    def __init__(self, token: str, base_url: str, timeout: float, clock: Callable[[], float] = time.time) -> None:
+        """Take the token, the API's address with its final slash, and the time that one call may take, in seconds.
+
+        ``clock`` is the time of day, from which the times of attempts are read.
+        """
+        self._clock = clock
+        #: By how many seconds Slack's clock is ahead of ours; None until it has said so.
+        self._ahead: float | None = None
+        self._searches: dict[tuple[str | None, ...], Search] = {}
         # One for all calls: making one costs 28 ms.
         context = ssl.create_default_context()
         self._client = WebClient(
@@ -73,7 +73,7 @@ class Slack:
 
         Under a deleted root Slack posts a reply into the channel and says so only by the lack of ``thread_ts``.
         """
-        answer = _call(self._client.chat_postMessage, channel=channel, thread_ts=thread_ts, **message)
+        answer = self._call(self._client.chat_postMessage, channel=channel, thread_ts=thread_ts, **message)
         if not answer.get("ts"):
             raise SlackError(FailureKind.TRANSIENT, "not_json", NOT_SLACK, outcome_unknown=True)
         return Sent(str(answer["ts"]), bool((answer.get("message") or {}).get("thread_ts")))
@@ -84,25 +84,41 @@ class Slack:
         parts = {"blocks": [], "attachments": [], **message}
         for unknown_to_edits in ("unfurl_links", "unfurl_media", "metadata"):
             parts.pop(unknown_to_edits, None)
-        _call(self._client.chat_update, channel=channel, ts=ts, **parts)
+        self._call(self._client.chat_update, channel=channel, ts=ts, **parts)
 
-    def find(self, channel: str, attempt_id: str, since: float, thread_ts: str | None) -> Sent | None:
-        """Look a posted message up by the attempt id in its metadata; None if Slack does not have it.
+    def delete(self, channel: str, ts: str) -> None:
+        """Delete a message of ours. Raises SlackError."""
+        self._call(self._client.chat_delete, channel=channel, ts=ts)
 
-        ``since`` is when it was sent, in seconds since the epoch; ``thread_ts`` names the thread that it was sent to.
-        Raises SlackError, also where there are too many messages to say.
+    def link(self, channel: str, ts: str) -> str:
+        """The address of a message. Raises SlackError."""
+        return str(self._call(self._client.chat_getPermalink, channel=channel, message_ts=ts).get("permalink") or "")
+
+    def find(self, channel: str, attempt_ids: Collection[str], since: float, thread_ts: str | None) -> dict[str, Sent]:
+        """Look posted messages up by the attempts' ids in their metadata; those that Slack has, by id.
+
+        ``since`` is when the first was sent, in seconds since the epoch; ``thread_ts`` names the thread that they were
+        sent to. Raises SlackError, also where there are too many messages to say. After a failure the same call goes on
+        where it was.
         """
-        if thread_ts is not None:
-            found = self._find_reply(channel, thread_ts, attempt_id, since - _CLOCK_MARGIN)
-            if found is not None:
-                return found
-        # In the channel: a root, or a reply that lost its root.
+        name = (channel, thread_ts, *sorted(attempt_ids))
+        search = self._searches.pop(name, None) or Search(
+            partial(self._call, self._client.conversations_history),
+            partial(self._call, self._client.conversations_replies),
+            channel=channel,
+            thread_ts=thread_ts,
+            attempt_ids=attempt_ids,
+            since=since,
+            ahead=self._ahead,
+        )
         try:
-            return self._find_in_channel(channel, attempt_id, since, _CLOCK_MARGIN)
+            return search.run()
         except SlackError as error:
             if error.code != TOO_MANY:
-                raise
-        return self._find_in_channel(channel, attempt_id, since, _BUSY_MARGIN)
+                self._searches[name] = search
+            for former in list(self._searches)[:-_MAX_SEARCHES]:
+                self._searches.pop(former, None)
+            raise
 
     def find_last(self, channel: str, key: str, since: float, thread_ts: str | None) -> Sent | None:
         """Look the last message of a thread up by the key in its metadata; None if Slack has had none since then.
@@ -110,21 +126,21 @@ class Slack:
         ``since`` is in seconds since the epoch; ``thread_ts`` names the thread whose replies are searched, None looks
         for a root. Raises SlackError, also where there are too many messages to say.
         """
-        oldest = since - _BUSY_MARGIN  # further back are former threads of the same key
+        oldest = since - _BUSY_MARGIN
         if thread_ts is not None:
             replies = list(self._replies(channel, thread_ts, oldest))
-            last = next((m["ts"] for m in reversed(replies) if _payload_of(m).get("key") == key), None)
+            last = next((m["ts"] for m in reversed(replies) if payload_of(m).get("key") == key), None)
             return None if last is None else Sent(last, threaded=True)
         for message in self._pages(self._client.conversations_history, channel=channel, oldest=f"{oldest:.6f}"):
             # A reply that was sent to the channel too has the root's ts.
             is_root = message.get("thread_ts") in (None, message["ts"])
-            if is_root and _payload_of(message).get("key") == key:
+            if is_root and payload_of(message).get("key") == key:
                 return Sent(message["ts"], threaded=False)
         return None
 
     def identify(self) -> BotIdentity:
         """Check the token. Raises SlackError."""
-        answer = _call(self._client.auth_test)
+        answer = self._call(self._client.auth_test)
         scopes = {name.lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes", "")
         return BotIdentity(
             answer.get("team") or "", answer.get("user") or "", tuple(filter(None, scopes.replace(" ", "").split(",")))
@@ -132,7 +148,7 @@ class Slack:
 
     def channel_name(self, channel: str) -> str:
         """The name of a channel. Raises SlackError, also where the app lacks the scope to ask (channels:read)."""
-        answer = _call(self._client.conversations_info, channel=channel)
+        answer = self._call(self._client.conversations_info, channel=channel)
         info = answer.get("channel") or {}
         if info.get("is_archived"):
             raise archived()
@@ -140,20 +156,7 @@ class Slack:
 
     def read(self, channel: str) -> None:
         """Read a channel's last message, as a look-up would read more. Raises SlackError where the app may not."""
-        _call(self._client.conversations_history, channel=channel, limit=1, include_all_metadata=True)
-
-    def _find_in_channel(self, channel: str, attempt_id: str, since: float, margin: float) -> Sent | None:
-        latest = f"{since + margin:.6f}"
-        for message in self._pages(self._client.conversations_history, channel=channel, latest=latest):
-            if float(message["ts"]) < since - margin:
-                return None
-            if _attempt_of(message) == attempt_id:
-                return Sent(message["ts"], threaded=False)
-        return None
-
-    def _find_reply(self, channel: str, thread_ts: str, attempt_id: str, oldest: float) -> Sent | None:
-        messages = self._replies(channel, thread_ts, oldest)
-        return next((Sent(m["ts"], threaded=True) for m in messages if _attempt_of(m) == attempt_id), None)
+        self._call(self._client.conversations_history, channel=channel, limit=1, include_all_metadata=True)
 
     def _replies(self, channel: str, thread_ts: str, oldest: float) -> Iterator[dict[str, Any]]:
         """A thread's replies, oldest first; none where its root is gone."""
@@ -166,26 +169,22 @@ class Slack:
             if error.kind is not FailureKind.GONE:
                 raise
 
-    @staticmethod
-    def _pages(method: Callable[..., SlackResponse], **arguments: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, method: Callable[..., SlackResponse], **arguments: str) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
-        for _ in range(_MAX_PAGES):
-            answer = _call(method, limit=_PAGE, cursor=cursor, include_all_metadata=True, **arguments)
+        for _ in range(MAX_PAGES):
+            answer = self._call(method, limit=PAGE, cursor=cursor, include_all_metadata=True, **arguments)
             yield from answer.get("messages") or []
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
-        text = f"{TOO_MANY}: past {_PAGE * _MAX_PAGES} of them the message is not looked for any further"
-        raise SlackError(FailureKind.UNKNOWN_CODE, TOO_MANY, text)
+        raise too_many()
 
-
-def _attempt_of(message: Mapping[str, Any]) -> str | None:
-    return _payload_of(message).get("attempt")
-
-
-def _payload_of(message: Mapping[str, Any]) -> dict[str, Any]:
-    payload = (message.get("metadata") or {}).get("event_payload")
-    return payload if isinstance(payload, dict) else {}
+    def _call(self, method: Callable[..., SlackResponse], **arguments: Any) -> SlackResponse:
+        answer = _call(method, **arguments)
+        date = {name.lower(): value for name, value in answer.headers.items()}.get("date", "")
+        with suppress(ValueError):
+            self._ahead = parsedate_to_datetime(date).timestamp() - self._clock()
+        return answer
 
 
 def _call(method: Callable[..., SlackResponse], **arguments: Any) -> SlackResponse:

@@ -154,7 +154,8 @@ def _by_code(code: str, data: Mapping[str, Any]) -> SlackError:
     if code in _GONE:
         return SlackError(FailureKind.GONE, code, f"{code}: the message was deleted in Slack")
     if code in _UNEDITABLE:
-        return SlackError(FailureKind.UNEDITABLE, code, f"{code}: the workspace does not let the bot edit this message")
+        text = "the workspace lets nobody edit messages (its settings, Message editing): ends are told in the channel"
+        return SlackError(FailureKind.UNEDITABLE, code, f"{code}: {text}")
     if code in _DOUBTFUL or code in _TRANSIENT:
         return SlackError(FailureKind.TRANSIENT, code, f"{code}: wait for Slack", outcome_unknown=code in _DOUBTFUL)
     return SlackError(FailureKind.UNKNOWN_CODE, code, f"{code}: look it up in the documentation of Slack's Web API")

@@ -55,6 +55,7 @@ class Index:
     def counts(self) -> Counts:
         """How full the store is; see Store."""
         with self._guard:
-            since = [action.rank[-1] for actions in self._lanes.values() for action in actions.values()]
-            pending = len({key for actions in self._lanes.values() for key in actions})
+            listed = [item for actions in self._lanes.values() for item in actions.items() if item[1].is_pending]
+            since = [action.rank[-1] for _, action in listed]
+            pending = len({key for key, _ in listed})
             return Counts(len(self._plans), pending, min(since, default=None), self._open)

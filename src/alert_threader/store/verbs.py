@@ -75,7 +75,7 @@ class Threads:
         """Write a call's outcome onto the thread as it is now, durably. Nothing happens if it is gone, or damaged."""
 
         def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
-            return None if thread is None else record_outcome(thread, attempt_id, outcome, now), None
+            return None if thread is None else record_outcome(thread, attempt_id, outcome, now, self.policy), None
 
         with suppress(RecordDamagedError):
             self.store.transact(key, decide, lease)

@@ -26,15 +26,17 @@ The rules:
     until it resolves.
 13. Every alert is named: those that a message has no room for in up to three replies, after everything else.
 
-Nothing is delivered twice: a post is an attempt, stored with an id before the call; one whose outcome is unknown is
+Everything ends as one message: a post is an attempt, stored with an id before the call; one whose outcome is unknown is
 looked up in Slack before anything else is posted for the thread. So is the first post of a thread after a restore, by
-the thread's key. An edit may be made twice, but none is made while an earlier one could still land on top of it.
+the thread's key. Where it is absent it is posted again at once, and what arrives late all the same is removed. An edit
+whose answer was lost is made again at once, and once more when the first one can land no more.
 
 Whether the root must be edited follows from the record's revision, which every change raises but delivery's own
 bookkeeping, and from the hash of the message that was sent last: never from a list of what a root shows.
 """
 
 from alert_threader.threads.ageing import age, forget
+from alert_threader.threads.answers import NOT_EDITABLE
 from alert_threader.threads.details import STATE_REASON, in_common, severity_of
 from alert_threader.threads.keys import (
     DEFAULT_KEY_LABELS,
@@ -60,12 +62,15 @@ from alert_threader.threads.names import (
 from alert_threader.threads.notification import Applied, Reason, apply, divided
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
+    CopiesRemoved,
     Failed,
     NotFound,
+    NotMade,
     Outcome,
     Posted,
     PostedBefore,
     RootGone,
+    Uneditable,
     Unknown,
     Updated,
     record_outcome,
@@ -73,6 +78,8 @@ from alert_threader.threads.outcome import (
 )
 from alert_threader.threads.plain import clean, one_line
 from alert_threader.threads.plan import (
+    GIVE_UP_AFTER,
+    LOOK_UP_AFTER,
     Action,
     Plan,
     Policy,
@@ -114,12 +121,15 @@ __all__ = [
     "ENVIRONMENT_LABELS",
     "EXPORTED",
     "FOLDER",
+    "GIVE_UP_AFTER",
     "LEAST_LINES",
     "LEVELS",
     "LISTED",
+    "LOOK_UP_AFTER",
     "MAX_LABEL",
     "MAX_SIMPLE",
     "MAX_TITLE",
+    "NOT_EDITABLE",
     "OF_EXPORTER",
     "RULE",
     "STATE_REASON",
@@ -131,11 +141,13 @@ __all__ = [
     "Batch",
     "Change",
     "Common",
+    "CopiesRemoved",
     "Event",
     "EventKind",
     "Failed",
     "Identity",
     "NotFound",
+    "NotMade",
     "Outcome",
     "Plan",
     "Policy",
@@ -148,6 +160,7 @@ __all__ = [
     "Shown",
     "Step",
     "ThreadBy",
+    "Uneditable",
     "Unknown",
     "Updated",
     "Wait",

@@ -19,5 +19,9 @@ def age(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
 
 
 def forget(thread: AlertThread, now: float) -> AlertThread | None:
-    """Make the next notification open a new thread: None to drop this one, or the thread until all is delivered."""
-    return msgspec.structs.replace(thread, closed_at=now) if is_pending(thread) else None
+    """Make the next notification open a new thread: None to drop this one, or the thread until all is delivered.
+
+    It stays, too, until what may still land late in Slack is put right.
+    """
+    is_needed = is_pending(thread) or thread.uncertain_posts or thread.shown.uncertain_until
+    return msgspec.structs.replace(thread, closed_at=now) if is_needed else None

@@ -57,6 +57,10 @@ class Command(msgspec.Struct, omit_defaults=True, kw_only=True):
     outcome_unknown: bool = False
 
 
+#: The kind of a note that says what a root cannot show any more.
+NOT_EDITABLE = "not_editable"
+
+
 class Note(msgspec.Struct, omit_defaults=True, kw_only=True):
     """An event that is no alert's: an acknowledgement, a silence, its end. Part of what a reply delivers."""
 
@@ -78,9 +82,13 @@ class Future(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class UncertainPost(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A post that was absent when it was looked up, and may still arrive: looked for again at ``at``."""
+    """A post that was absent when it was looked up, and may still arrive: looked for again at ``at``.
+
+    ``thread_ts`` is the thread that it was sent into, empty for a root.
+    """
 
     id: str
     at: float
     wait: float = 0
     step: str = ""
+    thread_ts: str = ""

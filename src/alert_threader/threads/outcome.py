@@ -7,8 +7,10 @@ from typing import assert_never
 
 import msgspec
 
-from alert_threader.threads.plan import next_step, shown_now
-from alert_threader.threads.record import AlertThread, Shown, Step, Wait
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads.answers import NOT_EDITABLE, Note, UncertainPost
+from alert_threader.threads.plan import MAX_UNCERTAIN, Policy, next_step, shown_now
+from alert_threader.threads.record import AlertThread, Batch, Shown, Step, Wait
 
 #: How simple a message may become: 0 in full, 1 without its attachment, 2 plain text, 3 plain text without metadata.
 MAX_SIMPLE = 3
@@ -25,8 +27,14 @@ class Posted(msgspec.Struct, frozen=True, tag=True):
     hash: str = ""
 
 
+class Uneditable(msgspec.Struct, frozen=True, tag=True):
+    """Slack does not let the root ``ts`` be edited any more: it stays as it is."""
+
+    ts: str | None
+
+
 class Updated(msgspec.Struct, frozen=True, tag=True):
-    """The root ``ts`` shows this now. Also the outcome where Slack does not let it be edited any more."""
+    """The root ``ts`` shows this now."""
 
     ts: str | None
     shown: Shown
@@ -39,21 +47,37 @@ class PostedBefore(msgspec.Struct, frozen=True, tag=True):
 
 
 class NotFound(msgspec.Struct, frozen=True, tag=True):
-    """The attempt was looked up, and Slack has no such message: it may be posted again."""
+    """The attempt was looked up, and Slack has no such message yet: it is posted again. A copy may still arrive."""
+
+
+class NotMade(msgspec.Struct, frozen=True, tag=True):
+    """The call was not made after all: what it carried is pending again."""
+
+
+class CopiesRemoved(msgspec.Struct, frozen=True, tag=True):
+    """Slack has no copies of these posts any more. Those that are left are looked for again after ``retry``."""
+
+    ids: tuple[str, ...]
+    retry: Wait = Wait()
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """Slack refused, or was never reached: the message is not there. Try again after ``retry``."""
+    """Slack refused, or was never reached: the message is not there. Try again after ``retry``.
+
+    With a simpler message, or in full again where its form was not to blame.
+    """
 
     error: str
     retry: Wait
     simpler: bool = False
+    in_full: bool = False
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
     """Slack may or may not have done it (timeout, 5xx, lost connection).
 
-    After ``retry`` a post is to be looked up, and an edit made again.
+    After ``retry`` a post is to be looked up, and an edit made again, which is sent once more when the first one can
+    land no more.
     """
 
     error: str
@@ -66,35 +90,50 @@ class RootGone(msgspec.Struct, frozen=True, tag=True):
     ts: str | None
 
 
-Outcome = Posted | PostedBefore | Updated | NotFound | Failed | Unknown | RootGone
+#: What became of the call under way.
+_OfCall = Posted | PostedBefore | Updated | Uneditable | NotFound | NotMade | Failed | Unknown | RootGone
+Outcome = _OfCall | CopiesRemoved
+
+#: A post that is made for the second, third, ... time follows the one before it by so many seconds; then by the last.
+_REPOST_AFTER = (1.0, 1.0, 2.0, 4.0, 8.0, 10.0)
 
 
-def record_outcome(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float) -> AlertThread:
+def record_outcome(thread: AlertThread, attempt_id: str, outcome: Outcome, now: float, policy: Policy) -> AlertThread:
     """Write the outcome of a call onto the thread.
 
     ``attempt_id`` names what was posted, looked up or edited. An outcome of anything but what is under way changes
     nothing: neither a late answer nor one that is written twice undoes what was recorded since.
     """
-    if not attempt_id or attempt_id != thread.under_way:
-        return thread
-    if isinstance(outcome, Updated | RootGone) and outcome.ts != thread.ts:
-        return thread
+    if isinstance(outcome, CopiesRemoved):
+        return _copies_removed(thread, outcome)
+    is_under_way = attempt_id and attempt_id == thread.under_way
+    is_of_another_root = isinstance(outcome, Updated | Uneditable | RootGone) and outcome.ts != thread.ts
+    return _recorded(thread, outcome, now, policy) if is_under_way and not is_of_another_root else thread
+
+
+def _recorded(thread: AlertThread, outcome: _OfCall, now: float, policy: Policy) -> AlertThread:
     match outcome:
         case Posted():
             return _posted(thread, outcome, now)
         case PostedBefore():
             return _posted_before(thread, outcome)
         case NotFound():
+            return _not_found(thread, policy)
+        case NotMade():
             return _pending_again(thread, Wait())
         case Unknown():
-            return _unknown(thread, outcome)
+            return _unknown(thread, outcome, now, policy)
         case Failed():
             return _failed(thread, outcome)
         case Updated():
-            return _succeeded(thread, thread.ts, outcome.shown, now)
+            until, length = thread.shown.uncertain
+            shown = msgspec.structs.replace(outcome.shown, uncertain_until=until, uncertain_wait=length)
+            return _succeeded(thread, thread.ts, shown, now)
+        case Uneditable():
+            return _uneditable(thread, now)
         case RootGone():
             rootless = _pending_again(thread, Wait())
-            return msgspec.structs.replace(rootless, ts=None, shown=Shown(), changed_at=now)
+            return msgspec.structs.replace(rootless, ts=None, shown=Shown(), uneditable=False, changed_at=now)
         case _:
             assert_never(outcome)
 
@@ -106,7 +145,9 @@ def record_unchanged(thread: AlertThread, revision: int) -> AlertThread:
     """
     if thread.revision != revision or next_step(thread) is not Step.UPDATE_ROOT:
         return thread
-    shown = msgspec.structs.replace(shown_now(thread, thread.shown.hash), at=thread.shown.at)
+    until, length = thread.shown.uncertain
+    shown = shown_now(thread, thread.shown.hash)
+    shown.at, shown.uncertain_until, shown.uncertain_wait = thread.shown.at, until, length
     return msgspec.structs.replace(thread, shown=shown)
 
 
@@ -119,7 +160,18 @@ def _posted(thread: AlertThread, posted: Posted, now: float) -> AlertThread:
     if posted.threaded:
         return _succeeded(thread, thread.ts, thread.shown, thread.shown.at)
     # The root was deleted: the reply that stands in the channel becomes the root, and is edited to look like one.
-    return _succeeded(thread, posted.ts, Shown(), now)
+    root = _succeeded(thread, posted.ts, Shown(), now)
+    root.uneditable = False
+    return root
+
+
+def _uneditable(thread: AlertThread, now: float) -> AlertThread:
+    """Leave the root as it is. Where it looks as if the problem went on, its end is told once more, in the channel."""
+    left = _succeeded(thread, thread.ts, shown_now(thread), now)
+    left.uneditable = True
+    if left.status is Status.RESOLVED:
+        left.pending = left.pending.then(Batch(notes=(Note(kind=NOT_EDITABLE, at=now),)))
+    return left
 
 
 def _posted_before(thread: AlertThread, found: PostedBefore) -> AlertThread:
@@ -137,17 +189,51 @@ def _posted_before(thread: AlertThread, found: PostedBefore) -> AlertThread:
 def _succeeded(thread: AlertThread, ts: str | None, shown: Shown, at: float) -> AlertThread:
     shown = msgspec.structs.replace(shown, at=at)
     return msgspec.structs.replace(
-        thread, ts=ts, shown=shown, attempt=None, failures=0, retry_at=0.0, retry_wait=0.0, error="", simple=0
+        thread,
+        ts=ts,
+        shown=shown,
+        attempt=None,
+        failures=0,
+        reposts=0,
+        retry_at=0.0,
+        retry_wait=0.0,
+        error="",
+        simple=0,
     )
 
 
-def _unknown(thread: AlertThread, outcome: Unknown) -> AlertThread:
+def _not_found(thread: AlertThread, policy: Policy) -> AlertThread:
+    """Post it again, soon, and remember that the post before it may still arrive."""
+    attempt = thread.attempt
+    if attempt is None or thread.is_asked_by_key:
+        return _pending_again(thread, Wait())
+    spacing = _REPOST_AFTER[min(thread.reposts, len(_REPOST_AFTER) - 1)]
+    again = _pending_again(thread, Wait(attempt.at + spacing, spacing))
+    again.reposts = thread.reposts + 1
+    settled = policy.settled(attempt.at)
+    into = (thread.ts or "") if attempt.step is Step.POST_REPLY else ""
+    late = UncertainPost(id=attempt.id, at=settled.until, wait=settled.length, step=attempt.step, thread_ts=into)
+    again.uncertain_posts = (*thread.uncertain_posts, late)[-MAX_UNCERTAIN:]
+    return again
+
+
+def _copies_removed(thread: AlertThread, removed: CopiesRemoved) -> AlertThread:
+    left = tuple(post for post in thread.uncertain_posts if post.id not in removed.ids)
+    if removed.retry.length:
+        until, length = removed.retry
+        left = tuple(msgspec.structs.replace(post, at=max(post.at, until), wait=length) for post in left)
+    return thread if left == thread.uncertain_posts else msgspec.structs.replace(thread, uncertain_posts=left)
+
+
+def _unknown(thread: AlertThread, outcome: Unknown, now: float, policy: Policy) -> AlertThread:
     unknown = msgspec.structs.replace(thread, failures=thread.failures + 1, error=outcome.error)
-    if thread.attempt is None:
-        unknown.shown = thread.shown.as_uncertain(outcome.retry)
+    attempt, (until, length) = thread.attempt, outcome.retry
+    if attempt is None:
+        unknown.retry_at, unknown.retry_wait = until, length
+        unknown.shown = thread.shown.as_unknown(uncertain=policy.settled(now))
     else:
         unknown.attempt = msgspec.structs.replace(
-            thread.attempt, look_up_at=outcome.retry.until, look_up_wait=outcome.retry.length
+            attempt, look_up_at=until, look_up_wait=length, doubtful_at=attempt.doubtful_at or now
         )
     return unknown
 
@@ -155,7 +241,7 @@ def _unknown(thread: AlertThread, outcome: Unknown) -> AlertThread:
 def _failed(thread: AlertThread, failed: Failed) -> AlertThread:
     again = _pending_again(thread, failed.retry)
     again.failures, again.error = thread.failures + 1, failed.error
-    again.simple = min(thread.simple + failed.simpler, MAX_SIMPLE)
+    again.simple = 0 if failed.in_full else min(thread.simple + failed.simpler, MAX_SIMPLE)
     return again
 
 
@@ -165,7 +251,7 @@ def _pending_again(thread: AlertThread, retry: Wait) -> AlertThread:
     if thread.is_asked_by_key:
         waiting.restored_from = 0
     if thread.attempt is None:
-        waiting.shown = thread.shown.as_uncertain()
+        waiting.shown = thread.shown.as_unknown()
     else:
         waiting.attempt, waiting.pending = None, thread.attempt.batch.then(thread.pending)
         waiting.unnamed = thread.attempt.batch.named + thread.unnamed

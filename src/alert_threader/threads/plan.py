@@ -26,7 +26,14 @@ CLOCK_TOLERANCE = 1.0
 _SLACK = "slack:"
 #: Behind every severity.
 _AFTER_ALL = 100
-_STEP_RANK = {Step.LOOK_UP: 0, Step.POST_ROOT: 1, Step.POST_REPLY: 2, Step.UPDATE_ROOT: 3}
+_STEP_RANK = {Step.LOOK_UP: 0, Step.POST_ROOT: 1, Step.POST_REPLY: 2, Step.UPDATE_ROOT: 3, Step.REMOVE_COPIES: 4}
+
+#: How long after a lost answer a post is looked up, in seconds, and how long it is looked up in vain: being late is
+#: nearly as bad as a loss, and a copy that arrives later is found and removed.
+LOOK_UP_AFTER = 1.0
+GIVE_UP_AFTER = 10.0
+#: How many posts of a thread are remembered that may still arrive.
+MAX_UNCERTAIN = 20
 
 
 class RepeatPolicy(StrEnum):
@@ -49,17 +56,25 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
     call_timeout: float = 10
 
+    def settled(self, made_at: float) -> Wait:
+        """The wait after which Slack has surely ended its work on a call, whatever became of its answer."""
+        return Wait(made_at + 2 * self.call_timeout, 2 * self.call_timeout)
+
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """The next call for a thread, not before ``at``; the wait for it began ``since``.
 
     ``rank`` sorts the actions of a lane, lowest first; its last part is since when something is pending.
+    ``is_pending`` is false for what only makes sure that Slack still shows what was delivered. ``give_up_at`` is when
+    a look-up that could not be made is given up.
     """
 
     step: Step
     at: float
     since: float
     rank: tuple[int, int, float]
+    is_pending: bool = True
+    give_up_at: float | None = None
 
     def is_due(self, now: float) -> bool:
         """Whether it is time, or the clock was set back and the wait must be anchored anew (``start_attempt``)."""
@@ -69,9 +84,9 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a store must know of a record to find it again.
 
-    ``actions`` are what is pending, at most one for each lane, by the lane's name. ``ages_at`` is when time alone will
-    change the record (seconds since the epoch), None for never. ``is_open`` is whether an alert fires in a thread that
-    is not closed.
+    ``actions`` are what is to be done, at most one for each lane, by the lane's name. ``ages_at`` is when time alone
+    will change the record (seconds since the epoch), None for never. ``is_open`` is whether an alert fires in a thread
+    that is not closed.
     """
 
     actions: dict[str, Action]
@@ -81,8 +96,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan(thread: AlertThread, policy: Policy) -> Plan:
     """The next action of a thread in each lane, and when it ages."""
-    step = next_step(thread)
-    actions = {} if step is None else {slack_lane(thread.channel): _action(thread, step)}
+    action = _next(thread)
+    actions = {} if action is None else {slack_lane(thread.channel): action}
     return Plan(
         actions=actions,
         ages_at=ages_at(thread, policy),
@@ -113,7 +128,7 @@ def next_step(thread: AlertThread) -> Step | None:
         return Step.POST_ROOT
     if thread.pending:
         return Step.POST_REPLY
-    if thread.shown.revision != thread.revision:
+    if thread.shown.revision != thread.revision and not thread.uneditable:
         return Step.UPDATE_ROOT
     return Step.POST_REPLY if thread.unnamed else None
 
@@ -130,7 +145,7 @@ def is_delivered(thread: AlertThread, now: float) -> bool:
             return True
         case Step.POST_REPLY if _only_names(thread):
             return True
-        case Step.UPDATE_ROOT if not thread.failures and not thread.shown.uncertain_until:
+        case Step.UPDATE_ROOT if not thread.failures:
             return _action(thread, Step.UPDATE_ROOT).at > now
         case _:
             return False
@@ -145,27 +160,35 @@ def start_attempt(thread: AlertThread, attempt_id: str, now: float, policy: Poli
     may have been made since the copy.
     """
     thread = anchored(thread, now)
-    step = next_step(thread)
-    if step is None or not _action(thread, step).is_due(now):
+    action = _next(thread)
+    if action is None or not action.is_due(now):
         return thread, None
-    # However this process ends: the call may take as long, and Slack as long again.
-    wait = Wait(now + 2 * policy.call_timeout, 2 * policy.call_timeout)
+    step = action.step
     if step.is_post:
         batch, unnamed = _what_to_post(thread, step)
         attempt = Attempt(
             id=attempt_id,
             step=step,
             at=now,
-            look_up_at=wait.until,
-            look_up_wait=wait.length,
+            look_up_at=now + LOOK_UP_AFTER,
+            look_up_wait=LOOK_UP_AFTER,
             batch=batch,
             shown=shown_now(thread),
         )
         thread = msgspec.structs.replace(thread, attempt=attempt, pending=Batch(), unnamed=unnamed)
         step = Step.LOOK_UP if thread.is_asked_by_key else step
     elif step is Step.UPDATE_ROOT:
-        thread = msgspec.structs.replace(thread, shown=thread.shown.as_uncertain(wait, attempt_id))
+        thread = msgspec.structs.replace(thread, shown=_edited(thread.shown, attempt_id, now, policy))
     return thread, step
+
+
+def _edited(shown: Shown, attempt_id: str, now: float, policy: Policy) -> Shown:
+    """The root from the start of an edit until its outcome is recorded."""
+    if shown.edit:
+        # The outcome of the one before it never was: this process, or the one before it, was cut off.
+        return shown.as_unknown(attempt_id, policy.settled(now))
+    is_last = shown.uncertain_until <= now
+    return shown.as_unknown(attempt_id, Wait() if is_last else None)
 
 
 def _only_names(thread: AlertThread) -> bool:
@@ -204,12 +227,16 @@ def anchored(thread: AlertThread, now: float) -> AlertThread:
     shown_at = now if thread.shown.at > now + CLOCK_TOLERANCE else thread.shown.at
     attempt = thread.attempt
     if attempt is not None and (look_up := again(attempt.look_up)) != attempt.look_up:
-        attempt = msgspec.structs.replace(attempt, look_up_at=look_up.until)
-    before = (thread.retry, thread.shown.uncertain, thread.shown.at, thread.attempt)
-    if before == (retry, uncertain, shown_at, attempt):
+        doubtful_at = min(attempt.doubtful_at, now)
+        attempt = msgspec.structs.replace(attempt, look_up_at=look_up.until, doubtful_at=doubtful_at)
+    posts = tuple(
+        msgspec.structs.replace(post, at=again(Wait(post.at, post.wait)).until) for post in thread.uncertain_posts
+    )
+    before = (thread.retry, thread.shown.uncertain, thread.shown.at, thread.attempt, thread.uncertain_posts)
+    if before == (retry, uncertain, shown_at, attempt, posts):
         return thread
     shown = msgspec.structs.replace(thread.shown, uncertain_until=uncertain.until, at=shown_at)
-    return msgspec.structs.replace(thread, retry_at=retry.until, shown=shown, attempt=attempt)
+    return msgspec.structs.replace(thread, retry_at=retry.until, shown=shown, attempt=attempt, uncertain_posts=posts)
 
 
 def ages_at(thread: AlertThread, policy: Policy) -> float | None:
@@ -230,18 +257,39 @@ def ages_at(thread: AlertThread, policy: Policy) -> float | None:
     return max(over_at, thread.seen_at + KEEP_CLOSED)
 
 
+def _next(thread: AlertThread) -> Action | None:
+    """The next call: of what is pending, or of what makes sure that Slack still shows it, whichever is due first."""
+    step = next_step(thread)
+    actions = [] if step is None else [_action(thread, step)]
+    if thread.uncertain_posts:
+        waits = [Wait(post.at, post.wait) for post in thread.uncertain_posts]
+        # All of them at once, unless one would be forgotten.
+        wait = max(waits) if len(waits) < MAX_UNCERTAIN else min(waits)
+        actions.append(_afterwards(thread, Step.REMOVE_COPIES, wait))
+    is_doubtful = thread.shown.uncertain_until and not thread.uneditable
+    if is_doubtful and thread.attempt is None and thread.ts is not None:
+        actions.append(_afterwards(thread, Step.UPDATE_ROOT, thread.shown.uncertain))
+    return min(actions, key=lambda action: action.at, default=None)
+
+
+def _afterwards(thread: AlertThread, step: Step, wait: Wait) -> Action:
+    rank = (_AFTER_ALL, _STEP_RANK[step], thread.pending_since)
+    return Action(step=step, at=wait.until, since=wait.since, rank=rank, is_pending=is_pending(thread))
+
+
 def _action(thread: AlertThread, step: Step) -> Action:
     waits = [thread.retry]
+    give_up_at = None
     if step is Step.LOOK_UP and thread.attempt is not None:
         waits.append(thread.attempt.look_up)
-    elif step is Step.UPDATE_ROOT:
-        waits.append(thread.shown.uncertain)
-        if thread.shown.status == thread.state:
-            debounce = TEXT_DEBOUNCE if thread.differs_in_texts_only else DEBOUNCE
-            waits.append(Wait(thread.shown.at + debounce, debounce))
+        if thread.attempt.doubtful_at:
+            give_up_at = thread.attempt.doubtful_at + GIVE_UP_AFTER
+    elif step is Step.UPDATE_ROOT and thread.shown.status == thread.state:
+        debounce = TEXT_DEBOUNCE if thread.differs_in_texts_only else DEBOUNCE
+        waits.append(Wait(thread.shown.at + debounce, debounce))
     last = max(waits)
     is_last = (step is Step.UPDATE_ROOT and thread.differs_in_texts_only) or (
         step is Step.POST_REPLY and _only_names(thread)
     )
     rank = (_AFTER_ALL if is_last else severity_rank(thread.severity_level), _STEP_RANK[step], thread.pending_since)
-    return Action(step=step, at=last.until, since=last.since, rank=rank)
+    return Action(step=step, at=last.until, since=last.since, rank=rank, give_up_at=give_up_at)

@@ -65,6 +65,8 @@ class Step(StrEnum):
     POST_ROOT = "root"
     POST_REPLY = "reply"
     UPDATE_ROOT = "update"
+    #: Of posts that were made again, the copies that arrived late.
+    REMOVE_COPIES = "copies"
 
     @property
     def is_post(self) -> bool:
@@ -188,7 +190,8 @@ class Shown(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     ``revision`` is the record's that it shows, 0 where that is not known: so it is from the start of an edit until its
     outcome is recorded. ``hash`` is of the message as it was rendered, empty where that is not known. ``edit`` is the
-    id of an edit whose outcome is not recorded; Slack may be at work on the last one until ``uncertain_until``.
+    id of an edit whose outcome is not recorded. An earlier one, whose answer was lost, may still land on top of what is
+    shown until ``uncertain_until``: then the root is sent once more.
     """
 
     revision: int = 0
@@ -204,18 +207,19 @@ class Shown(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     @property
     def uncertain(self) -> Wait:
-        """For how long another edit could be overwritten by the last one."""
+        """For how long an edit whose answer was lost may still land."""
         return Wait(self.uncertain_until, self.uncertain_wait)
 
-    def as_uncertain(self, wait: Wait = Wait(), edit: str = "") -> "Shown":  # noqa: B008 - an immutable value
+    def as_unknown(self, edit: str = "", uncertain: Wait | None = None) -> "Shown":
         """The same root, of which nobody knows what it shows."""
-        return Shown(at=self.at, edit=edit, uncertain_until=wait.until, uncertain_wait=wait.length)
+        until, length = uncertain or self.uncertain
+        return Shown(at=self.at, edit=edit, uncertain_until=until, uncertain_wait=length)
 
 
 class Attempt(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A post that was started and whose outcome is not recorded. While it stands, nobody knows whether Slack has it.
 
-    It is looked up when ``look_up`` is over: then Slack has surely ended its work on the call.
+    It is looked up when ``look_up`` is over.
     """
 
     id: str
@@ -223,6 +227,8 @@ class Attempt(msgspec.Struct, omit_defaults=True, kw_only=True):
     at: float
     look_up_at: float = msgspec.field(name="find_at")
     look_up_wait: float = 0
+    #: Since when it is known that its outcome is not; 0 after a crash, until it was looked up in vain.
+    doubtful_at: float = 0
     batch: Batch
     shown: Shown
 
@@ -300,7 +306,11 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: The presses that were taken last, by their ``op``: one that arrives again is ignored.
     presses: tuple[str, ...] = ()
     future: tuple[Future, ...] = ()
+    #: Slack does not let its root be edited any more: what the root cannot show is told in the channel.
+    uneditable: bool = False
+    #: Posts that were made again because they were absent when they were looked up, and how often in a row.
     uncertain_posts: tuple[UncertainPost, ...] = ()
+    reposts: int = 0
     #: The labels its key was made from, raw, an empty text for one that is missing: a silence may match no less.
     identity: dict[str, str] = {}
     receiver: str = ""

@@ -57,7 +57,8 @@ function byline(message) {
   const time = element("time", "", clockTime(moment));
   time.dateTime = moment.toISOString();
   time.title = utc(moment);
-  return element("p", "byline", element("b", "", message.user), element("span", "app", "APP"), time);
+  const also = message.broadcast ? [element("span", "edited", "also sent to the channel")] : [];
+  return element("p", "byline", element("b", "", message.user), element("span", "app", "APP"), time, ...also);
 }
 
 // Slack accepts more shapes than are known here; one that cannot be shown must not take the page with it.
