@@ -18,7 +18,7 @@ from gunicorn import glogging
 from alert_threader.app import create_app
 from alert_threader.errors import AlertThreaderError, ConfigError
 from alert_threader.service import service_of
-from alert_threader.settings.settings import Settings
+from alert_threader.settings.settings import Settings, misspelt_in
 from alert_threader.store import check_free
 from alert_threader.telemetry import logs, multiprocess
 
@@ -99,6 +99,8 @@ def on_starting(_server: Any) -> None:
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(1)
+    if misspelt := misspelt_in(os.environ):
+        log.warning("some settings are not read: %s", "; ".join(misspelt))
     if settings.exposure:
         log.warning("%s", settings.exposure)
     if workers > 1:
