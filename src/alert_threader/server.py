@@ -17,7 +17,7 @@ from gunicorn import glogging
 
 from alert_threader.app import create_app
 from alert_threader.errors import AlertThreaderError, ConfigError
-from alert_threader.service import service_of
+from alert_threader.service import Service, service_of
 from alert_threader.settings.settings import Settings, misspelt_in
 from alert_threader.store import check_free
 from alert_threader.telemetry import logs, multiprocess
@@ -140,8 +140,17 @@ def post_worker_init(worker: Any) -> None:
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(_BOOT_ERROR)
+    _say_unusable(service)
     service.start()
     log.info("ready", extra={"store": settings.thread_store, "channel": settings.slack_channel})
+
+
+def _say_unusable(service: Service) -> None:
+    """Say at once what the first webhook would be answered: a store that is away may come back by itself."""
+    try:
+        service.store.ping()
+    except AlertThreaderError as error:
+        log.warning("nothing can be stored now: %s", error)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

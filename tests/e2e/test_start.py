@@ -1,8 +1,12 @@
 """What a start says, and where it works all the same."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+from harness.servers import RedisCluster
 from harness.service import Service
+from harness.webhooks import webhook
+from slack_sandbox.workspace import Workspace
 
 MakeService = Callable[..., Service]
 
@@ -25,3 +29,31 @@ def test_misspelt_setting_among_faults(make_service: MakeService) -> None:
     told = service.log.splitlines()
     assert told[0] == "alert-threader cannot start, the settings are wrong:"
     assert [line.partition(":")[0] for line in told[1:]] == ["SLACK_CHANNEL", "SLACK_CHANEL"]
+
+
+def test_redis_in_cluster_mode(make_service: MakeService, tmp_path: Path, workspace: Workspace) -> None:
+    """Without a hash tag in the prefix the start says what every webhook is answered, and ``/health`` too.
+
+    With one, alerts are stored and delivered.
+    """
+    with RedisCluster(tmp_path / "cluster") as cluster:
+        settings = {"THREAD_STORE": "redis", "REDIS_URL": cluster.url, "WEB_CONCURRENCY": "2"}
+        service = make_service("untagged", **settings)
+        service.start()
+        said = "Redis is in cluster mode: set REDIS_KEY_PREFIX={threader}:ts"
+        assert said in service.log
+        assert service.get("/health").status == 503
+        assert said in service.health["problems"][0]
+        refused = service.send(webhook("Alert"))
+        assert refused.status == 503
+        assert said in refused.error
+        service.stop()
+
+        service = make_service("tagged", **settings, REDIS_KEY_PREFIX="{threader}:ts")
+        service.start()
+        assert service.send(webhook("Alert")).ok
+        service.wait_until_delivered()
+        assert service.health["status"] == "healthy"
+        assert len(workspace.roots(service.settings["SLACK_CHANNEL"])) == 1
+        assert "cluster mode" not in service.log
+        service.stop()

@@ -22,12 +22,14 @@ from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, S
 from alert_threader.settings.settings import SETTINGS, Settings, given, misspelt_in
 from alert_threader.slack.client import BotIdentity, Slack
 from alert_threader.slack.failures import SlackError
+from alert_threader.store import RedisStore
 from alert_threader.store.disk import advice
 from alert_threader.store.lock import FileLock
 from alert_threader.store.reading import awaits_start, read_store
 
 _POST = "chat:write"
 _LOOK_UP = ("channels:history", "groups:history")
+_LOSES = "not looked at: whether Redis evicts or loses threads"
 _HOW_TO_ADD = 'add it on the Slack app\'s page "OAuth & Permissions" and install the app again'
 
 
@@ -157,13 +159,18 @@ def _shared_store(settings: Settings) -> Iterator[Finding]:
     try:
         with closing(make_service(settings).open_store(0)) as store:
             store.ping()
-            version = store.info()["redis_version"]
-            yield Finding("store", Verdict.OK, f"Redis {version} can be written; {_threads(store.counts().threads)}")
+            redis = f"Redis {store.info().get('redis_version') or ''}".strip()
+            yield Finding("store", Verdict.OK, f"{redis} can be written; {_threads(store.counts().threads)}")
             # A service finds a damaged record when it needs it: here all are read.
             warnings = dict.fromkeys((*store.damaged(), *store.warnings()))
             yield from (Finding("store", Verdict.WARN, warning) for warning in warnings)
+            if isinstance(store, RedisStore) and (unseen := store.unseen()):
+                yield Finding("redis", Verdict.SKIP, f"{_LOSES}: this user may not {' and '.join(unseen)}")
     except StoreError as error:
         yield Finding("store", Verdict.FAIL, str(error))
+        yield Finding(
+            "redis", Verdict.SKIP, f"{_LOSES}, and whether every record can be read: it must take writes first"
+        )
 
 
 def _file_store(path: Path, channel: str, now: float) -> str:

@@ -224,8 +224,12 @@ LABELS = Kind(_label_names, "label names separated by commas, each once")
 LABEL = _matching("[a-zA-Z_][a-zA-Z0-9_]*", "a label's name")
 LINE = Kind(_line, "one line of at most 100 characters")
 RATE = Kind(_rate, "a number above 0, up to 9,999, such as 1, 0.5 or 1/s", bounds=("0", "9,999"))
-#: A prefix is also matched by pattern (`KEYS prefix:*`), so it must not contain glob characters.
-REDIS_PREFIX = _matching("[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or any of _ . : -")
+#: A prefix is also matched by pattern (`KEYS prefix:*`), so it must not contain glob characters. In cluster mode a hash
+#: tag in it keeps all names in one slot.
+REDIS_PREFIX = _matching(
+    r"(?=.{1,100}\Z)[A-Za-z0-9_.:-]*(\{[A-Za-z0-9_.:-]+\}[A-Za-z0-9_.:-]*)?",
+    "1 to 100 letters, digits, or any of _ . : - with, in cluster mode, one part in braces, such as {threader}:ts",
+)
 REDIS_URL = _concealed(Kind(_redis_url, "a URL: redis://host:port/db, rediss://host:port/db (TLS) or unix:///path"))
 SEVERITY_MAP = Kind(
     _severity_map,
