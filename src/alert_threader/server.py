@@ -15,6 +15,7 @@ from typing import Any
 
 from gunicorn import glogging
 
+from alert_threader import temporary
 from alert_threader.app import create_app
 from alert_threader.errors import AlertThreaderError, ConfigError
 from alert_threader.service import Service, service_of
@@ -48,6 +49,14 @@ def _settings() -> Settings:
         sys.exit(1)
 
 
+def _temporary_folder() -> str:
+    try:
+        return str(temporary.settle(settings.thread_store_file.parent))
+    except AlertThreaderError as error:
+        sys.stderr.write(f"alert-threader cannot start: {error}\n")
+        sys.exit(1)
+
+
 settings = _settings()
 
 bind = settings.bind
@@ -62,6 +71,7 @@ timeout = graceful_timeout + 30
 keepalive = 30
 worker_connections = _connections()
 control_socket_disable = True
+worker_tmp_dir = _temporary_folder()
 
 #: Where several workers keep their metrics; None where one worker has all of them in memory.
 _metrics_folder: Path | None = None

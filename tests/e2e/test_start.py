@@ -1,7 +1,12 @@
 """What a start says, and where it works all the same."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from harness.servers import RedisCluster
 from harness.service import Service
@@ -57,3 +62,55 @@ def test_redis_in_cluster_mode(make_service: MakeService, tmp_path: Path, worksp
         assert len(workspace.roots(service.settings["SLACK_CHANNEL"])) == 1
         assert "cluster mode" not in service.log
         service.stop()
+
+
+#: Nothing can be written but what stands in the first argument, there and as /mnt; the user has no name and no home.
+#: It may read as root does, so that it gets at the code wherever that is.
+CONFINED = """
+set -e
+mount --make-rprivate /
+mount --bind "$1" /mnt
+for folder in / /tmp /var/tmp $2; do
+  mount --bind "$folder" "$folder"
+  mount -o remount,bind,ro "$folder"
+done
+shift 2
+exec setpriv --reuid 54321 --regid 54321 --clear-groups --inh-caps=+dac_read_search --ambient-caps=+dac_read_search "$@"
+"""
+
+
+@pytest.fixture(params=["", "/dev/shm"], ids=["memory", "no memory"])
+def confined(request: pytest.FixtureRequest, tmp_path: Path, make_service: MakeService) -> Service:
+    """A service on a read-only root, as some uid; with or without a folder in memory."""
+    state = tmp_path / "state"
+    state.mkdir()
+    os.chown(state, 54321, 54321)
+    wrapper = ["unshare", "--mount", "sh", "-c", CONFINED, "sh", str(state), request.param]
+    if subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces here")
+    service = make_service(THREAD_STORE_FILE="/mnt/threads.json", HOME="/nonexistent", XDG_RUNTIME_DIR="", TMPDIR="")
+    service.wrapper = wrapper
+    return service
+
+
+def test_read_only_root(confined: Service, workspace: Workspace) -> None:
+    """Nowhere a temporary folder and no name for the user: the state folder, or memory, is enough."""
+    confined.start()
+    assert confined.send(webhook("Alert")).ok
+    confined.wait_until_delivered()
+    confined.wait_healthy()
+    assert len(workspace.roots(confined.settings["SLACK_CHANNEL"])) == 1
+    confined.stop()
+    command = [*confined.wrapper, sys.executable, "-m", "alert_threader", "check"]
+    checked = subprocess.run(command, env=confined.environ, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
+
+
+@pytest.mark.parametrize("confined", ["/dev/shm"], indirect=True)
+def test_nothing_can_be_written(confined: Service) -> None:
+    """One line says what is missing."""
+    confined.settings["THREAD_STORE_FILE"] = "/var/lib/nowhere/threads.json"
+    assert confined.launch().wait(20) == 1
+    (line,) = confined.log.splitlines()
+    assert line.startswith("alert-threader cannot start: no temporary file can be made")
+    assert "set TMPDIR to a folder that can be written" in line
