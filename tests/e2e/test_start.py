@@ -114,3 +114,28 @@ def test_nothing_can_be_written(confined: Service) -> None:
     (line,) = confined.log.splitlines()
     assert line.startswith("alert-threader cannot start: no temporary file can be made")
     assert "set TMPDIR to a folder that can be written" in line
+
+
+def test_changed_channel(make_service: MakeService, workspace: Workspace) -> None:
+    """The channel is archived, another one is set: what waited is delivered there without another webhook.
+
+    So is what follows a first message in the old one, once Slack has said that it is gone.
+    """
+    service = make_service()
+    former, other = service.settings["SLACK_CHANNEL"], "C0OTHER001"
+    service.start()
+    assert service.send(webhook("Posted")).ok
+    service.wait_until_delivered()
+    workspace.set_channel(former, "archived")
+    assert service.send(webhook("Waiting")).ok
+    assert service.send(webhook("Posted", {"db02": "fired"})).ok
+    service.wait_degraded("is_archived")
+    service.stop()
+    service.settings["SLACK_CHANNEL"] = other
+    service.start()
+    service.wait_until_delivered()
+    assert {key.partition("|")[0] for key in service.stored()} == {"Posted", "Waiting"}
+    assert len(workspace.roots(other)) == 2
+    assert len(workspace.roots(former)) == 1
+    said = f"threads that waited for {former}: 1 go to {other}, 1 stay where their first message is"
+    assert said in service.log
