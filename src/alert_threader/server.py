@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,9 @@ def on_starting(_server: Any) -> None:
         log.warning("some settings are not read: %s", "; ".join(misspelt))
     if settings.exposure:
         log.warning("%s", settings.exposure)
+    # A master before this one may have had several workers, and been killed.
+    with suppress(OSError):
+        multiprocess.remove_stale()
     if workers > 1:
         _share_metrics()
 
