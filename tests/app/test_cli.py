@@ -405,6 +405,19 @@ def test_check_store_impossible(run: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     assert lines(ran)["store"].startswith("FAIL cannot keep threads in /proc/alert-threader/threads.json: ")
 
 
+@pytest.mark.usefixtures("slack")
+def test_check_redis_away(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that cannot be reached fails; what else there was to see in it is not said to be well."""
+    monkeypatch.setenv("THREAD_STORE", "redis")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    ran = run("check")
+    assert ran.code == 1
+    assert lines(ran)["store"].startswith("FAIL Redis cannot be reached")
+    assert lines(ran)["redis"].startswith(
+        "skip not looked at: whether Redis evicts or loses threads, and whether every"
+    )
+
+
 # -- render ---------------------------------------------------------------------------------------------------
 
 

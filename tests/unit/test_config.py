@@ -121,6 +121,11 @@ class TestValues:
             ("SLACK_RATE", "1/s", 1.0),
             ("SLACK_RATE", "0.5", 0.5),
             ("LOG_LEVEL", "debug", "DEBUG"),
+            ("LANGUAGE", "KO", "ko"),
+            ("LANGUAGE", "en_US:en", "en"),
+            ("LANGUAGE", "de_DE:ko_KR:en", "ko"),
+            ("LANGUAGE", "de_DE.UTF-8", "en"),
+            ("REDIS_KEY_PREFIX", "{threader}:ts", "{threader}:ts"),
         ],
     )
     def test_accepted(self, name: str, raw: str, value: object) -> None:
@@ -146,6 +151,10 @@ class TestValues:
             ("THREAD_STORE", "etcd"),
             ("THREAD_STORE_FILE", "/var/lib/"),
             ("REDIS_KEY_PREFIX", "threader*"),
+            ("REDIS_KEY_PREFIX", "{threader"),
+            ("REDIS_KEY_PREFIX", "{}:ts"),
+            ("REDIS_KEY_PREFIX", "x" * 101),
+            ("LANGUAGE", "de"),
             ("THREAD_KEY_LABELS", "alertname,alertname"),
             ("THREAD_KEY_LABELS", "alertname,"),
             ("THREAD_KEY_LABELS", "alert-name"),

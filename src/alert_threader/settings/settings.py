@@ -72,7 +72,9 @@ class Settings:
         kinds.ADDRESSES, None, "Sentinels that know where Redis is, instead of the URL's host"
     )
     redis_sentinel_master: str = _row(kinds.LINE, "mymaster", "the name the Sentinels give it")
-    redis_key_prefix: str = _row(kinds.REDIS_PREFIX, "threader:ts", "what a thread's key in Redis begins with")
+    redis_key_prefix: str = _row(
+        kinds.REDIS_PREFIX, "threader:ts", "what a thread's key in Redis begins with; in cluster mode with a hash tag"
+    )
     thread_by: Literal["labels", "group"] = _row(
         kinds.choice("labels", "group"), "labels", "what alerts of one thread share: labels, or a group"
     )
@@ -86,7 +88,9 @@ class Settings:
     name_labels: tuple[str, ...] | None = _row(
         kinds.LABELS, None, "labels to name an alert by, before the built-in ones: pod, mount, …"
     )
-    language: Literal["en", "ko"] = _row(kinds.choice("en", "ko"), "en", "the language of messages: English or Korean")
+    language: Literal["en", "ko"] = _row(
+        kinds.language("en", "ko"), "en", "the language of messages: English or Korean"
+    )
     reopen_window: float = _row(kinds.duration("0", "1y"), "1h", "how long a resolved thread can be re-opened")
     stale_after: float = _row(kinds.duration("1s", "1y"), "7d", "silence that closes a firing thread as stale")
     repeat_policy: Literal["update", "reply", "ignore"] = _row(

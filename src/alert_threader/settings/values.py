@@ -120,6 +120,24 @@ def choice(*words: Word) -> Kind[Word]:
     return Kind(parse, "one of " + ", ".join(words))
 
 
+def language(*words: Word) -> Kind[Word]:
+    """Return the kind that is one of these languages, the first of which is the default.
+
+    A person's shell may hold gettext's list under the same name, such as ``en_US:en``
+    (https://www.gnu.org/software/gettext/manual/html_node/The-LANGUAGE-variable.html): then the first one that we know
+    counts, and where we know none, the default.
+    """
+    plain = choice(*words)
+
+    def parse(raw: str) -> Word:
+        if not re.search("[_:.]", raw):
+            return plain.parse(raw)
+        listed = (re.split("[_.@]", each)[0].lower() for each in raw.split(":"))
+        return next((plain.parse(each) for each in listed if each in words), words[0])
+
+    return Kind(parse, plain.allowed)
+
+
 def integer(low: int, high: int) -> Kind[int]:
     """Return the kind that is a whole number, both ends included."""
 
