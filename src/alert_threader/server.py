@@ -10,7 +10,7 @@ import logging
 import os
 import resource
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from gunicorn import glogging
 from alert_threader import temporary
 from alert_threader.app import create_app
 from alert_threader.errors import AlertThreaderError, ConfigError
-from alert_threader.service import Service, service_of
+from alert_threader.service import service_of
 from alert_threader.settings.settings import Settings, misspelt_in
-from alert_threader.store import check_free
+from alert_threader.store import check_free, open_store
 from alert_threader.telemetry import logs, multiprocess
+from alert_threader.threads import Policy
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +115,22 @@ def on_starting(_server: Any) -> None:
         log.warning("some settings are not read: %s", "; ".join(misspelt))
     if settings.exposure:
         log.warning("%s", settings.exposure)
+    if settings.thread_store == "redis":
+        _say_unusable()
     # A master before this one may have had several workers, and been killed.
     with suppress(OSError):
         multiprocess.remove_stale()
     if workers > 1:
         _share_metrics()
+
+
+def _say_unusable() -> None:
+    """Say at once what every webhook would be answered: a Redis that is away may come back, wrong settings do not."""
+    try:
+        with closing(open_store(settings, Policy())) as store:
+            store.ping()
+    except AlertThreaderError as error:
+        log.warning("nothing can be stored now: %s", error)
 
 
 def _share_metrics() -> None:
@@ -154,17 +166,8 @@ def post_worker_init(worker: Any) -> None:
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(_BOOT_ERROR)
-    _say_unusable(service)
     service.start()
     log.info("ready", extra={"store": settings.thread_store, "channel": settings.slack_channel})
-
-
-def _say_unusable(service: Service) -> None:
-    """Say at once what the first webhook would be answered: a store that is away may come back by itself."""
-    try:
-        service.store.ping()
-    except AlertThreaderError as error:
-        log.warning("nothing can be stored now: %s", error)
 
 
 def child_exit(_server: Any, worker: Any) -> None:
