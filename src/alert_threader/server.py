@@ -10,17 +10,20 @@ import logging
 import os
 import resource
 import sys
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from gunicorn import glogging
 
+from alert_threader import temporary
 from alert_threader.app import create_app
 from alert_threader.errors import AlertThreaderError, ConfigError
 from alert_threader.service import service_of
-from alert_threader.settings.settings import Settings
-from alert_threader.store import check_free
+from alert_threader.settings.settings import Settings, misspelt_in
+from alert_threader.store import check_free, open_store
 from alert_threader.telemetry import logs, multiprocess
+from alert_threader.threads import Policy
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,14 @@ def _settings() -> Settings:
         sys.exit(1)
 
 
+def _temporary_folder() -> str:
+    try:
+        return str(temporary.settle(settings.thread_store_file.parent))
+    except AlertThreaderError as error:
+        sys.stderr.write(f"alert-threader cannot start: {error}\n")
+        sys.exit(1)
+
+
 settings = _settings()
 
 bind = settings.bind
@@ -62,6 +73,7 @@ timeout = graceful_timeout + 30
 keepalive = 30
 worker_connections = _connections()
 control_socket_disable = True
+worker_tmp_dir = _temporary_folder()
 
 #: Where several workers keep their metrics; None where one worker has all of them in memory.
 _metrics_folder: Path | None = None
@@ -99,10 +111,26 @@ def on_starting(_server: Any) -> None:
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(1)
+    if misspelt := misspelt_in(os.environ):
+        log.warning("some settings are not read: %s", "; ".join(misspelt))
     if settings.exposure:
         log.warning("%s", settings.exposure)
+    if settings.thread_store == "redis":
+        _say_unusable()
+    # A master before this one may have had several workers, and been killed.
+    with suppress(OSError):
+        multiprocess.remove_stale()
     if workers > 1:
         _share_metrics()
+
+
+def _say_unusable() -> None:
+    """Say at once what every webhook would be answered: a Redis that is away may come back, wrong settings do not."""
+    try:
+        with closing(open_store(settings, Policy())) as store:
+            store.ping()
+    except AlertThreaderError as error:
+        log.warning("nothing can be stored now: %s", error)
 
 
 def _share_metrics() -> None:

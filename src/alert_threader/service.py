@@ -1,5 +1,6 @@
 """The running parts of the service, as the routes see them."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from alert_threader.store.base import Store
 from alert_threader.store.verbs import Threads
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import Identity, Policy
+
+log = logging.getLogger(__name__)
 
 _EXTENSION = "alert_threader"
 
@@ -68,11 +71,27 @@ class Service:
 
     def open(self, lock_wait: float = 0) -> None:
         """Open the store, waiting up to ``lock_wait`` seconds for a process that is leaving it. Raises StoreError."""
-        self._running = self.wire(Threads(self.open_store(lock_wait), self.policy))
+        self._running = self.wire(Threads(self.open_store(lock_wait), self.policy, self.identity.channel))
 
     def start(self) -> None:
-        """Begin to deliver, first of all what an earlier process left behind."""
+        """Begin to deliver, first of all what an earlier process left behind, to where SLACK_CHANNEL says now."""
+        self._follow_channel()
         self.running.deliverer.start()
+
+    def _follow_channel(self) -> None:
+        try:
+            followed = self.threads.follow_channel()
+        except StoreError as error:
+            log.warning("what waits for a former SLACK_CHANNEL stays there for now: %s", error)
+            return
+        for channel, count in followed.items():
+            log.warning(
+                "threads that waited for %s: %d go to %s, %d stay where their first message is",
+                channel,
+                count.moved,
+                self.identity.channel,
+                count.stay,
+            )
 
     def close(self, timeout: float) -> bool:
         """End delivery, waiting up to ``timeout`` seconds for calls in flight; close the store. Whether all ended."""

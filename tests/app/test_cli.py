@@ -99,7 +99,7 @@ def service_url(slack: SandboxServer) -> Iterator[str]:
 
 
 def lines(ran: Ran) -> dict[str, str]:
-    """What ``check`` says, by subject: ``"ok …"`` or ``"FAIL …"``."""
+    """What ``check`` says, by subject: ``"ok …"``, ``"warn …"``, ``"skip …"`` or ``"FAIL …"``."""
     said = {}
     for line in ran.out.splitlines():
         verdict, subject, text = line.split(maxsplit=2)
@@ -208,7 +208,8 @@ def test_check_good(run: Cli, slack: SandboxServer, tmp_path: Path) -> None:
     ran = run("check")
     assert ran.code == 0
     assert lines(ran) == {
-        "settings": f"ok all {len(SETTINGS)} are valid; environment production, Slack at {slack.api_url}",
+        "settings": f"ok 4 of {len(SETTINGS)} are given (4 in the environment), all are valid; environment production, "
+        f"Slack at {slack.api_url}",
         "token": "ok bot user alert_threader of team Sandbox",
         "scopes": "ok chat:write, channels:history, channels:read",
         "channel": f"ok #c0alerts01 ({CHANNEL}), and the bot is in it",
@@ -247,7 +248,40 @@ def test_check_settings(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         ["FAIL", "settings", "SLACK_BOT_TOKEN:"],
         ["FAIL", "settings", "SLACK_CHANNEL:"],
         ["FAIL", "settings", "REOPEN_WINDOW:"],
+        *(["skip", subject, "not"] for subject in ("token", "scopes", "channel", "store")),
     ]
+    assert ran.out.count("not looked at: the settings must be right first") == 4
+
+
+def test_check_says_where_settings_come_from(
+    run: Cli, slack: SandboxServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the environment, in a file, as a credential: whoever expects another one sees that it is not read."""
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "webhook_token").write_text("from-systemd")
+    monkeypatch.delenv("SLACK_BOT_TOKEN")
+    monkeypatch.setenv("SLACK_BOT_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    said = lines(run("check"))["settings"]
+    places = "1 in a file, 3 in the environment, 1 as a credential"
+    assert said.startswith(f"ok 5 of {len(SETTINGS)} are given ({places}), all are valid; ")
+    assert slack.workspace.messages(CHANNEL) == []
+
+
+@pytest.mark.usefixtures("slack")
+def test_check_misspelt_setting(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is warned of where the service can start without it, and stands among the faults where it cannot."""
+    monkeypatch.setenv("SLACK_RAET", "5-not-to-be-seen")
+    ran = run("check")
+    assert ran.code == 0
+    assert "warn  settings  SLACK_RAET: did you mean SLACK_RATE?\n" in ran.out
+    monkeypatch.setenv("SLACK_CHANEL", "C0123456789")
+    monkeypatch.delenv("SLACK_CHANNEL")
+    ran = run("check")
+    assert ran.code == 1
+    assert "FAIL  settings  SLACK_CHANNEL: is not set" in ran.out
+    assert "FAIL  settings  SLACK_CHANEL: did you mean SLACK_CHANNEL?\n" in ran.out
+    assert "not-to-be-seen" not in ran.out
 
 
 def test_check_wrong_token(run: Cli, slack: SandboxServer) -> None:
@@ -258,7 +292,8 @@ def test_check_wrong_token(run: Cli, slack: SandboxServer) -> None:
     assert ran.code == 1
     assert said["token"].startswith("FAIL invalid_auth: ")
     assert "SLACK_BOT_TOKEN" in said["token"]
-    assert set(said) == {"settings", "token", "store"}
+    for subject in ("scopes", "channel"):
+        assert said[subject] == "skip not looked at: Slack must take the token first"
     assert said["store"].startswith("ok ")
 
 
@@ -275,15 +310,23 @@ def test_check_no_slack(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     ("scopes", "code", "said", "channel"),
     [
         (("channels:history", "channels:read"), 1, "FAIL chat:write is missing", "ok #"),
-        (("chat:write", "channels:read"), 1, "FAIL channels:history (", "ok #"),
+        (
+            ("chat:write", "channels:read"),
+            1,
+            "FAIL channels:history (",
+            f"skip #c0alerts01 ({CHANNEL}) is there; whether",
+        ),
         (("chat:write", "groups:history"), 0, "ok chat:write, groups:history", f"ok {CHANNEL}, and the bot"),
-        (("chat:write",), 1, "FAIL channels:history (", f"ok {CHANNEL}, not checked"),
+        (("chat:write",), 1, "FAIL channels:history (", f"skip {CHANNEL} was not looked at: that"),
     ],
 )
 def test_check_scopes(
     run: Cli, slack: SandboxServer, scopes: tuple[str, ...], code: int, said: str, channel: str
 ) -> None:
-    """A scope that is needed fails where it is missing; the channel is looked at as far as the others allow."""
+    """A scope that is needed fails where it is missing; the channel is looked at as far as the others allow.
+
+    What they do not allow to be seen is not said to be well.
+    """
     slack.workspace.configure(scopes=scopes)
     ran = run("check")
     assert ran.code == code
@@ -360,6 +403,19 @@ def test_check_store_impossible(run: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     ran = run("check")
     assert ran.code == 1
     assert lines(ran)["store"].startswith("FAIL cannot keep threads in /proc/alert-threader/threads.json: ")
+
+
+@pytest.mark.usefixtures("slack")
+def test_check_redis_away(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that cannot be reached fails; what else there was to see in it is not said to be well."""
+    monkeypatch.setenv("THREAD_STORE", "redis")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    ran = run("check")
+    assert ran.code == 1
+    assert lines(ran)["store"].startswith("FAIL Redis cannot be reached")
+    assert lines(ran)["redis"].startswith(
+        "skip not looked at: whether Redis evicts or loses threads, and whether every"
+    )
 
 
 # -- render ---------------------------------------------------------------------------------------------------

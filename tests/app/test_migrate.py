@@ -91,7 +91,7 @@ def fill(store: Store) -> dict[str, AlertThread]:
     """One thread that is delivered, one with an attempt under way and more pending, one that is all pending."""
     now = time.time()
     verbs = Threads(store, POLICY)
-    verbs.notify([_change("told", "1"), _change("begun", "1"), _change("new", "1", channel="C0OTHER99")], now)
+    verbs.notify([_change("told", "1"), _change("begun", "1"), _change("new@C0OTHER99", "1", channel="C0OTHER99")], now)
     lease = store.claim(slack_lane(CHANNEL))
     assert lease is not None
     for key in ("told", "begun"):
@@ -456,7 +456,7 @@ def test_hand_back(run: Run, server: RedisServer, in_redis: RedisStore, prefix: 
     ran = run("hand-back")
     assert (ran.code, ran.out[0].partition(":")[0]) == (0, "3 threads in Redis are left to the first release")
     with redis.Redis.from_url(server.url) as client:
-        for key in ("told", "begun", "new"):
+        for key in ("told", "begun", "new@C0OTHER99"):
             record = client.hgetall(f"{prefix}-record:{key}")
             assert set(record) == {b"rev", b"data"}
             assert msgspec.json.decode(record[b"data"])["key"] == key

@@ -58,6 +58,15 @@ def test_settings(name: str) -> None:
     assert documented == [(s.name, s.required if s.default is None else s.default) for s in SETTINGS]
 
 
+@pytest.mark.parametrize("name", READMES)
+def test_bounds(name: str) -> None:
+    """The row of every number says the least and the most that it can be."""
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| \S+ \| (.*) \|$", text(name), re.MULTILINE))
+    bounded = {setting.name: setting.kind.bounds for setting in SETTINGS if setting.kind.bounds}
+    missing = [name for name, bounds in bounded.items() if not all(bound in rows[name] for bound in bounds)]
+    assert missing == []
+
+
 def test_same_blocks() -> None:
     """The code blocks are identical in both languages, down to the last sign."""
     english, korean = (blocks(name) for name in READMES)

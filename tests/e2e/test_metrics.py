@@ -1,5 +1,7 @@
 """The metrics of several workers are one service's, whichever of them is asked and whatever becomes of them."""
 
+import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -85,6 +87,26 @@ def test_several_workers(make_replica: MakeReplica, tmp_path: Path) -> None:
     # Nothing of a former run is counted again.
     service.start()
     assert scraped(service)["alerts_received_total", "firing"] == 0
+    service.stop()
+
+
+def test_scrapes_while_workers_come_and_go(make_replica: MakeReplica, tmp_path: Path) -> None:
+    """None of them fails. A service that is killed leaves nothing behind for longer than until the next start."""
+    service = make_replica("one", WEB_CONCURRENCY="2")
+    service.start()
+    wait_for(lambda: service.log.count(" ready ") == 2, 20)
+    for number in range(3, 9):
+        os.kill(service.workers[0], signal.SIGKILL)
+        while service.log.count(" ready ") < number:
+            # A connection may have been the killed worker's.
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                assert service.get("/metrics").status == 200, service.log
+    for workers in ("2", "1"):
+        service.kill()
+        service.settings["WEB_CONCURRENCY"] = workers
+        service.start()
+        left = list((tmp_path / "temporary").glob("alert-threader-metrics-*"))
+        assert len(left) == int(workers) - 1
     service.stop()
 
 

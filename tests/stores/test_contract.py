@@ -12,9 +12,10 @@ from alert_threader.alertmanager.webhook import Alert
 from alert_threader.errors import LeaseLostError
 from alert_threader.store import Store, Threads
 from alert_threader.store.tokens import Budget
-from alert_threader.threads import AlertThread, Policy, Posted, Reason, Step, Unknown, Wait, record_unchanged
+from alert_threader.store.verbs import Followed
+from alert_threader.threads import AlertThread, Failed, Policy, Posted, Reason, Step, Unknown, Wait, record_unchanged
 from alert_threader.threads.keys import Former
-from tests.build import DAY, NOW, alert, change
+from tests.build import CHANNEL, DAY, NOW, alert, change
 from tests.stores.conftest import Reopen
 from tests.stores.sending import ELSEWHERE, LANE, bare, claimed, deliver, due, fires, kept
 
@@ -453,6 +454,33 @@ class TestHousekeeping:
         assert [each.action.step for each in store.due(LANE, NOW)] == [Step.UPDATE_ROOT]
         deliver(verbs, "a", "edit")
         assert due(store, NOW + 60) == []
+
+    def test_what_waits_follows_the_channel(self, verbs: Threads, store: Store, reopen: Reopen) -> None:
+        """At a start with another default channel, but for what is to be seen in the former one."""
+        path = f"path@{CHANNEL}"
+        verbs.notify([fires("posted", "1")], NOW)
+        deliver(verbs, "posted", "1.0")
+        verbs.notify([fires(key, "1") for key in ("a", "b", path)] + [fires("posted", "2")], NOW)
+        assert verbs.follow_channel() == {}
+        store = reopen()
+        started = Threads(store, Policy(), "C0000002")
+        assert started.follow_channel() == {CHANNEL: Followed(moved=2, stay=1)}
+        assert sorted(due(store)) == [path, "posted"]
+        assert sorted(due(store, lane=ELSEWHERE)) == ["a", "b"]
+        assert started.follow_channel() == {CHANNEL: Followed(moved=0, stay=1)}
+
+    def test_outcome_sends_after_the_channel(self, verbs: Threads, store: Store) -> None:
+        """What was under way at the start, or whose channel turns out to be gone, follows then."""
+        verbs.notify([fires("a", "1")], NOW)
+        deliver(verbs, "a", "1.0")
+        verbs.notify([fires("a", "2")], NOW)
+        started = Threads(store, Policy(), "C0000002")
+        lease = claimed(store)
+        started.start_attempt(lease, "a", "id", NOW)
+        started.record_outcome(lease, "a", "id", Failed(error="is_archived: x", retry=Wait()), NOW)
+        assert due(store) == []
+        assert due(store, lane=ELSEWHERE) == ["a"]
+        assert kept(store).ts is None
 
     def test_healthy_store_pings(self, store: Store) -> None:
         """A change could be stored."""

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from alert_threader.errors import ConfigError
 from alert_threader.settings.secret import redactor
-from alert_threader.settings.settings import SETTINGS, Secret, Settings, channel_fault, parse_duration
+from alert_threader.settings.settings import (
+    SETTINGS,
+    Secret,
+    Setting,
+    Settings,
+    channel_fault,
+    misspelt_in,
+    parse_duration,
+)
 
 TOKEN = "xoxb-1234-abcdEFGH"
 LEAST = {"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANNEL": "C0123456789"}
@@ -113,6 +121,11 @@ class TestValues:
             ("SLACK_RATE", "1/s", 1.0),
             ("SLACK_RATE", "0.5", 0.5),
             ("LOG_LEVEL", "debug", "DEBUG"),
+            ("LANGUAGE", "KO", "ko"),
+            ("LANGUAGE", "en_US:en", "en"),
+            ("LANGUAGE", "de_DE:ko_KR:en", "ko"),
+            ("LANGUAGE", "de_DE.UTF-8", "en"),
+            ("REDIS_KEY_PREFIX", "{threader}:ts", "{threader}:ts"),
         ],
     )
     def test_accepted(self, name: str, raw: str, value: object) -> None:
@@ -138,6 +151,10 @@ class TestValues:
             ("THREAD_STORE", "etcd"),
             ("THREAD_STORE_FILE", "/var/lib/"),
             ("REDIS_KEY_PREFIX", "threader*"),
+            ("REDIS_KEY_PREFIX", "{threader"),
+            ("REDIS_KEY_PREFIX", "{}:ts"),
+            ("REDIS_KEY_PREFIX", "x" * 101),
+            ("LANGUAGE", "de"),
             ("THREAD_KEY_LABELS", "alertname,alertname"),
             ("THREAD_KEY_LABELS", "alertname,"),
             ("THREAD_KEY_LABELS", "alert-name"),
@@ -167,6 +184,29 @@ class TestValues:
         told = fault(**{name: raw})
         assert told.startswith(f"{name}: {raw[:80]!r} is not allowed: ")
         assert "\n" not in told
+
+    @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.kind.bounds], ids=lambda each: each.name)
+    def test_bounds_are_said(self, setting: Setting) -> None:
+        """Whoever gives too much learns how much is possible, and that much is taken."""
+        assert setting.kind.bounds is not None
+        low, high = setting.kind.bounds
+        told = fault(**{setting.name: "99999999999999999999"})
+        assert all(bound in told.partition(" is not allowed: ")[2] for bound in (low, high))
+        # GRACEFUL_TIMEOUT and SLACK_TIMEOUT also bound each other.
+        setting.kind.parse(high.replace(",", ""))
+
+    @pytest.mark.parametrize("rate", ["9999.5", "10000"])
+    def test_rate_is_bounded(self, rate: str) -> None:
+        """Not only in the number of its digits."""
+        assert "up to 9,999" in fault(SLACK_RATE=rate)
+
+    def test_every_number_has_bounds(self) -> None:
+        """None of them is forgotten in the table of settings."""
+        numbers = {
+            each.name.upper() for each in dataclasses.fields(Settings) if each.type in ("int", "float", int, float)
+        }
+        assert {each.name for each in SETTINGS if each.kind.bounds} == numbers
+        assert "SLACK_BURST" in numbers
 
     def test_all_faults_at_once(self) -> None:
         """Whoever corrects the settings corrects them once."""
@@ -374,3 +414,99 @@ class TestDurations:
             assert parse_duration(text) >= 0
         except ValueError:
             assert text != "0"
+
+
+class TestMisspelt:
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("SLACK_CHANEL", "SLACK_CHANNEL"),
+            ("SALCK_CHANNEL", "SLACK_CHANNEL"),
+            ("slack_channel", "SLACK_CHANNEL"),
+            ("SLACK-CHANNEL", "SLACK_CHANNEL"),
+            ("BIND_PROT", "BIND_PORT"),
+            ("THREADSTORE", "THREAD_STORE"),
+            ("SLACK_TIME_OUT", "SLACK_TIMEOUT"),
+            ("REDIS_URI", "REDIS_URL"),
+            ("LOG_LEVL", "LOG_LEVEL"),
+            ("ENVIROMENT", "ENVIRONMENT"),
+            ("SLACK_BOT_TOKN_FILE", "SLACK_BOT_TOKEN_FILE"),
+            ("webhook_token_file", "WEBHOOK_TOKEN_FILE"),
+            ("THREAD_STORE_FIL", "THREAD_STORE_FILE"),
+            ("CREDENTIAL_DIRECTORY", "CREDENTIALS_DIRECTORY"),
+        ],
+    )
+    def test_named(self, name: str, meant: str) -> None:
+        """A slip of the finger, another case, another way to divide the words: the right name is said, no value."""
+        assert misspelt_in(LEAST | {name: "s3cret-value"}) == [f"{name}: did you mean {meant}?"]
+
+    @pytest.mark.parametrize(
+        ("name", "meant"), [("SLACK_TOKEN", "SLACK_BOT_TOKEN"), ("SLACK_CHANNEL_ID", "SLACK_CHANNEL")]
+    )
+    def test_names_that_explain_what_is_missing(self, name: str, meant: str) -> None:
+        """They may be another program's, so they are only named while ours is missing."""
+        assert misspelt_in(LEAST | {name: "x"}) == []
+        assert faults({name: "x"})[-1] == f"{name}: did you mean {meant}?"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "REDIS_PORT_6379_TCP",
+            "REDIS_SERVICE_HOST",
+            "THREAD_STORE_SERVICE_PORT",
+            "REDIS_HOST",
+            "REDIS_USER",
+            "REDIS_SENTINEL_HOST",
+            "REDIS_SENTINEL_PORT",
+            "SLACK_WEBHOOK_URL",
+            "SLACK_SIGNING_SECRET",
+            "SLACK_APP_TOKEN",
+            "SLACK_USERNAME",
+            "WEB_PORT",
+            "WEBHOOK_URL",
+            "LANG",
+            "LOG_DIR",
+            "STATE_DIRECTORY",
+            "HTTP_TIMEOUT",
+            "GUNICORN_CMD_ARGS",
+        ],
+    )
+    def test_other_programs(self, name: str) -> None:
+        """What belongs to another program, or is Kubernetes' word on a service, raises no alarm."""
+        assert misspelt_in(LEAST | {name: "x"}) == []
+
+    def test_services_of_kubernetes(self) -> None:
+        """A service may be called so that its variables are nearly ours: their value gives them away."""
+        assert misspelt_in(LEAST | {"BND_PORT": "tcp://10.0.0.1:80"}) == []
+        assert misspelt_in(LEAST | {"BND_PORT": "80"}) == ["BND_PORT: did you mean BIND_PORT?"]
+
+    def test_empty_counts_as_unset(self) -> None:
+        """There is nothing that would get lost."""
+        assert misspelt_in(LEAST | {"SLACK_CHANEL": ""}) == []
+
+    def test_only_secrets_have_files(self) -> None:
+        """Who gives the channel in a file learns that it is not read from there."""
+        (said,) = misspelt_in(LEAST | {"SLACK_CHANNEL_FILE": "/run/channel"})
+        assert said == "SLACK_CHANNEL_FILE: is not read, only secrets can stand in a file: set SLACK_CHANNEL"
+
+    def test_credentials(self, tmp_path: Path) -> None:
+        """A file in systemd's folder whose name is nearly a secret's is named; what else is there is not."""
+        for name in ("slack_bot_tokn", "webhook_token", "slack_channel", "tls.crt", "REDIS_URL"):
+            (tmp_path / name).write_text("s3cret-value")
+        assert misspelt_in({**LEAST, "CREDENTIALS_DIRECTORY": str(tmp_path)}) == [
+            "$CREDENTIALS_DIRECTORY/REDIS_URL: did you mean redis_url?",
+            "$CREDENTIALS_DIRECTORY/slack_bot_tokn: did you mean slack_bot_token?",
+            "$CREDENTIALS_DIRECTORY/slack_channel: is not read, only secrets can stand in a file: set SLACK_CHANNEL",
+        ]
+        assert misspelt_in({**LEAST, "CREDENTIALS_DIRECTORY": "/nowhere"}) == []
+
+    def test_beside_the_faults(self) -> None:
+        """They explain each other, so they are said together."""
+        told = faults({"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANEL": "C0123456789"})
+        assert [each.partition(":")[0] for each in told] == ["SLACK_CHANNEL", "SLACK_CHANEL"]
+
+    @given(st.text(st.characters(exclude_characters="=\0", exclude_categories=["Cs"]), min_size=1))
+    @example("SLACK_CHANEL\n")
+    def test_any_name(self, name: str) -> None:
+        """Whatever stands in the environment, what is said of it is one line."""
+        assert all(len(each.splitlines()) == 1 for each in misspelt_in(LEAST | {name: "x"}))

@@ -10,12 +10,13 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from alert_threader.telemetry import multiprocess
-from alert_threader.telemetry.multiprocess import SharedCollector, make_folder, remove_folder
+from alert_threader.telemetry.multiprocess import SharedCollector, make_folder, remove_folder, remove_stale
 
 #: Makes a folder as a master does, says which, and lives until its input ends.
 MASTER = """
 import sys
-from alert_threader.telemetry.multiprocess import make_folder
+from alert_threader.telemetry.multiprocess import make_folder, remove_stale
+remove_stale()
 print(make_folder(), flush=True)
 sys.stdin.read()
 """
@@ -71,6 +72,7 @@ def test_folder_of_a_killed_master_is_removed(temporary: Path, monkeypatch: pyte
     with killed, living:
         killed.kill()
         killed.wait()
+        remove_stale()
         own = make_folder()
         assert set(temporary.iterdir()) == {own, used}
         assert stale not in {own, used}
@@ -92,14 +94,26 @@ def test_only_our_folders_are_removed(temporary: Path, monkeypatch: pytest.Monke
     before = set(temporary.iterdir())
     with monkeypatch.context() as patch:
         patch.setattr(os, "geteuid", lambda: elsewhere.stat().st_uid + 1)
+        remove_stale()
         other_user = make_folder()
     assert set(temporary.iterdir()) == before | {other_user}
     assert multiprocess._lock is not None
     os.close(multiprocess._lock)
+    remove_stale()
     own = make_folder()
     assert set(temporary.iterdir()) == before - {temporary / "alert-threader-metrics-other"} | {own}
     assert elsewhere.is_dir()
     os.close(multiprocess._lock)
+
+
+def test_master_that_was_killed_at_once(temporary: Path) -> None:
+    """Its folder has no lock, and never will: after a minute it is nobody's."""
+    young, old = (temporary / f"alert-threader-metrics-{name}" for name in ("young", "old"))
+    for folder in (young, old):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    remove_stale()
+    assert list(temporary.iterdir()) == [young]
 
 
 def test_numbers_are_added_up(made: Path) -> None:
@@ -128,6 +142,24 @@ def test_worker_that_ends_during_a_scrape(made: Path, monkeypatch: pytest.Monkey
         return files
 
     monkeypatch.setattr(Path, "glob", vanish)
+    assert seen(made) == [3]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\0", b"\x20\0\0\0\0\0\0\0\xff\xff\0\0", b"\x28\0\0\0\0\0\0\0\4\0\0\0" + b"x" * 40]
+)
+def test_file_that_cannot_be_read(made: Path, content: bytes) -> None:
+    """Half written, or damaged: a scrape shows the others, and does not fail."""
+    counted(made, 1, 3)
+    (made / "counter_2.db").write_bytes(content)
+    assert seen(made) == [3]
+
+
+def test_workers_that_never_stop_ending(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files vanish, one after the other: what is there is shown."""
+    counted(made, 1, 3)
+    listed = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [*listed(folder, pattern), folder / "counter_2.db"])
     assert seen(made) == [3]
 
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,26 +19,35 @@ import click
 from alert_threader.app import make_service
 from alert_threader.cli.output import say
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
-from alert_threader.settings.settings import SETTINGS, Settings
+from alert_threader.settings.settings import SETTINGS, Settings, given, misspelt_in
 from alert_threader.slack.client import BotIdentity, Slack
 from alert_threader.slack.failures import SlackError
+from alert_threader.store import RedisStore
 from alert_threader.store.disk import advice
 from alert_threader.store.lock import FileLock
 from alert_threader.store.reading import awaits_start, read_store
 
 _POST = "chat:write"
 _LOOK_UP = ("channels:history", "groups:history")
+_LOSES = "not looked at: whether Redis evicts or loses threads"
 _HOW_TO_ADD = 'add it on the Slack app\'s page "OAuth & Permissions" and install the app again'
 
 
+class Verdict(StrEnum):
+    """How something is. Only ``FAIL`` keeps the service from its work; what was not looked at is never ``OK``."""
+
+    OK = "ok"
+    WARN = "warn"
+    SKIP = "skip"
+    FAIL = "FAIL"
+
+
 class Finding(NamedTuple):
-    """One line: what was looked at, whether it is well, and what there is to know or to do."""
+    """One line: what was looked at, how it is, and what there is to know or to do."""
 
     subject: str
-    ok: bool
+    verdict: Verdict
     text: str
-    #: Whether there is something to do, though the service works as it is.
-    warns: bool = False
 
 
 def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
@@ -48,12 +58,13 @@ def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
     try:
         settings = Settings.from_environ(environ)
     except ConfigError as error:
-        yield from (Finding("settings", False, fault) for fault in error.faults)
+        yield from (Finding("settings", Verdict.FAIL, fault) for fault in error.faults)
+        yield from _skipped("the settings must be right first", "token", "scopes", "channel", "store")
         return
-    said = f"all {len(SETTINGS)} are valid; environment {settings.environment}, Slack at {settings.slack_api_url}"
-    yield Finding("settings", True, said)
+    yield Finding("settings", Verdict.OK, _said_of(settings, environ))
+    yield from (Finding("settings", Verdict.WARN, line) for line in misspelt_in(environ))
     if settings.exposure:
-        yield Finding("access", True, settings.exposure, warns=True)
+        yield Finding("access", Verdict.WARN, settings.exposure)
     yield from _slack(settings)
     if settings.thread_store == "file":
         path = settings.thread_store_file
@@ -61,16 +72,27 @@ def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
         with suppress(OSError, sqlite3.Error):  # said above
             if awaits_start(path):
                 text = f"{path} is not the service's own copy: the next start begins with that file; delete it to go on"
-                yield Finding("store", True, f"{text} with what the service has", warns=True)
+                yield Finding("store", Verdict.WARN, f"{text} with what the service has")
     else:
         yield from _shared_store(settings)
 
 
+def _said_of(settings: Settings, environ: Mapping[str, str]) -> str:
+    sources = given(environ)
+    places = ", ".join(f"{number} {place}" for place, number in sources.items())
+    count = f"{sources.total()} of {len(SETTINGS)} are given ({places}), all are valid"
+    return f"{count}; environment {settings.environment}, Slack at {settings.slack_api_url}"
+
+
 def _found(subject: str, look: Callable[[], str]) -> Finding:
     try:
-        return Finding(subject, True, look())
+        return Finding(subject, Verdict.OK, look())
     except AlertThreaderError as error:
-        return Finding(subject, False, str(error))
+        return Finding(subject, Verdict.FAIL, str(error))
+
+
+def _skipped(reason: str, *subjects: str) -> Iterator[Finding]:
+    return (Finding(subject, Verdict.SKIP, f"not looked at: {reason}") for subject in subjects)
 
 
 def _slack(settings: Settings) -> Iterator[Finding]:
@@ -78,17 +100,20 @@ def _slack(settings: Settings) -> Iterator[Finding]:
     try:
         identity = slack.identify()
     except SlackError as error:
-        yield Finding("token", False, str(error))
+        yield Finding("token", Verdict.FAIL, str(error))
+        yield from _skipped("Slack must take the token first", "scopes", "channel")
         return
-    yield Finding("token", True, f"bot user {identity.user or 'unknown'} of team {identity.team or 'unknown'}")
+    user, team = identity.user or "unknown", identity.team or "unknown"
+    yield Finding("token", Verdict.OK, f"bot user {user} of team {team}")
     yield _scopes(identity)
-    yield _found("channel", lambda: _channel(slack, settings.slack_channel))
+    yield _channel(slack, settings.slack_channel)
 
 
 def _scopes(identity: BotIdentity) -> Finding:
     granted = identity.scopes
     if not granted:
-        return Finding("scopes", True, f"Slack did not name them; {_POST} and {_LOOK_UP[0]} are needed")
+        needed = f"{_POST} and {_LOOK_UP[0]} are needed"
+        return Finding("scopes", Verdict.SKIP, f"not looked at: Slack did not name them; {needed}")
     missing = []
     if _POST not in granted:
         missing.append(f"{_POST} is missing: nothing can be posted; {_HOW_TO_ADD}")
@@ -97,20 +122,25 @@ def _scopes(identity: BotIdentity) -> Finding:
         missing.append(
             f"{_LOOK_UP[0]} ({private}) is missing: after a lost answer a message may be posted twice; {_HOW_TO_ADD}"
         )
-    return Finding("scopes", not missing, "; ".join(missing) or ", ".join(granted))
+    return Finding("scopes", Verdict.FAIL if missing else Verdict.OK, "; ".join(missing) or ", ".join(granted))
 
 
-def _channel(slack: Slack, channel: str) -> str:
+def _channel(slack: Slack, channel: str) -> Finding:
     """Ask for the channel's name, then read it as the service would: only a member can."""
     named: list[str] = []
-    has_name = _permitted(lambda: named.append(slack.channel_name(channel)))
-    is_read = _permitted(lambda: slack.read(channel))
+    try:
+        has_name = _permitted(lambda: named.append(slack.channel_name(channel)))
+        is_read = _permitted(lambda: slack.read(channel))
+    except SlackError as error:
+        return Finding("channel", Verdict.FAIL, str(error))
     said = f"#{named[0]} ({channel})" if has_name else channel
     if is_read:
-        return f"{said}, and the bot is in it"
+        return Finding("channel", Verdict.OK, f"{said}, and the bot is in it")
     if has_name:
-        return f"{said}; whether the bot is in it can only be seen with {_LOOK_UP[0]}"
-    return f"{said}, not checked: that needs channels:read"
+        said += f" is there; whether the bot is in it was not looked at: that needs {_LOOK_UP[0]}"
+    else:
+        said += f" was not looked at: that needs {_LOOK_UP[0]} or channels:read"
+    return Finding("channel", Verdict.SKIP, said)
 
 
 def _permitted(ask: Callable[[], object]) -> bool:
@@ -129,13 +159,18 @@ def _shared_store(settings: Settings) -> Iterator[Finding]:
     try:
         with closing(make_service(settings).open_store(0)) as store:
             store.ping()
-            version = store.info()["redis_version"]
-            yield Finding("store", True, f"Redis {version} can be written; {_threads(store.counts().threads)}")
+            redis = f"Redis {store.info().get('redis_version') or ''}".strip()
+            yield Finding("store", Verdict.OK, f"{redis} can be written; {_threads(store.counts().threads)}")
             # A service finds a damaged record when it needs it: here all are read.
             warnings = dict.fromkeys((*store.damaged(), *store.warnings()))
-            yield from (Finding("store", True, warning, warns=True) for warning in warnings)
+            yield from (Finding("store", Verdict.WARN, warning) for warning in warnings)
+            if isinstance(store, RedisStore) and (unseen := store.unseen()):
+                yield Finding("redis", Verdict.SKIP, f"{_LOSES}: this user may not {' and '.join(unseen)}")
     except StoreError as error:
-        yield Finding("store", False, str(error))
+        yield Finding("store", Verdict.FAIL, str(error))
+        yield Finding(
+            "redis", Verdict.SKIP, f"{_LOSES}, and whether every record can be read: it must take writes first"
+        )
 
 
 def _file_store(path: Path, channel: str, now: float) -> str:
@@ -186,11 +221,11 @@ def _try_to_write(path: Path) -> None:
 def check_command(ctx: click.Context) -> None:
     """Check settings, token, scopes, channel and store.
 
-    Prints one line for each, with what to do where something is wrong. Posts nothing; can run beside the service.
+    Prints one line for each, with what to do where something is wrong, and why where it was not looked at (skip). Posts
+    nothing; can run beside the service.
     """
     failed = False
     for finding in check(os.environ, time.time()):
-        verdict = ("warn" if finding.warns else "ok") if finding.ok else "FAIL"
-        say(f"{verdict:<5} {finding.subject:<9} {finding.text}")
-        failed = failed or not finding.ok
+        say(f"{finding.verdict:<5} {finding.subject:<9} {finding.text}")
+        failed = failed or finding.verdict is Verdict.FAIL
     ctx.exit(int(failed))

@@ -7,6 +7,7 @@ setting's name in lower case (https://systemd.io/CREDENTIALS/). The order is `NA
 fault), then the credential.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any, Literal, Self, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from alert_threader.errors import ConfigError
+from alert_threader.settings import misspelt
 from alert_threader.settings import values as kinds
 from alert_threader.settings.secret import Secret, redactor
 from alert_threader.settings.values import Kind, channel_fault, is_loopback, parse_duration
 
-__all__ = ["SETTINGS", "Secret", "Setting", "Settings", "channel_fault", "parse_duration"]
+__all__ = ["SETTINGS", "Secret", "Setting", "Settings", "channel_fault", "given", "misspelt_in", "parse_duration"]
 
 T = TypeVar("T")
 
@@ -70,7 +72,9 @@ class Settings:
         kinds.ADDRESSES, None, "Sentinels that know where Redis is, instead of the URL's host"
     )
     redis_sentinel_master: str = _row(kinds.LINE, "mymaster", "the name the Sentinels give it")
-    redis_key_prefix: str = _row(kinds.REDIS_PREFIX, "threader:ts", "what a thread's key in Redis begins with")
+    redis_key_prefix: str = _row(
+        kinds.REDIS_PREFIX, "threader:ts", "what a thread's key in Redis begins with; in cluster mode with a hash tag"
+    )
     thread_by: Literal["labels", "group"] = _row(
         kinds.choice("labels", "group"), "labels", "what alerts of one thread share: labels, or a group"
     )
@@ -84,7 +88,9 @@ class Settings:
     name_labels: tuple[str, ...] | None = _row(
         kinds.LABELS, None, "labels to name an alert by, before the built-in ones: pod, mount, …"
     )
-    language: Literal["en", "ko"] = _row(kinds.choice("en", "ko"), "en", "the language of messages: English or Korean")
+    language: Literal["en", "ko"] = _row(
+        kinds.language("en", "ko"), "en", "the language of messages: English or Korean"
+    )
     reopen_window: float = _row(kinds.duration("0", "1y"), "1h", "how long a resolved thread can be re-opened")
     stale_after: float = _row(kinds.duration("1s", "1y"), "7d", "silence that closes a firing thread as stale")
     repeat_policy: Literal["update", "reply", "ignore"] = _row(
@@ -107,7 +113,8 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read every setting. An empty value counts as unset; unknown names are ignored.
 
-        Raises ConfigError with all faults. None holds a secret, not even one put into another setting.
+        Raises ConfigError with all faults, and with what is misspelt beside them. None holds a secret, not even one put
+        into another setting.
         """
         faults: list[str] = []
         raws = _each(SETTINGS, lambda setting: _written(setting, environ), faults)
@@ -123,7 +130,7 @@ class Settings:
         if values.get("protect_metrics") and values.get("webhook_token") is None:
             faults.append("PROTECT_METRICS: needs WEBHOOK_TOKEN, the token that /metrics and /stats would ask for")
         if faults:
-            raise ConfigError(faults)
+            raise ConfigError([*faults, *misspelt_in(environ)])
         return cls(**values)
 
     @property
@@ -165,6 +172,34 @@ SETTINGS: tuple[Setting, ...] = tuple(
 )
 
 
+#: Those that can stand in a file.
+_SECRETS = frozenset(setting.name for setting in SETTINGS if setting.kind.secret)
+
+
+def misspelt_in(environ: Mapping[str, str]) -> list[str]:
+    """Name what looks like a misspelt setting, a line each: ``SLACK_CHANEL: did you mean SLACK_CHANNEL?``."""
+    missing = {setting.name for setting in SETTINGS if setting.required and _source(setting, environ) is None}
+    return misspelt.misspelt(environ, {setting.name for setting in SETTINGS}, _SECRETS, missing)
+
+
+def given(environ: Mapping[str, str]) -> Counter[str]:
+    """How many settings are given, by where: "in the environment", "in a file" or "as a credential"."""
+    found = (_source(setting, environ) for setting in SETTINGS)
+    return Counter(source for source in found if source is not None)
+
+
+def _source(setting: Setting, environ: Mapping[str, str]) -> str | None:
+    if environ.get(setting.name):
+        return "in the environment"
+    if setting.name in _SECRETS:
+        if environ.get(f"{setting.name}_FILE"):
+            return "in a file"
+        folder = environ.get(misspelt.CREDENTIALS)
+        if folder and Path(folder, setting.name.lower()).exists():
+            return "as a credential"
+    return None
+
+
 def _address(host: str, port: int) -> str:
     # Brackets separate an IPv6 address from its port.
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -191,7 +226,7 @@ def _written(setting: Setting, environ: Mapping[str, str]) -> str | None:
     if not setting.kind.secret:
         return given
     pointer = f"{setting.name}_FILE"
-    path, folder = environ.get(pointer), environ.get("CREDENTIALS_DIRECTORY")
+    path, folder = environ.get(pointer), environ.get(misspelt.CREDENTIALS)
     if given and path:
         raise _FaultError(f"{setting.name}: is set twice, here and as {pointer}: remove one of them")
     if given:

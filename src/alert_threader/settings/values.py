@@ -41,6 +41,9 @@ _SWITCH_WORDS = {
     "off": False,
     "0": False,
 }
+#: Messages a second; far more than Slack takes.
+_HIGHEST_RATE = 9_999
+_LARGEST_SIZE = 2**30
 _SIZE_TEXT = re.compile(rf"([0-9]{{1,10}})({'|'.join(_BYTES)})?", re.IGNORECASE)
 
 
@@ -90,12 +93,14 @@ def _token_fault(value: str) -> str | None:
 class Kind(Generic[T]):
     """How a value is read. `parse` raises ValueError, with whatever text, for what is not as `allowed` says.
 
-    `allowed` is a function where the words depend on the value; what it returns never holds the value.
+    `allowed` is a function where the words depend on the value; what it returns never holds the value. `bounds` are the
+    least and the most that a number can be, as they are written.
     """
 
     parse: Callable[[str], T]
     allowed: str | Callable[[str], str | None]
     secret: bool = False
+    bounds: tuple[str, str] | None = None
 
 
 def _only(value: T, *conditions: object) -> T:
@@ -115,6 +120,24 @@ def choice(*words: Word) -> Kind[Word]:
     return Kind(parse, "one of " + ", ".join(words))
 
 
+def language(*words: Word) -> Kind[Word]:
+    """Return the kind that is one of these languages, the first of which is the default.
+
+    A person's shell may hold gettext's list under the same name, such as ``en_US:en``
+    (https://www.gnu.org/software/gettext/manual/html_node/The-LANGUAGE-variable.html): then the first one that we know
+    counts, and where we know none, the default.
+    """
+    plain = choice(*words)
+
+    def parse(raw: str) -> Word:
+        if not re.search("[_:.]", raw):
+            return plain.parse(raw)
+        listed = (re.split("[_.@]", each)[0].lower() for each in raw.split(":"))
+        return next((plain.parse(each) for each in listed if each in words), words[0])
+
+    return Kind(parse, plain.allowed)
+
+
 def integer(low: int, high: int) -> Kind[int]:
     """Return the kind that is a whole number, both ends included."""
 
@@ -122,7 +145,7 @@ def integer(low: int, high: int) -> Kind[int]:
         number = int(_only(raw, re.fullmatch("[0-9]{1,9}", raw)))
         return _only(number, low <= number <= high)
 
-    return Kind(parse, f"a whole number from {low} to {high}")
+    return Kind(parse, f"a whole number from {low} to {high}", bounds=(str(low), str(high)))
 
 
 def duration(low: str, high: str) -> Kind[float]:
@@ -132,7 +155,8 @@ def duration(low: str, high: str) -> Kind[float]:
         seconds = parse_duration(raw)
         return _only(seconds, parse_duration(low) <= seconds <= parse_duration(high))
 
-    return Kind(parse, f"a duration from {low} to {high}, such as 500ms, 2s, 5m, 1h30m or 7d")
+    allowed = f"a duration from {low} to {high}, such as 500ms, 2s, 5m, 1h30m or 7d"
+    return Kind(parse, allowed, bounds=(low, high))
 
 
 def _switch(raw: str) -> bool:
@@ -156,13 +180,13 @@ def _size(raw: str) -> int:
     if found is None:
         raise ValueError
     size = int(found[1]) * _BYTES[(found[2] or "b").lower()]
-    return _only(size, 1 <= size <= 2**30)
+    return _only(size, 1 <= size <= _LARGEST_SIZE)
 
 
 def _rate(raw: str) -> float:
     number = raw.removesuffix("/s")
     rate = float(_only(number, re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", number)))
-    return _only(rate, rate > 0)
+    return _only(rate, 0 < rate <= _HIGHEST_RATE)
 
 
 def _label_names(raw: str) -> tuple[str, ...]:
@@ -205,7 +229,9 @@ def _addresses(raw: str) -> tuple[tuple[str, int], ...]:
     return tuple(address(each) for each in raw.split(","))
 
 
-ADDRESSES = Kind(_addresses, "host:port separated by commas, such as 10.0.0.1:26379,10.0.0.2:26379")
+ADDRESSES = Kind(
+    _addresses, "host:port separated by commas, such as 10.0.0.1:26379,10.0.0.2:26379; ports are from 1 to 65535"
+)
 API_URL = Kind(_api_url, "an http or https URL without user, query and fragment")
 BOT_TOKEN = _concealed(_faultless(_token_fault))
 CHANNEL = _faultless(channel_fault)
@@ -215,13 +241,17 @@ HOST = _matching("[A-Za-z0-9._:-]+", "an IP address or a host name")
 LABELS = Kind(_label_names, "label names separated by commas, each once")
 LABEL = _matching("[a-zA-Z_][a-zA-Z0-9_]*", "a label's name")
 LINE = Kind(_line, "one line of at most 100 characters")
-RATE = Kind(_rate, "a number above 0, such as 1, 0.5 or 1/s")
-#: A prefix is also matched by pattern (`KEYS prefix:*`), so it must not contain glob characters.
-REDIS_PREFIX = _matching("[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or any of _ . : -")
+RATE = Kind(_rate, "a number above 0, up to 9,999, such as 1, 0.5 or 1/s", bounds=("0", "9,999"))
+#: A prefix is also matched by pattern (`KEYS prefix:*`), so it must not contain glob characters. In cluster mode a hash
+#: tag in it keeps all names in one slot.
+REDIS_PREFIX = _matching(
+    r"(?=.{1,100}\Z)[A-Za-z0-9_.:-]*(\{[A-Za-z0-9_.:-]+\}[A-Za-z0-9_.:-]*)?",
+    "1 to 100 letters, digits, or any of _ . : - with, in cluster mode, one part in braces, such as {threader}:ts",
+)
 REDIS_URL = _concealed(Kind(_redis_url, "a URL: redis://host:port/db, rediss://host:port/db (TLS) or unix:///path"))
 SEVERITY_MAP = Kind(
     _severity_map,
     f"word=level separated by commas, such as major=critical,minor=warning; levels: {', '.join(_SEVERITY_LEVELS)}",
 )
 SWITCH = Kind(_switch, "yes or no")
-SIZE = Kind(_size, "a size from 1B to 1GiB, such as 16MB, 512KB or 1MiB")
+SIZE = Kind(_size, "a size from 1B to 1GiB, such as 16MB, 512KB or 1MiB", bounds=("1B", "1GiB"))

@@ -36,8 +36,9 @@ def open_store(settings: Settings, policy: Policy, lock_wait: float = 0) -> Stor
     """
     if settings.thread_store == "redis":
         sentinels, master = settings.redis_sentinels or (), settings.redis_sentinel_master
-        client = connect(settings.redis_url.reveal(), sentinels, master)
-        return RedisStore(client, settings.redis_key_prefix, policy, fails_over=bool(sentinels))
+        prefix = settings.redis_key_prefix
+        client = connect(settings.redis_url.reveal(), sentinels, master, prefix)
+        return RedisStore(client, prefix, policy, fails_over=bool(sentinels))
     return SqliteStore(settings.thread_store_file, policy, settings.slack_channel, time.time(), lock_wait)
 
 

@@ -4,6 +4,7 @@ Everything that changes a thread passes here: a notification, the start of an at
 an operator. Each is one pure function of ``threads``, applied atomically by ``Store.transact``.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,10 +24,13 @@ from alert_threader.threads import (
     age,
     apply,
     divided,
+    following,
     forget,
     record_outcome,
     record_unchanged,
+    slack_lane,
     start_attempt,
+    waits_elsewhere,
 )
 
 #: Threads that are changed in one transaction, where all are to be: an alert that arrives meanwhile is not held up.
@@ -40,13 +44,21 @@ class Attempted(msgspec.Struct, frozen=True):
     step: Step
 
 
+class Followed(msgspec.Struct, frozen=True):
+    """How many threads that waited in a former default channel went to the present one, and how many stay there."""
+
+    moved: int
+    stay: int
+
+
 class Threads:
     """The threads in a store. Safe to use from several threads; errors are those of ``Store``."""
 
-    def __init__(self, store: Store, policy: Policy) -> None:
-        """Take the store and the settings of the rules."""
+    def __init__(self, store: Store, policy: Policy, channel: str = "") -> None:
+        """Take the store, the settings of the rules, and the default channel; without one no thread follows it."""
         self.store = store
         self.policy = policy
+        self._channel = channel
 
     def notify(self, changes: Sequence[Change], now: float) -> list[Applied]:
         """Apply what a notification says of each of its threads; on return all of it is durable."""
@@ -75,7 +87,9 @@ class Threads:
         """Write a call's outcome onto the thread as it is now, durably. Nothing happens if it is gone, or damaged."""
 
         def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
-            return None if thread is None else record_outcome(thread, attempt_id, outcome, now, self.policy), None
+            if thread is None:
+                return None, None
+            return self._following(record_outcome(thread, attempt_id, outcome, now, self.policy)), None
 
         with suppress(RecordDamagedError):
             self.store.transact(key, decide, lease)
@@ -109,6 +123,22 @@ class Threads:
 
         return self._each((thread.key for thread in self.store.threads()), decide)
 
+    def follow_channel(self) -> dict[str, Followed]:
+        """Let what waits for a former default channel go to the present one; what was done, by the former channel.
+
+        What may be seen in the former one already stays there (``threads.following``).
+        """
+        followed: dict[str, Followed] = {}
+        for lane in self.store.pending() if self._channel else ():
+            if lane == slack_lane(self._channel):
+                continue
+            found = [self.store.read(each.key) for each in self.store.due(lane, math.inf)]
+            waiting = [thread for thread in found if thread is not None and waits_elsewhere(thread, self._channel)]
+            if waiting:
+                moved = self._each((thread.key for thread in waiting), self._follow)
+                followed[waiting[0].channel] = Followed(moved, len(waiting) - moved)
+        return followed
+
     def insert(self, threads: Sequence[AlertThread], *, replace: bool) -> list[str]:
         """Store threads as another store had them, attempts and all. On return they are durable; on an error some are.
 
@@ -124,6 +154,13 @@ class Threads:
             batch = threads[start : start + _BATCH]
             inserted += self.store.transact_all([(thread.key, decide(thread)) for thread in batch])
         return [thread.key for thread, was_free in zip(threads, inserted, strict=True) if not was_free]
+
+    def _follow(self, thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+        followed = None if thread is None else self._following(thread)
+        return followed, followed is not thread
+
+    def _following(self, thread: AlertThread) -> AlertThread:
+        return following(thread, self._channel) if self._channel else thread
 
     def _by_thread(self, change: Change) -> list[Change]:
         """The change, in two where an open thread under the first release's key goes on with some of its alerts."""

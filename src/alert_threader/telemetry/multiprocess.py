@@ -1,14 +1,17 @@
 """The metrics of several workers as one: each keeps its numbers in files of a folder that all of them read.
 
 The folder belongs to gunicorn's master, which makes it at its start and removes it at its end. After a ``kill -9`` it
-is left behind, and the next master removes it: a folder whose lock nobody holds has no master any more.
+is left behind, and the next master removes it, also one that needs no folder itself: a folder whose lock nobody holds
+has no master any more.
 """
 
 import errno
 import fcntl
 import os
 import shutil
+import struct
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,8 +25,12 @@ _FOLDER_PREFIX = "alert-threader-metrics-"
 _LOCK = "master.lock"
 #: The space that the files of a worker may need, in bytes.
 _ROOM = 4 * 1024 * 1024
-#: How often a scrape reads the files again after one has vanished in between: each time, a worker has ended.
+#: How often a scrape reads the files while workers start and end.
 _ATTEMPTS = 5
+#: What reading a file raises that has vanished, or is not written yet.
+_UNREADABLE = (OSError, RuntimeError, ValueError, struct.error)
+#: A folder without a lock for so many seconds was left by a master that was killed before it made one.
+_LOCKED_WITHIN = 60.0
 
 #: The folder of this process's numbers; None for a process on its own.
 _shared_folder: Path | None = None
@@ -31,8 +38,16 @@ _shared_folder: Path | None = None
 _lock: int | None = None
 
 
+def remove_stale() -> None:
+    """Remove the folders of this user's masters that were killed. Raises OSError."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        # The temporary folder is everybody's: never through a link, and never a folder of another user.
+        if not folder.is_symlink() and folder.is_dir() and folder.stat().st_uid == os.geteuid() and _is_stale(folder):
+            remove_folder(folder)
+
+
 def make_folder() -> Path:
-    """Make an empty folder for a master's workers, and remove those of masters that were killed. Raises OSError."""
+    """Make an empty folder for a master's workers. Raises OSError."""
     global _lock  # noqa: PLW0603 - a process is the master of one folder
     runtime = os.environ.get("RUNTIME_DIRECTORY")
     if runtime:
@@ -41,7 +56,6 @@ def make_folder() -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
-    _remove_stale(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
     _lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,35 +104,33 @@ class SharedCollector(Collector):
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """Read the files of all workers."""
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return self._read()
-            except FileNotFoundError:
-                continue
-        return self._read()
-
-    def _read(self) -> Iterable[Metric]:
-        # A worker that is just starting has made its file but not written to it, and the library fails on it.
-        files = [str(file) for file in self._folder.glob("*.db") if file.stat().st_size]
-        metrics: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-        return metrics
+        """Read the files of all workers; where that fails, without those that cannot be read."""
+        for attempt in range(_ATTEMPTS):
+            # A worker that is just starting has made its file but not written to it, and the library fails on it.
+            files = [file for file in self._folder.glob("*.db") if attempt == 0 or _merged([file]) is not None]
+            metrics = _merged(files)
+            if metrics is not None:
+                return metrics
+        return ()
 
 
-def _remove_stale(parent: Path) -> None:
-    """Remove the folders of this user's masters that are gone."""
-    for folder in parent.glob(f"{_FOLDER_PREFIX}*"):
-        # The temporary folder is everybody's: never through a link, and never a folder of another user.
-        if not folder.is_symlink() and folder.is_dir() and folder.stat().st_uid == os.geteuid() and _is_stale(folder):
-            remove_folder(folder)
+def _merged(files: Iterable[Path]) -> Iterable[Metric] | None:
+    """The numbers in these files added up; None where one of them cannot be read."""
+    try:
+        metrics: Iterable[Metric] = MultiProcessCollector.merge([str(file) for file in files])  # type: ignore[no-untyped-call]
+    except _UNREADABLE:
+        return None
+    return metrics
 
 
 def _is_stale(folder: Path) -> bool:
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        # A master that is just starting, or one that was killed at that.
+        return time.time() > folder.stat().st_mtime + _LOCKED_WITHIN
     except OSError:
-        # A master that is just starting, or no folder of ours.
-        return False
+        return False  # no folder of ours
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

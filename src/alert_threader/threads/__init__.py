@@ -1,8 +1,8 @@
 """The life of a thread, as pure functions: no clock, no I/O, no logging, no randomness.
 
 Each input has one function that takes the record and returns the new one: ``apply`` (a notification), ``age`` (time),
-``forget`` (an operator), ``start_attempt`` and ``record_outcome`` (a call). ``plan`` says what is missing. Imports only
-``alertmanager``.
+``forget`` (an operator), ``following`` (another SLACK_CHANNEL), ``start_attempt`` and ``record_outcome`` (a call).
+``plan`` says what is missing. Imports only ``alertmanager``.
 
 The rules:
 
@@ -50,6 +50,7 @@ from alert_threader.threads.keys import (
     environment_of,
     thread_key,
 )
+from alert_threader.threads.moving import following, waits_elsewhere
 from alert_threader.threads.names import (
     EXPORTED,
     OF_EXPORTER,
@@ -173,6 +174,7 @@ __all__ = [
     "divided",
     "environment_of",
     "fitting",
+    "following",
     "forget",
     "full_name",
     "has_exported",
@@ -195,4 +197,5 @@ __all__ = [
     "slack_lane",
     "start_attempt",
     "thread_key",
+    "waits_elsewhere",
 ]

@@ -8,6 +8,7 @@ import msgspec
 from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved, restore, severity_of
 from alert_threader.threads.keys import Change
+from alert_threader.threads.moving import moved
 from alert_threader.threads.names import name_alerts
 from alert_threader.threads.plan import Policy, RepeatPolicy, is_pending
 from alert_threader.threads.record import (
@@ -17,7 +18,6 @@ from alert_threader.threads.record import (
     Batch,
     Event,
     EventKind,
-    Shown,
     fold,
 )
 from alert_threader.threads.severity import Severities
@@ -149,7 +149,7 @@ def _revised(thread: AlertThread, change: Change) -> AlertThread:
     the former channel.
     """
     if thread.channel != change.channel:
-        thread = _moved(thread, change.channel)
+        thread = moved(thread, change.channel)
     thread.revision += 1
     thread.noted_revision = thread.revision
     thread.truncated = change.truncated
@@ -157,27 +157,6 @@ def _revised(thread: AlertThread, change: Change) -> AlertThread:
     if 0 < len(change.external_url) <= MAX_LINK:
         thread.external_url = change.external_url
     return thread
-
-
-def _moved(thread: AlertThread, channel: str) -> AlertThread:
-    """The thread in another channel: SLACK_CHANNEL has changed, perhaps because the old one takes no more messages.
-
-    It gets a root there, and what was under way in the old channel is delivered there.
-    """
-    pending = thread.attempt.batch.then(thread.pending) if thread.attempt else thread.pending
-    return msgspec.structs.replace(
-        thread,
-        channel=channel,
-        ts=None,
-        shown=Shown(),
-        attempt=None,
-        pending=pending,
-        unnamed=(),
-        failures=0,
-        retry_at=0.0,
-        retry_wait=0.0,
-        error="",
-    )
 
 
 def _take_alerts(thread: AlertThread, alerts: Collection[Alert], now: float, policy: Policy) -> dict[str, Event]:

@@ -37,7 +37,7 @@ def open_verbs() -> Iterator[Open]:
             url: str, policy: Policy | None = None, *, prefix: str = PREFIX, fails_over: bool = False
         ) -> Threads:
             policy = policy or Policy()
-            store = RedisStore(connect(url), prefix, policy, fails_over=fails_over)
+            store = RedisStore(connect(url, prefix=prefix), prefix, policy, fails_over=fails_over)
             closing.callback(store.close)
             return Threads(store, policy)
 

@@ -54,7 +54,8 @@ class TestAddresses:
                 assert client.exists(f"{PREFIX}-record:a")
         assert "Redis cannot be reached" in failure_of(lambda: verbs.store.read("a"))
 
-    def test_tls(self, tmp_path: Path, open_verbs: Open, authority: Path) -> None:
+    @pytest.mark.parametrize("prefix", [PREFIX, "{threader}:ts"])
+    def test_tls(self, tmp_path: Path, open_verbs: Open, authority: Path, prefix: str) -> None:
         """A certificate of the given authority is trusted, any other is an error that says so."""
         port = free_port()
         settings: dict[str, Any] = {
@@ -65,12 +66,13 @@ class TestAddresses:
             "tls-auth-clients": "no",
         }
         with RedisServer(tmp_path / "redis", **settings) as server:
-            trusting = open_verbs(f"rediss://{HOST}:{port}/0?ssl_ca_certs={authority / 'ca.crt'}")
+            trusting = open_verbs(f"rediss://{HOST}:{port}/0?ssl_ca_certs={authority / 'ca.crt'}", prefix=prefix)
             trusting.notify([fires("a", "1")], NOW)
             assert kept(trusting.store).firing == 1
-            text = failure_of(lambda: open_verbs(f"rediss://{HOST}:{port}/0").store.read("a"))
+            text = failure_of(lambda: open_verbs(f"rediss://{HOST}:{port}/0", prefix=prefix).store.read("a"))
             assert "certificate" in text
-            plain = failure_of(lambda: open_verbs(f"rediss://{HOST}:{server.port}/0").store.read("a"))
+            other = open_verbs(f"rediss://{HOST}:{server.port}/0", prefix=prefix)
+            plain = failure_of(lambda: other.store.read("a"))
             assert plain.startswith(("Redis cannot be reached", "Redis does not answer"))
 
 

@@ -3,7 +3,7 @@
 Imports what every store may: ``store.base``, ``threads``, errors. ``store`` is the way in; ``transactions`` changes
 records, ``commit`` makes a change outlive a failover, ``records``, ``recent`` and ``lanes`` read, ``leases`` lends
 lanes and tokens, ``upkeep`` takes over what the first release keeps, ``way_back`` hands it back, ``client`` connects
-and explains errors.
+and explains errors, ``cluster`` finds the right server in cluster mode, ``probe`` tries what all of them do.
 
 The names, for a prefix ``threader:ts``. ``KEYS threader:ts:*`` matches the first only:
 
@@ -19,6 +19,7 @@ threader:ts-lease:NAME  string  the token of a lane's sender, with a time to liv
 threader:ts-damaged     set     the keys of the records that a process could not read
 threader:ts-budget:NAME string  when a token bucket is full again, in seconds
 threader:ts-policy      string  the settings with which the records were planned
+threader:ts-ping…               what ``ping`` writes and takes away again, under the names above
 ======================  ======  ==========================================================================
 
 The first release keeps ``record``, ``lease``, ``damaged`` and ``budget`` under the same names, and lists records in

@@ -11,17 +11,23 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from alert_threader.errors import StoreError
+from alert_threader.store.redis.cluster import ClusterPool
 
 #: A webhook is answered within 2 s even where Redis does not answer at all, in seconds.
 _CONNECT_TIMEOUT = 0.8
 _TIMEOUT = 1.0
 
+#: How Redis says that a script does something that its user may not do (src/script.c, scriptCall).
+_SCRIPT_MAY_NOT = "The user executing the script can't"
+_README = 'the commands that the README names under "A user of its own"'
 
-def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "") -> redis.Redis:
+
+def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "", prefix: str = "") -> redis.Redis:
     """A client with short timeouts that never repeats a command by itself; nothing is connected yet.
 
     With ``sentinels`` (host and port of each) and the ``master``'s name, they say where Redis is; user, password,
-    database and TLS options are still those of the URL. Raises StoreError for a URL that is none.
+    database and TLS options are still those of the URL. Where the ``prefix`` of all names has a hash tag, Redis may be
+    in cluster mode. Raises StoreError for a URL that is none.
     """
     options: dict[str, Any] = {
         "socket_connect_timeout": _CONNECT_TIMEOUT,
@@ -34,8 +40,11 @@ def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "
         if not sentinels:
             client = redis.Redis.from_url(url, **options)
             client.connection_pool.make_connection()  # reads the URL's options; connects to nothing
-            return client
+            if "{" not in prefix or url.startswith("unix://"):
+                return client
         named: dict[str, Any] = redis.connection.parse_url(url)  # type: ignore[no-untyped-call]
+        if not sentinels:
+            return redis.Redis.from_pool(ClusterPool(prefix, {**named, **options}))
         tls = {name: value for name, value in named.items() if name.startswith("ssl_")}
         if url.startswith("rediss://"):
             tls["ssl"] = True
@@ -53,12 +62,12 @@ def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn what redis-py raises inside into a StoreError that says what to do."""
+def translated(prefix: str) -> Iterator[None]:
+    """Turn what redis-py raises inside into a StoreError that says what to do; all names begin with ``prefix``."""
     try:
         yield
     except (RedisError, OSError) as error:
-        raise StoreError(_advice(error)) from error
+        raise StoreError(_advice(error, prefix)) from error
 
 
 def run(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -75,19 +84,34 @@ def run(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
     return answers
 
 
-def _advice(error: BaseException) -> str:
+def _advice(error: BaseException, prefix: str) -> str:
     # Behind "script:" is where in our script it happened.
     text = str(error).partition(" script: ")[0].strip() or type(error).__name__
     if isinstance(error, redis.sentinel.MasterNotFoundError):
         # Behind the colon is how each of them was asked.
         known = str(error).partition(" : ")[0]
         return f"the Sentinels do not lead to Redis ({known}): check REDIS_SENTINELS and REDIS_SENTINEL_MASTER"
-    if isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
+    if isinstance(error, redis.exceptions.AuthenticationError):
         return f"Redis refuses the login: correct user and password in REDIS_URL ({text})"
+    if isinstance(error, redis.exceptions.NoPermissionError) or text.startswith(_SCRIPT_MAY_NOT):
+        return f"Redis does not let the user in REDIS_URL do this ({text}): give it ~{prefix}* and {_README}"
     if isinstance(error, redis.exceptions.TimeoutError):
         return f"Redis does not answer: check that it runs and is not overloaded ({text})"
     if isinstance(error, redis.exceptions.ConnectionError | OSError):
         return f"Redis cannot be reached: check that it runs, REDIS_URL and the network ({text})"
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return f"Redis is full: give it more memory ({text})"
+    if isinstance(error, redis.exceptions.ClusterDownError):
+        return f"the cluster of Redis is down: look at its servers ({text})"
+    if isinstance(error, redis.exceptions.AskError | redis.exceptions.ClusterCrossSlotError):
+        return (
+            f"Redis is in cluster mode: set REDIS_KEY_PREFIX={_tagged(prefix)}, whose braces keep all keys in one slot"
+        )
+    if "not allowed in cluster mode" in text:
+        return f"Redis is in cluster mode, which has database 0 only: end REDIS_URL in /0 ({text})"
     return f"Redis refuses: {text}"
+
+
+def _tagged(prefix: str) -> str:
+    head, colon, tail = prefix.partition(":")
+    return f"{{{head or 'threader'}}}{colon}{tail}"

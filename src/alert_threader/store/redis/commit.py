@@ -15,6 +15,7 @@ from redis.sentinel import SentinelConnectionPool
 from alert_threader.errors import StoreError
 from alert_threader.store.redis import scripts
 from alert_threader.store.redis.client import run
+from alert_threader.store.redis.cluster import ClusterPool
 
 #: How long a change may take to reach the replicas, in seconds: less than the client waits for an answer.
 _REPLICA_WAIT = 0.5
@@ -24,6 +25,9 @@ _ALONE = 10.0
 _SILENT = 2
 #: One that was silent for longer is taken for lost, in seconds, as Redis itself does (min-replicas-max-lag).
 _LOST = 10
+
+#: The pools that know which Redis is the master.
+_FAILING_OVER = (SentinelConnectionPool, ClusterPool)
 
 _Address = tuple[str, int]
 _Command = tuple[Any, ...]
@@ -46,7 +50,7 @@ class Committer:
         self._probe = probe
         self._fails_over = fails_over
         self._script = client.register_script(scripts.COMMIT)
-        #: The Redis that the next three speak of, as the Sentinels named it.
+        #: The Redis that the next three speak of, as Sentinels or a cluster named it.
         self._master: _Address | None = None
         #: How many replicas there were when all was well, and how many of them are waited for.
         self._connected = 0
@@ -87,7 +91,9 @@ class Committer:
     @property
     def _waits(self) -> bool:
         """Whether there are replicas to wait for."""
-        return self._fails_over and time.monotonic() >= self._alone_until
+        pool = self._redis.connection_pool
+        fails_over = self._fails_over or (isinstance(pool, ClusterPool) and pool.has_replicas)
+        return fails_over and time.monotonic() >= self._alone_until
 
     def _run(self, writes: Sequence[_Command]) -> list[Any]:
         """Write, wait for the replicas and look at them, in one round trip; return what the writes returned."""
@@ -104,8 +110,11 @@ class Committer:
 
     def _judge(self, acknowledged: int, replication: Mapping[str, Any]) -> None:
         """Raise StoreError unless a change that so many replicas have is safe, or as safe as it can be."""
+        for answer in (acknowledged, replication):
+            if isinstance(answer, RedisError):
+                raise answer
         pool = self._redis.connection_pool
-        self._speak_of(pool.master_address if isinstance(pool, SentinelConnectionPool) else None)
+        self._speak_of(pool.master_address if isinstance(pool, _FAILING_OVER) else None)
         connected = int(replication["connected_slaves"])
         is_fewer = connected < self._connected
         if acknowledged and not is_fewer:
@@ -131,9 +140,9 @@ class Committer:
             self._alone_until = now + _ALONE
 
     def _check_master(self) -> None:
-        """Raise StoreError where the Sentinels name another master by now; the next command goes there."""
+        """Raise StoreError where Sentinels or a cluster name another master by now; the next command goes there."""
         pool = self._redis.connection_pool
-        if isinstance(pool, SentinelConnectionPool) and pool.get_master_address() != self._master:  # type: ignore[no-untyped-call]
+        if isinstance(pool, _FAILING_OVER) and pool.get_master_address() != self._master:
             raise StoreError("another Redis has taken this one's place: send it again")
 
     def _speak_of(self, master: _Address | None) -> None:

@@ -1,6 +1,7 @@
 """Threads in Redis: any number of workers, replicas and machines behave as one."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import redis
@@ -12,6 +13,7 @@ from alert_threader.store.redis.commit import Committer
 from alert_threader.store.redis.lanes import Lanes
 from alert_threader.store.redis.leases import Leases
 from alert_threader.store.redis.names import Names
+from alert_threader.store.redis.probe import Probe
 from alert_threader.store.redis.records import BATCH, Records
 from alert_threader.store.redis.transactions import Transactions
 from alert_threader.store.redis.upkeep import Upkeep
@@ -44,18 +46,19 @@ class RedisStore:
         self._lanes = Lanes(client, names, self._records, policy)
         self._committer = Committer(client, names("ping"), fails_over=fails_over)
         self._transactions = Transactions(self._records, self._committer, names, self._leases, policy)
+        self._probe = Probe(client, names, self._committer, policy)
         self._upkeep = Upkeep(client, names, self._records, self._transactions, self._leases, policy)
 
     # -- changing ------------------------------------------------------------------------------------------------
 
     def transact(self, key: str, decide: Decide[T], lease: Lease | None = None) -> T:
         """Change one record; see Store."""
-        with translated():
+        with self._translated():
             return self._transactions.run([(key, decide)], lease)[0]
 
     def transact_all(self, decisions: Sequence[tuple[str, Decide[T]]]) -> list[T]:
         """Change several records; see Store."""
-        with translated():
+        with self._translated():
             return self._transactions.run(decisions)
 
     # -- leases, tokens and plans --------------------------------------------------------------------------------
@@ -66,43 +69,43 @@ class RedisStore:
 
     def claim(self, lane: str) -> Lease | None:
         """Take the lane; see Store."""
-        with translated():
+        with self._translated():
             return self._leases.claim(lane)
 
     def renew(self, lease: Lease) -> None:
         """Hold the lease on; see Store."""
-        with translated():
+        with self._translated():
             self._leases.renew(lease)
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; see Store."""
-        with translated():
+        with self._translated():
             self._leases.release(lease)
 
     def take(self, name: str, budget: Budget) -> float:
         """Use a token; see Store."""
-        with translated():
+        with self._translated():
             return self._leases.take(name, budget)
 
     def arrived(self, name: str, budget: Budget) -> None:
         """Note when the call for a token was answered; see Store."""
-        with translated():
+        with self._translated():
             self._leases.arrived(name, budget)
 
     def pending(self) -> dict[str, float]:
         """The lanes with something pending; see Store. Takes over a part of what the first release keeps."""
-        with translated():
+        with self._translated():
             self._upkeep.step()
             return self._lanes.pending()
 
     def due(self, lane: str, now: float) -> list[Due]:
         """The lane's due actions; see Store."""
-        with translated():
+        with self._translated():
             return self._lanes.due(lane, now)
 
     def aged(self, now: float) -> list[str]:
         """The keys of some records that time alone changes; see Store. Damaged ones that were repaired count again."""
-        with translated():
+        with self._translated():
             self._records.look_again()
             found = self._redis.zrangebyscore(self._names("threads"), "-inf", now, start=0, num=BATCH)
         return [key for key in (name.decode() for name in found) if not self._records.is_damaged(key)]
@@ -111,7 +114,7 @@ class RedisStore:
 
     def read(self, key: str) -> AlertThread | None:
         """One record; see Store."""
-        with translated():
+        with self._translated():
             (found,) = self._records.fetch([key])
         if found.damage is not None:
             raise found.damage
@@ -119,19 +122,19 @@ class RedisStore:
 
     def threads(self) -> Iterator[AlertThread]:
         """All records; see Store."""
-        with translated():
+        with self._translated():
             yield from (found.thread for found in self._records.scan() if found.thread is not None)
 
     def damaged(self) -> list[str]:
         """Records that cannot be read; see Store."""
-        with translated():
+        with self._translated():
             return [str(found.damage) for found in self._records.scan() if found.damage is not None]
 
     def stamps(self) -> dict[str, str]:
         """Each thread's ts; see Store."""
         head = self._names.stamp("").encode()
         stamps: dict[str, str] = {}
-        with translated():
+        with self._translated():
             for names in self._records.batches(f"{head.decode()}*"):
                 for name, value in zip(names, self._redis.mget(names), strict=True):
                     stamps |= {} if value is None else {name.removeprefix(head).decode(): value.decode()}
@@ -139,7 +142,7 @@ class RedisStore:
 
     def counts(self) -> Counts:
         """How full the store is; see Store."""
-        with translated():
+        with self._translated():
             lanes = self._lanes.actions().values()
             threads = int(self._redis.zcard(self._names("threads")))
             is_open = int(self._redis.scard(self._names("open")))
@@ -157,25 +160,29 @@ class RedisStore:
     # -- the store itself ----------------------------------------------------------------------------------------
 
     def ping(self) -> None:
-        """Check that Redis takes writes, and keeps them in a failover; see Store."""
-        with translated():
-            self._redis.set(self._names("ping"), 1, px=1000)
-            self._committer.confirm()
+        """Check that Redis takes what a webhook writes, and keeps it in a failover; see Store."""
+        with self._translated():
+            self._probe.run()
 
     def info(self) -> dict[str, Any]:
-        """Redis' own figures."""
-        with translated():
+        """Redis' own figures; None for those that it does not tell this user."""
+        with self._translated():
             return condition.figures(self._redis)
 
     def warnings(self) -> list[str]:
         """Which records cannot be read, and what of Redis' settings does not fit a store of record."""
-        with translated():
+        with self._translated():
             damaged = self._records.look_again()
             return [*damaged, *condition.unfit_settings(self._redis, fails_over=self._fails_over)]
 
+    def unseen(self) -> list[str]:
+        """What Redis does not tell this user: the commands that are needed for nothing but advice."""
+        with self._translated():
+            return condition.unseen(self._redis)
+
     def hand_back(self) -> int:
         """Leave all threads to the first release, and return how many. Every replica must be stopped."""
-        with translated():
+        with self._translated():
             count = WayBack(self._redis, self._names, self._records, self._policy).hand_back()
             self._committer.confirm()
         return count
@@ -183,3 +190,6 @@ class RedisStore:
     def close(self) -> None:
         """Let go of the connections."""
         self._redis.close()
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self._names.prefix)
