@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn import glogging
+from gunicorn.arbiter import Arbiter
 
 from alert_threader.app import create_app
 from alert_threader.errors import AlertThreaderError, ConfigError
@@ -21,12 +22,12 @@ from alert_threader.service import service_of
 from alert_threader.settings.settings import Settings
 from alert_threader.store import check_free
 from alert_threader.telemetry import logs, multiprocess
+from alert_threader.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 
-#: gunicorn's own exit status for a worker that cannot start (gunicorn/arbiter.py, WORKER_BOOT_ERROR): the master ends
-#: too, instead of starting one worker after the other.
-_BOOT_ERROR = 3
+#: The exit status of a worker that cannot start: the master ends too, instead of starting one worker after the other.
+_BOOT_ERROR = Arbiter.WORKER_BOOT_ERROR
 #: How long a start waits for the former process to release the file store, in seconds.
 _LOCK_WAIT = 5.0
 #: How many connections a worker may hold, unless the limit on open files allows fewer.
@@ -54,7 +55,7 @@ bind = settings.bind
 wsgi_app = "alert_threader.server:app()"
 proc_name = "alert-threader"
 workers = settings.web_concurrency
-worker_class = "gthread"
+worker_class = Worker
 threads = settings.web_threads
 graceful_timeout = int(settings.graceful_timeout)
 # A reloaded worker waits for the one before it to leave the file, and must not be taken for a hung one meanwhile.
@@ -135,10 +136,12 @@ def post_worker_init(worker: Any) -> None:
     service = service_of(worker.wsgi)
     try:
         service.open(lock_wait=settings.graceful_timeout + _LOCK_WAIT)
+        service.start()
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(_BOOT_ERROR)
-    service.start()
+    worker.max_body = settings.max_body
+    worker.count_refused = service.metrics.requests.refused
     log.info("ready", extra={"store": settings.thread_store, "channel": settings.slack_channel})
 
 
