@@ -93,7 +93,18 @@ def app() -> Any:
     return create_app(settings, open_now=False)
 
 
-def on_starting(_server: Any) -> None:
+def nworkers_changed(server: Any, wanted: int, _before: int | None) -> None:
+    """Keep one worker where the store belongs to one process: ``-w 4``, or TTIN, is not what this store can do.
+
+    A second worker would wait for the lock, give up, and take the first one with it.
+    """
+    if settings.thread_store == "file" and wanted > 1:
+        log.warning("the file store has one worker: %s need THREAD_STORE=redis", wanted)
+        server.cfg.set("workers", 1)
+        server.num_workers = 1
+
+
+def on_starting(server: Any) -> None:
     """Fail at once, with one line, if another process owns the store."""
     try:
         check_free(settings, _LOCK_WAIT)
@@ -102,7 +113,7 @@ def on_starting(_server: Any) -> None:
         sys.exit(1)
     if settings.exposure:
         log.warning("%s", settings.exposure)
-    if workers > 1:
+    if server.num_workers > 1:
         _share_metrics()
 
 

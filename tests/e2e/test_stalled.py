@@ -287,3 +287,19 @@ def test_stop(make_service: Callable[..., Service], slack: SandboxServer) -> Non
         assert service.stop() < 5
         answer = read_to_end(sender)
     assert answer.startswith(b"HTTP/1.1 20")
+
+
+@pytest.mark.parametrize("how", ["TTIN", "-w 4"])
+def test_more_workers_than_the_file_store_can_have(make_service: Callable[..., Service], how: str) -> None:
+    """Asked for more workers, a service with a file store says that it has one, and goes on with it."""
+    service = make_service(**({} if how == "TTIN" else {"GUNICORN_CMD_ARGS": how}))
+    service.start()
+    if how == "TTIN":
+        service.add_worker()
+    wait_for(lambda: "the file store has one worker" in service.log, 5, lambda: service.log)
+    service.reload()
+    wait_for(lambda: service.log.count(" ready ") == 2, 20, lambda: service.log)
+    service.send_until_taken(webhook("Still"))
+    wait_for(lambda: len(service.workers) == 1, 20)
+    service.stop()
+    assert "cannot start" not in service.log
