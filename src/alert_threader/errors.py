@@ -25,6 +25,10 @@ class ConfigError(AlertThreaderError):
         self.faults = tuple(faults)
 
 
+class SystemLimitError(AlertThreaderError):
+    """The system allows this service less than it needs: raise the limit and start again."""
+
+
 class PayloadError(AlertThreaderError):
     """A webhook that cannot be understood: its sender must change it, sending it again does not help (400)."""
 

@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gunicorn import glogging
 from gunicorn.arbiter import Arbiter
 
 from alert_threader.app import create_app
-from alert_threader.errors import AlertThreaderError, ConfigError
+from alert_threader.errors import NO_THREADS, AlertThreaderError, ConfigError, SystemLimitError
 from alert_threader.service import service_of
 from alert_threader.settings.settings import Settings
 from alert_threader.store import check_free
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 _BOOT_ERROR = Arbiter.WORKER_BOOT_ERROR
 #: How long a start waits for the former process to release the file store, in seconds.
 _LOCK_WAIT = 5.0
+#: How many threads a worker needs beside its first: for requests, the watcher, two senders, the readable copy.
+_THREADS = 6
 #: How many connections a worker may hold, unless the limit on open files allows fewer.
 _CONNECTIONS = 1000
 
@@ -105,9 +108,10 @@ def nworkers_changed(server: Any, wanted: int, _before: int | None) -> None:
 
 
 def on_starting(server: Any) -> None:
-    """Fail at once, with one line, if another process owns the store."""
+    """Fail at once, with one line, if another process owns the store, or the system allows too few threads."""
     try:
         check_free(settings, _LOCK_WAIT)
+        _check_threads()
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(1)
@@ -115,6 +119,24 @@ def on_starting(server: Any) -> None:
         log.warning("%s", settings.exposure)
     if server.num_workers > 1:
         _share_metrics()
+
+
+def _check_threads() -> None:
+    """Raise SystemLimitError unless a worker and its threads can be started: here that is one line, later a crash."""
+    checked = threading.Event()
+    # The worker itself is a process, which counts as one more.
+    threads = [threading.Thread(target=checked.wait) for _ in range(1 + _THREADS)]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except RuntimeError as error:
+        raise SystemLimitError(f"a worker needs {len(threads)} threads: {NO_THREADS}") from error
+    finally:
+        checked.set()
+        for thread in started:
+            thread.join()
 
 
 def _share_metrics() -> None:
@@ -150,6 +172,9 @@ def post_worker_init(worker: Any) -> None:
         service.start()
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
+        sys.exit(_BOOT_ERROR)
+    except RuntimeError:
+        log.error("cannot start: %s", NO_THREADS)  # noqa: TRY400 - one line
         sys.exit(_BOOT_ERROR)
     worker.max_body = settings.max_body
     worker.count_refused = service.metrics.requests.refused

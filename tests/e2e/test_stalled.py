@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import re
 import socket
 import time
@@ -303,3 +304,28 @@ def test_more_workers_than_the_file_store_can_have(make_service: Callable[..., S
     wait_for(lambda: len(service.workers) == 1, 20)
     service.stop()
     assert "cannot start" not in service.log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run a service as somebody else")
+@pytest.mark.parametrize(("limit", "is_enough"), [(12, True), (4, False)])
+def test_few_threads(make_service: Callable[..., Service], limit: int, is_enough: bool) -> None:
+    """Where the system allows few threads, the service does with fewer or ends; one line says what to raise."""
+    service = make_service()
+    # Somebody who has no other process: the limit is the user's. They read the code as root does.
+    capability = "+dac_override"
+    service.wrapper = [
+        *(program("setpriv"), "--reuid=54399", "--regid=54399", "--clear-groups"),
+        *(f"--inh-caps={capability}", f"--ambient-caps={capability}", f"--bounding-set=-all,{capability}"),
+        *(program("prlimit"), f"--nproc={limit}:{limit}"),
+    ]
+    if is_enough:
+        service.start()
+        answers = at_once([partial(service.send, webhook(f"Few{number}")) for number in range(40)])
+        assert all(answer.ok for answer in answers)
+        service.wait_until_delivered()
+        service.stop()
+    else:
+        assert service.launch().wait(20) == 1
+    said = [line for line in service.log.splitlines() if "the system allows no more threads: raise" in line]
+    assert 1 <= len(said) <= 2
+    assert "Traceback" not in service.log
