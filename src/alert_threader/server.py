@@ -66,6 +66,11 @@ timeout = graceful_timeout + 30
 keepalive = 30
 worker_connections = _connections()
 control_socket_disable = True
+# A large cookie of a proxy's is no reason to lose an alert. All headers together are bounded by the worker.
+limit_request_field_size = 16 * 1024
+# Nothing here depends on the scheme or the path in front, so what proxies say of them cannot contradict itself.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 
 #: Where several workers keep their metrics; None where one worker has all of them in memory.
 _metrics_folder: Path | None = None
