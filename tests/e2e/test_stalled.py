@@ -256,7 +256,7 @@ def test_expect_100_continue(service: Service) -> None:
         (b"GET /health HTTP/1.1\nHost: x\n\n", 400, "invalid", "not a valid HTTP request"),
         (b"GET /health HTTP/1.1\r\nHost x\r\n\r\n", 400, "invalid", "not a valid HTTP request"),
         (_HEAD + b"Content-Length: many\r\n\r\n", 400, "invalid", "not a valid HTTP request"),
-        (_HEAD + b"Transfer-Encoding: br\r\n\r\n", 501, "invalid", "Transfer-Encoding"),
+        (_HEAD + b"Transfer-Encoding: br\r\n\r\n", 400, "invalid", "Transfer-Encoding"),
         (_HEAD + b"Expect: more\r\n\r\n", 417, "invalid", "Expect"),
         (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414, "too_large", "the address is too long"),
         (_HEAD + b"Cookie: " + b"x" * 17_000 + b"\r\n\r\n", 431, "too_large", "the headers are too large"),
@@ -271,6 +271,14 @@ def test_refused(service: Service, sent: bytes, status: int, reason: str, said: 
     assert said in answer.error
     assert refused(service)[reason] == before + 1
     assert f"refused ({status}): {answer.error}" in service.log.replace("\\", "")
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 999\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\nff\r\n{"])
+def test_cut_off(service: Service, framing: bytes) -> None:
+    """A sender that ends in the middle of its body, and still reads, is told so."""
+    answer = exchange(service, _HEAD + framing)
+    assert answer.status == 400
+    assert "the body" in answer.error
 
 
 def test_proxy_headers(service: Service) -> None:

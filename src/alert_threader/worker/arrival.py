@@ -56,6 +56,10 @@ class Arrival:
             self._is_whole = (self.request is not None or self._take_head(received)) and self._take_body(received)
         return self._is_whole
 
+    def cut_off(self, received: bytearray) -> None:
+        """Make do with what is there: nothing more comes. Reading the body says so."""
+        self._is_whole = self._give_up(received)
+
     def _take_head(self, received: bytearray) -> bool:
         end = received.find(_END_OF_HEAD, max(self._searched - len(_END_OF_HEAD) + 1, 0))
         if max(end, 0 if end >= 0 else len(received)) > MAX_HEAD:

@@ -78,11 +78,16 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:
-            piece = b""
+            self.gone = True
+            return
         if not self.has_begun:
             self.began = time.monotonic()
         self._received += piece
-        self.gone = not piece
+        if not piece and self.has_head:
+            # Cut off. The sender may still read what is wrong with its request.
+            self._arrival.cut_off(self._received)
+        else:
+            self.gone = not piece
 
     def stay(self) -> None:
         """Take what arrives within ``STAY``: the one call that waits, for a thread. The kernel keeps the time."""

@@ -43,7 +43,8 @@ def refusal_of(error: Exception) -> Refusal | None:
         case errors.ExpectationFailed():
             return Refusal("invalid", HTTPStatus.EXPECTATION_FAILED, "the only Expect that is known is 100-continue")
         case errors.UnsupportedTransferCoding():
-            return Refusal("invalid", HTTPStatus.NOT_IMPLEMENTED, "the only Transfer-Encoding that is known is chunked")
+            # RFC 9112 suggests 501, after which Alertmanager would send the same again and again.
+            return Refusal("invalid", HTTPStatus.BAD_REQUEST, "the only Transfer-Encoding that is known is chunked")
         case errors.ForbiddenProxyRequest():
             return Refusal("invalid", HTTPStatus.FORBIDDEN, "the PROXY protocol is not allowed from this address")
         case errors.ParseException() | errors.NoMoreData():
