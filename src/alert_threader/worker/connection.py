@@ -1,4 +1,4 @@
-"""One client's connection: its bytes in both directions, and what it waits for. Nothing here ever waits."""
+"""One client's connection: its bytes in both directions, and what it waits for. Only ``stay`` waits itself."""
 
 import enum
 import socket
@@ -28,7 +28,8 @@ class Connection:
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any, max_body: int) -> None:
         """Take an accepted socket with the addresses of both ends, and the largest body in bytes."""
-        # Blocking is what Python calls it: each call below says for itself whether it waits, and none waits longer.
+        # Each call says for itself that it does not wait (MSG_DONTWAIT). To change it each time would cost a system
+        # call and a hand-over of the interpreter's lock.
         sock.setblocking(True)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _STAY)
         self._cfg = cfg
@@ -50,6 +51,11 @@ class Connection:
         self.closing = False
         #: Whether the client has closed it.
         self.gone = False
+
+    @property
+    def sender(self) -> str:
+        """Who it is, for the log."""
+        return str(self.client[0] if isinstance(self.client, tuple) else self.client or "unix socket")
 
     @property
     def has_begun(self) -> bool:

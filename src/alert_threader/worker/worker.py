@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +21,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from alert_threader.errors import NO_THREADS
 from alert_threader.telemetry.metrics import Refused
+from alert_threader.worker.clients import Clients
 from alert_threader.worker.connection import Connection, Waits
 from alert_threader.worker.pool import Pool
 from alert_threader.worker.refusal import Refusal, refusal_of
@@ -39,8 +39,6 @@ _ENDING = 2.0
 _STOPPING = 2.0
 #: How often deadlines are looked at, in seconds.
 _SWEEP = 0.5
-#: How many of the largest bodies may be in memory at once, and from which size on a connection counts, in bytes.
-_BODIES, _LARGE = 8, 1_000_000
 #: How many connections are accepted before others get their turn: behind a crowd, a sender would wait for each of them.
 _ACCEPTED = 32
 #: How long nothing is accepted where there are no file descriptors left, in seconds.
@@ -57,12 +55,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.max_body = 16_000_000
         #: Counts a request that was refused before the application saw it.
         self.count_refused: Callable[[Refused], None] = lambda _: None
-        self._connections: set[Connection] = set()
+        self._clients: Clients
         # Half of the threads are always there for the others.
         self._stays = threading.Semaphore(self.cfg.threads // 2)
         self._swept = 0.0
         self._accept_at = 0.0
-        self._stop_at = float("inf")
 
     @classmethod
     def check_config(cls, cfg: Any, _log: Any) -> None:
@@ -83,6 +80,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def run(self) -> None:
         """Serve until the worker is told to stop, then let what is under way end."""
+        self._clients = Clients(self.poller, self._on_ready, self.count_refused, self.max_body)
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
         while self.alive and self.is_parent_alive():
             self.notify()
@@ -98,10 +96,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             listener.close()
 
     def _stop(self, until: float) -> None:
-        self._stop_at = time.monotonic() + _STOPPING
-        for connection in self._connections:
-            connection.deadline = min(connection.deadline, self._stop_at)
-        while self._connections and time.monotonic() < until:
+        self._clients.stop_at(time.monotonic() + _STOPPING)
+        while len(self._clients) and time.monotonic() < until:
             self.notify()
             self.wait_for_and_dispatch_events(_SWEEP)
             self._sweep()
@@ -109,13 +105,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     # -- accepting -----------------------------------------------------------------------------------------------
 
     def _may_accept(self) -> bool:
-        has_room = len(self._connections) < self.worker_connections or self._stalled() is not None
+        has_room = len(self._clients) < self.worker_connections or self._clients.can_make_room
         return has_room and time.monotonic() >= self._accept_at
 
     def accept(self, listener: Any) -> None:
         """Accept connections, and let others give way to them where all are taken."""
         for _ in range(_ACCEPTED):
-            if len(self._connections) >= self.worker_connections and not self._make_room():
+            if len(self._clients) >= self.worker_connections and not self._clients.make_room():
                 return
             try:
                 sock, client = listener.accept()
@@ -123,39 +119,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             except OSError as error:
                 self._cannot_accept(error)
                 return
-            self._connections.add(connection)
+            self._clients.add(connection)
             # Most clients have sent their request by now.
             self._receive(connection)
 
     def _cannot_accept(self, error: OSError) -> None:
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
             log.error("cannot accept a connection: %s", error.strerror)
-            self._make_room()
+            self._clients.make_room()
             self._accept_at = time.monotonic() + _EXHAUSTED
             self.set_accept_enabled(enabled=False)
         elif error.errno not in {errno.EAGAIN, errno.ECONNABORTED}:
             log.warning("cannot accept a connection: %s", error.strerror)
 
-    def _make_room(self) -> bool:
-        """Close the connection that can be spared first; return whether there was one."""
-        connection = self._stalled()
-        if connection is None:
-            return False
-        log.warning(
-            "all connections are taken: those that have waited longest are closed",
-            extra={"connections": len(self._connections), "sender": _sender(connection)},
-        )
-        self._close(connection, "given_way")
-        return True
-
-    def _stalled(self) -> Connection | None:
-        """The connection that can be spared first: one that keeps its next request or its answer waiting longest."""
-        waiting = (each for each in self._connections if each.waits is not None)
-        return min(waiting, key=lambda each: (each.waits is Waits.NEXT, each.began), default=None)
-
     # -- waiting for clients -------------------------------------------------------------------------------------
 
-    def _ready(self, connection: Connection, _sock: Any) -> None:
+    def _on_ready(self, connection: Connection) -> None:
         """Something can be done for a connection that waits."""
         match connection.waits:
             case Waits.REQUEST | Waits.NEXT:
@@ -163,28 +142,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             case Waits.END:
                 connection.discard()
                 if connection.gone:
-                    self._drop(connection)
+                    self._clients.drop(connection)
             case Waits.ANSWER_TAKEN:
                 self._resume(connection)
 
     def _receive(self, connection: Connection) -> None:
         connection.receive()
         self._resume(connection)
-        if connection.size > _LARGE:
-            self._bound_memory()
+        self._clients.bound_memory(connection)
 
     def _resume(self, connection: Connection) -> None:
         """Do for a connection what can be done now, and wait for what it needs next."""
         if not connection.send():
             is_waiting = connection.waits is Waits.ANSWER_TAKEN
             until = connection.deadline if is_waiting else time.monotonic() + _TAKING
-            self._wait(connection, Waits.ANSWER_TAKEN, until)
+            self._clients.wait(connection, Waits.ANSWER_TAKEN, until)
         elif connection.gone:
-            self._drop(connection)
+            self._clients.drop(connection)
         elif connection.closing:
             self._end(connection)
         elif self._take(connection):
-            self._wait(connection, None, 0)
+            self._clients.work(connection)
             self.tpool.submit(connection)
         else:
             self._await_request(connection)
@@ -195,38 +173,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._resume(connection)
         elif connection.has_begun or connection.is_new:
             limit = _WHOLE if connection.has_head else _HEAD
-            self._wait(connection, Waits.REQUEST, connection.began + limit)
+            self._clients.wait(connection, Waits.REQUEST, connection.began + limit)
         else:
-            self._wait(connection, Waits.NEXT, time.monotonic() + self.cfg.keepalive)
+            self._clients.wait(connection, Waits.NEXT, time.monotonic() + self.cfg.keepalive)
 
     def _end(self, connection: Connection) -> None:
         connection.end()
         connection.discard()
         if connection.gone:
-            self._drop(connection)
+            self._clients.drop(connection)
         else:
-            self._wait(connection, Waits.END, time.monotonic() + _ENDING)
-
-    def _wait(self, connection: Connection, waits: Waits | None, deadline: float) -> None:
-        """Have the poller watch for what a connection waits for."""
-        before, after = _events(connection.waits), _events(waits)
-        if before != after:
-            if before:
-                self.poller.unregister(connection.socket)
-            if after:
-                self.poller.register(connection.socket, after, partial(self._ready, connection))
-        connection.waits = waits
-        connection.deadline = min(deadline, self._stop_at)
-
-    def _drop(self, connection: Connection) -> None:
-        self._wait(connection, None, 0)
-        connection.socket.close()
-        self._connections.discard(connection)
-
-    def _close(self, connection: Connection, reason: Refused) -> None:
-        """Close a connection without an answer, so that its sender sends again: Alertmanager gives up after a 408."""
-        self.count_refused(reason)
-        self._drop(connection)
+            self._clients.wait(connection, Waits.END, time.monotonic() + _ENDING)
 
     def _sweep(self) -> None:
         """Close the connections whose deadline has passed."""
@@ -234,19 +191,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if now - self._swept < _SWEEP:
             return
         self._swept = now
-        for connection in [each for each in self._connections if each.waits and each.deadline <= now]:
+        for connection in self._clients.overdue():
             self._expire(connection)
 
     def _expire(self, connection: Connection) -> None:
         match connection.waits:
             case Waits.NEXT | Waits.END:
-                self._drop(connection)
+                self._clients.drop(connection)
             case _ if not self.alive:
                 # Not slow: the worker stops. Whoever was sending sends again.
-                self._drop(connection)
+                self._clients.drop(connection)
             case Waits.ANSWER_TAKEN:
                 self._say_slow(connection, f"an answer was not taken within {_TAKING:.0f} s")
-                self._close(connection, "slow")
+                self._clients.give_up(connection, "slow")
             case _ if connection.has_begun and not connection.has_head:
                 text = f"the request's headers did not arrive within {_HEAD:.0f} s"
                 self._refuse(connection, Refusal("slow", HTTPStatus.REQUEST_TIMEOUT, text))
@@ -255,20 +212,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 what = "the request did not arrive" if connection.has_begun else "no request came"
                 within = _WHOLE if connection.has_begun else _HEAD
                 self._say_slow(connection, f"{what} within {within:.0f} s")
-                self._close(connection, "slow")
+                self._clients.give_up(connection, "slow")
 
     def _say_slow(self, connection: Connection, what: str) -> None:
-        log.warning("%s: closed", what, extra={"sender": _sender(connection)})
-
-    def _bound_memory(self) -> None:
-        """Where senders keep too much in memory, the oldest of their requests that has not arrived gives way."""
-        large = [each for each in self._connections if each.size > _LARGE]
-        if sum(each.size for each in large) > _BODIES * self.max_body:
-            arriving = [each for each in large if each.waits is Waits.REQUEST]
-            if arriving:
-                oldest = min(arriving, key=lambda each: each.began)
-                log.warning("too many large requests at once: the oldest is closed", extra={"sender": _sender(oldest)})
-                self._close(oldest, "given_way")
+        log.warning("%s: closed", what, extra={"sender": connection.sender})
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -325,7 +272,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         connection.closing = True
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:
-        log.warning("refused (%s): %s", refusal.status.value, refusal.text, extra={"sender": _sender(connection)})
+        log.warning("refused (%s): %s", refusal.status.value, refusal.text, extra={"sender": connection.sender})
         self.count_refused(refusal.reason)
         connection.sock.discard()
         connection.sock.sendall(refusal.answer)
@@ -333,18 +280,3 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
 
 _FAILED = Refusal("invalid", HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error: the service's log has the details")
-
-
-def _events(waits: Waits | None) -> int:
-    match waits:
-        case None:
-            return 0
-        case Waits.ANSWER_TAKEN:
-            return selectors.EVENT_WRITE
-        case Waits.REQUEST | Waits.NEXT | Waits.END:
-            return selectors.EVENT_READ
-
-
-def _sender(connection: Connection) -> str:
-    client = connection.client
-    return str(client[0] if isinstance(client, tuple) else client or "unix socket")
