@@ -180,6 +180,11 @@ class Service:
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
+    def add_worker(self) -> None:
+        """Ask gunicorn for one more worker, and return at once."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTTIN)
+
     @property
     def is_running(self) -> bool:
         """Whether it was started and not stopped since; it may have ended by itself."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chaos.faults import clock, disk, fuzz, kill, load, open_files, redis_down, replicas, rolling, slack, torn
+from chaos.faults import clock, disk, fuzz, kill, load, open_files, redis_down, replicas, rolling, slack, stalled, torn
 from chaos.plan import Plan
 from chaos.verdict import Verdict
 
@@ -33,6 +33,7 @@ FAULTS: dict[str, Fault] = {
     "torn-file": Fault(torn.torn_file),
     "clock": Fault(clock.clock),
     "open-files": Fault(open_files.open_files),
+    "stalled-clients": Fault(stalled.stalled_clients),
     "fuzz": Fault(fuzz.fuzz),
     "load": Fault(load.load),
     "replicas": Fault(replicas.replicas, ("redis-server", "prometheus-alertmanager")),

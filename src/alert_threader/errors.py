@@ -5,6 +5,12 @@ Every message is one line for a person: what is wrong and what to do about it. N
 
 from collections.abc import Sequence
 
+#: Wherever Python says "can't start new thread".
+NO_THREADS = (
+    "the system allows no more threads: raise the user's limit (ulimit -u), the unit's (systemd's TasksMax) or the "
+    "container's (pids limit)"
+)
+
 
 class AlertThreaderError(Exception):
     """The root of the tree. Catch it only where an error becomes an answer, an exit code or a log line."""
@@ -17,6 +23,10 @@ class ConfigError(AlertThreaderError):
         """Take one line for each fault, each with the setting's name and what is allowed."""
         super().__init__("\n".join(faults))
         self.faults = tuple(faults)
+
+
+class SystemLimitError(AlertThreaderError):
+    """The system allows this service less than it needs: raise the limit and start again."""
 
 
 class PayloadError(AlertThreaderError):

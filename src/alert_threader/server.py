@@ -10,28 +10,32 @@ import logging
 import os
 import resource
 import sys
+import threading
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from gunicorn import glogging
+from gunicorn.arbiter import Arbiter
 
 from alert_threader import temporary
 from alert_threader.app import create_app
-from alert_threader.errors import AlertThreaderError, ConfigError
+from alert_threader.errors import NO_THREADS, AlertThreaderError, ConfigError, SystemLimitError
 from alert_threader.service import service_of
 from alert_threader.settings.settings import Settings, misspelt_in
 from alert_threader.store import check_free, open_store
 from alert_threader.telemetry import logs, multiprocess
 from alert_threader.threads import Policy
+from alert_threader.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 
-#: gunicorn's own exit status for a worker that cannot start (gunicorn/arbiter.py, WORKER_BOOT_ERROR): the master ends
-#: too, instead of starting one worker after the other.
-_BOOT_ERROR = 3
+#: The exit status of a worker that cannot start: the master ends too, instead of starting one worker after the other.
+_BOOT_ERROR = Arbiter.WORKER_BOOT_ERROR
 #: How long a start waits for the former process to release the file store, in seconds.
 _LOCK_WAIT = 5.0
+#: How many threads a worker needs beside its first: for requests, the watcher, two senders, the readable copy.
+_THREADS = 6
 #: How many connections a worker may hold, unless the limit on open files allows fewer.
 _CONNECTIONS = 1000
 
@@ -65,7 +69,7 @@ bind = settings.bind
 wsgi_app = "alert_threader.server:app()"
 proc_name = "alert-threader"
 workers = settings.web_concurrency
-worker_class = "gthread"
+worker_class = Worker
 threads = settings.web_threads
 graceful_timeout = int(settings.graceful_timeout)
 # A reloaded worker waits for the one before it to leave the file, and must not be taken for a hung one meanwhile.
@@ -74,6 +78,11 @@ keepalive = 30
 worker_connections = _connections()
 control_socket_disable = True
 worker_tmp_dir = _temporary_folder()
+# A large cookie of a proxy's is no reason to lose an alert. All headers together are bounded by the worker.
+limit_request_field_size = 16 * 1024
+# Nothing here depends on the scheme or the path in front, so what proxies say of them cannot contradict itself.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 
 #: Where several workers keep their metrics; None where one worker has all of them in memory.
 _metrics_folder: Path | None = None
@@ -104,10 +113,22 @@ def app() -> Any:
     return create_app(settings, open_now=False)
 
 
-def on_starting(_server: Any) -> None:
-    """Fail at once, with one line, if another process owns the store."""
+def nworkers_changed(server: Any, wanted: int, _before: int | None) -> None:
+    """Keep one worker where the store belongs to one process: ``-w 4``, or TTIN, is not what this store can do.
+
+    A second worker would wait for the lock, give up, and take the first one with it.
+    """
+    if settings.thread_store == "file" and wanted > 1:
+        log.warning("the file store has one worker: %s need THREAD_STORE=redis", wanted)
+        server.cfg.set("workers", 1)
+        server.num_workers = 1
+
+
+def on_starting(server: Any) -> None:
+    """Fail at once, with one line, if another process owns the store, or the system allows too few threads."""
     try:
         check_free(settings, _LOCK_WAIT)
+        _check_threads()
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(1)
@@ -120,7 +141,7 @@ def on_starting(_server: Any) -> None:
     # A master before this one may have had several workers, and been killed.
     with suppress(OSError):
         multiprocess.remove_stale()
-    if workers > 1:
+    if server.num_workers > 1:
         _share_metrics()
 
 
@@ -131,6 +152,24 @@ def _say_unusable() -> None:
             store.ping()
     except AlertThreaderError as error:
         log.warning("nothing can be stored now: %s", error)
+
+
+def _check_threads() -> None:
+    """Raise SystemLimitError unless a worker and its threads can be started: here that is one line, later a crash."""
+    checked = threading.Event()
+    # The worker itself is a process, which counts as one more.
+    threads = [threading.Thread(target=checked.wait) for _ in range(1 + _THREADS)]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except RuntimeError as error:
+        raise SystemLimitError(f"a worker needs {len(threads)} threads: {NO_THREADS}") from error
+    finally:
+        checked.set()
+        for thread in started:
+            thread.join()
 
 
 def _share_metrics() -> None:
@@ -163,10 +202,15 @@ def post_worker_init(worker: Any) -> None:
     service = service_of(worker.wsgi)
     try:
         service.open(lock_wait=settings.graceful_timeout + _LOCK_WAIT)
+        service.start()
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(_BOOT_ERROR)
-    service.start()
+    except RuntimeError:
+        log.error("cannot start: %s", NO_THREADS)  # noqa: TRY400 - one line
+        sys.exit(_BOOT_ERROR)
+    worker.max_body = settings.max_body
+    worker.count_refused = service.metrics.requests.refused
     log.info("ready", extra={"store": settings.thread_store, "channel": settings.slack_channel})
 
 

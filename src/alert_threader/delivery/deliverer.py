@@ -13,7 +13,7 @@ from alert_threader.delivery.calls import Calls
 from alert_threader.delivery.sender import LOOK, Parts, Sender
 from alert_threader.delivery.store_watch import StoreWatch
 from alert_threader.delivery.waiting import Waiting
-from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.errors import NO_THREADS, LeaseLostError, StoreError
 from alert_threader.store.base import Lease
 from alert_threader.store.verbs import Threads
 from alert_threader.telemetry.metrics import Metrics
@@ -170,11 +170,11 @@ class Deliverer:
         try:
             thread.start()
         except RuntimeError:
-            # The system gives us no more threads. The lane must not stay claimed by one that never started.
+            # The lane must not stay claimed by a thread that never started. It is tried again with the next look.
             with self._guard:
                 del self._running[sender.lane]
             self._store.release(lease)
-            raise
+            log.error("delivery to %s waits for a thread: %s", sender.lane, NO_THREADS)  # noqa: TRY400 - one line
 
     def _work(self, sender: Sender, lease: Lease) -> None:
         try:

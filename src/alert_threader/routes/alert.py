@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from alert_threader.alertmanager import webhook
 from alert_threader.alertmanager.webhook import Notification
@@ -73,6 +73,8 @@ def receive(channel: str | None = None) -> Response:
 def _body(limit: int) -> bytes:
     try:
         body = request.get_data(cache=False)
+    except ClientDisconnected as error:
+        raise PayloadError("the body breaks off: its sender hung up") from error
     except HTTPException:
         raise
     except Exception as error:

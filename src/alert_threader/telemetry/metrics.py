@@ -38,6 +38,9 @@ StoreOperation = Literal["notify", "start_attempt", "record_outcome", "other"]
 #: How a look-up of an unknown outcome ended. ``unavailable``: Slack could not be asked, for lack of a scope or of
 #: membership in the channel, or because too many messages came since.
 LookupResult = Literal["found", "not_found", "unavailable"]
+#: Why a request was refused before a route saw it. ``given_way``: all connections were taken, and this one had waited
+#: longest.
+Refused = Literal["invalid", "too_large", "slow", "given_way"]
 
 _PREFIX = "alert_threader"
 #: Buckets in seconds: from an answer out of memory to one that waited for Slack.
@@ -89,6 +92,22 @@ class WebhookMetrics:
         self._ignored.inc(ignored)
         for reason in reasons:
             self._notifications.labels(reason).inc()
+
+
+class RequestMetrics:
+    """Requests that no route saw."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._refused = _counter(
+            registry,
+            "refused_requests_total",
+            "Requests that were refused, or given up, before a route saw them, by reason.",
+            reason=get_args(Refused),
+        )
+
+    def refused(self, reason: Refused) -> None:
+        """Count such a request."""
+        self._refused.labels(reason).inc()
 
 
 class SlackMetrics:
@@ -204,6 +223,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._folder = multiprocess.shared_folder()
         self.webhooks = WebhookMetrics(self._registry, reasons)
+        self.requests = RequestMetrics(self._registry)
         self.slack = SlackMetrics(self._registry, methods, outcomes)
         self.delivery = DeliveryMetrics(self._registry)
         self.store = StoreMetrics(self._registry)
