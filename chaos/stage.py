@@ -1,7 +1,7 @@
 """What most faults are played on: a Slack and a service, and how the end is awaited."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -13,9 +13,10 @@ from harness.story import said
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
 
-#: How long delivery may take once the trouble is over, in seconds: Slack is asked again after a pause
-#: of up to 15 s, and a lost answer is looked for.
+#: How long delivery may take once the trouble is over, in seconds: a pause for a channel's own fault is up to 60 s.
 _DELIVERING = 60.0
+#: How long it may take until late copies are gone, in seconds: twice the longest SLACK_TIMEOUT here, and some more.
+_SETTLING = 15.0
 
 
 class Stage(NamedTuple):
@@ -64,14 +65,28 @@ def conclude(
     ``again`` are the keys of threads whose record is known to be destroyed: those may have another root.
     """
     workspace.faults.clear()
-    verdict = Verdict(pending=wait_until_delivered(services))
-    judge_sent(verdict, said(workspace, channel), traffic.changes, traffic.firing, again)
+    pending = wait_until_delivered(services)
+
+    def judged() -> Verdict:
+        verdict = Verdict(pending=pending)
+        judge_sent(verdict, said(workspace, channel), traffic.changes, traffic.firing, again)
+        return verdict
+
+    verdict = settled(judged)
     answers = traffic.answers
     verdict.figures["webhooks taken"] = sum(n for status, n in answers.items() if 200 <= status < 300)
     verdict.figures["refused with 503"] = answers[503]
     verdict.figures["cut off"] = answers[0]
     others = {status: n for status, n in answers.items() if status >= 500 and status != 503}
     verdict.wrong += [f"{n} webhooks were answered {status}" for status, n in others.items()]
+    return verdict
+
+
+def settled(judge: Callable[[], Verdict]) -> Verdict:
+    """Judge until what Slack did late is put right: a copy is removed when it must have arrived, an edit made again."""
+    until = time.monotonic() + _SETTLING
+    while ((verdict := judge()).twice or verdict.disordered) and time.monotonic() < until:
+        time.sleep(0.1)
     return verdict
 
 

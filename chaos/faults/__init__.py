@@ -24,6 +24,8 @@ FAULTS: dict[str, Fault] = {
     "kill": Fault(kill.kill, ("redis-server",)),
     "slack-down": Fault(slack.slack_down),
     "slack-slow": Fault(slack.slack_slow),
+    "slack-late": Fault(slack.slack_late),
+    "slack-outage": Fault(slack.slack_outage),
     "slack-429": Fault(slack.slack_429),
     "slack-drop": Fault(slack.slack_drop),
     "slack-garbage": Fault(slack.slack_garbage),

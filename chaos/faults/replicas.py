@@ -22,7 +22,7 @@ from chaos.alertmanagers import Alert, Alertmanagers
 from chaos.balancer import Balancer, Handed
 from chaos.history import History
 from chaos.plan import CannotRunError, Plan
-from chaos.stage import wait_until_delivered
+from chaos.stage import settled, wait_until_delivered
 from chaos.verdict import Verdict, judge_messages, judge_webhooks
 from harness import first_release
 from harness.replicas import Replica, start_all
@@ -156,12 +156,17 @@ def judged(plan: Plan, play: Callable[[Scene], None], names: Sequence[str], form
         verdict.pending = wait_until_delivered([each for each in services if each.is_running])
         history.end()
 
-        messages = [each for channel in CHANNELS for each in said(slack.workspace, channel)]
-        judge_messages(verdict, messages, history.transitions, history.attempts)
+        def delivered() -> Verdict:
+            messages = [each for channel in CHANNELS for each in said(slack.workspace, channel)]
+            found = Verdict(lost=list(verdict.lost), pending=verdict.pending)
+            judge_messages(found, messages, history.transitions, history.attempts)
+            return found
+
+        verdict = settled(delivered)
         judge_webhooks(verdict, balancer.handed, history.transitions)
         verdict.figures = {
             "kills": scene.kills,
-            "threads": sum(each.message.thread_ts is None for each in messages),
+            "threads": sum(len(slack.workspace.roots(channel)) for channel in CHANNELS),
             "webhooks taken": sum(each.accepted for each in balancer.handed),
             "refused or cut off": sum(not each.accepted for each in balancer.handed),
             "left in an old state by Alertmanager": len(outdated),

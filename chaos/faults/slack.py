@@ -14,6 +14,8 @@ from slack_sandbox.calls import Call
 _SOUND, _SOUND_QUICK = 2.0, 0.7
 #: Longer than the service waits, in seconds.
 _TOO_LATE = 1.5
+#: Within which the first message must come after an outage, in seconds: a pause of 3 s, and a slow machine's.
+_BACK = 5.0
 #: Retry-After of the fake, in seconds.
 _RETRY_AFTER = 1
 #: What may stand between a client and Slack answers such things.
@@ -60,6 +62,54 @@ def slack_slow(plan: Plan) -> Verdict:
     return _play(plan, fail, look)
 
 
+def slack_late(plan: Plan) -> Verdict:
+    """Slack answers 503 and does it all the same, seconds later; its history lags behind what was posted."""
+
+    def fail(here: Stage, seconds: float, traffic: Traffic) -> None:
+        add = here.workspace.faults.add
+        for method in ("chat.postMessage", "chat.update"):
+            add("http_late", method=method, count=1, seconds=_TOO_LATE)
+            add("http_late", method=method, probability=0.2, seconds=_TOO_LATE)
+            add("http_after", method=method, probability=0.2)
+        add("lag", method="conversations.history", probability=0.5, seconds=5)
+        add("lag", method="conversations.replies", probability=0.5, seconds=5)
+        go_on(traffic, seconds)
+        here.workspace.faults.clear()
+        # What is late must not be taken for what was never done.
+        time.sleep(_TOO_LATE)
+
+    def look(here: Stage, verdict: Verdict) -> None:
+        calls = here.workspace.calls.all()
+        verdict.figures["done late"] = sum(call.outcome == "late" for call in calls)
+        verdict.figures["copies deleted"] = sum(call.method == "chat.delete" and call.accepted for call in calls)
+
+    return _play(plan, fail, look)
+
+
+def slack_outage(plan: Plan) -> Verdict:
+    """Slack answers 503 to everything, and is back: its first good answer is used within seconds."""
+    returned: list[float] = []
+    problems: set[str] = set()
+
+    def fail(here: Stage, seconds: float, traffic: Traffic) -> None:
+        here.workspace.faults.add("http", status=503)
+        go_on(traffic, max(seconds, 6.0))
+        problems.update(here.service.health["problems"])
+        here.workspace.faults.clear()
+        returned.append(time.time())
+        go_on(traffic, _BACK)
+
+    def look(here: Stage, verdict: Verdict) -> None:
+        posts = [call.time for call in here.workspace.calls.all("chat.postMessage") if call.accepted]
+        waits = [min((at - since for at in posts if at >= since), default=_BACK) for since in returned]
+        verdict.figures["seconds until the first message"] = round(max(waits), 1)
+        verdict.wrong += [f"no message came within {_BACK} s after the outage" for wait in waits if wait >= _BACK]
+        if not any("Slack answers 503" in problem for problem in problems):
+            verdict.wrong.append(f"/health does not say that Slack answers 503: {sorted(problems)}")
+
+    return _play(plan, fail, look)
+
+
 def slack_429(plan: Plan) -> Verdict:
     """Slack limits most calls, although the service keeps to its pace."""
 
@@ -98,7 +148,7 @@ def slack_garbage(plan: Plan) -> Verdict:
         while (left := until - time.monotonic()) > 0:
             faults = here.workspace.faults
             faults.clear()
-            # Some calls succeed, else the service would soon ask no more than every 15 s.
+            # Some calls succeed, else the service would soon ask no more than every 3 s.
             faults.add("garbage_after", probability=0.25, body=chance.choice(_NONSENSE))
             faults.add("garbage", probability=0.25, body=chance.choice(_NONSENSE))
             faults.add("http_after", probability=0.25, status=chance.choice((500, 502, 503, 504)))
