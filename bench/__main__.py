@@ -77,13 +77,15 @@ def _arguments() -> argparse.Namespace:
     unknown = sorted(set(arguments.names) - set(_MEASUREMENTS))
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}; choose from {', '.join(_MEASUREMENTS)}")
-    if shutil.which("redis-server") is None:
-        parser.error("redis-server is not installed (Debian: apt-get install redis-server)")
-    if arguments.readme and not set(arguments.names or _MEASUREMENTS) >= set(readme.NEEDED):
-        parser.error(f"--readme needs {', '.join(readme.NEEDED)}")
+    for program in ("redis-server", "prometheus-alertmanager"):
+        if shutil.which(program) is None:
+            parser.error(f"{program} is not installed (Debian: apt-get install {program})")
+    names = arguments.names or _MEASUREMENTS
+    if arguments.readme and not readme.tables_of(names):
+        parser.error("--readme needs all measurements of a table: " + ", or ".join(map(", ".join, readme.NEEDED)))
     for path in arguments.readme:
-        if not readme.has_marks(path.read_text("utf-8")):
-            parser.error(f"{path} has no place for the table: <!-- bench --> and <!-- /bench -->, once")
+        if missing := readme.missing_marks(path.read_text("utf-8")):
+            parser.error(f"{path} has no place for a table: {missing}, once")
     return arguments
 
 

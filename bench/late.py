@@ -2,19 +2,22 @@
 
 Each trouble is made at the sandbox, whose limits and the service's settings are the defaults. Times are from the
 webhook's sending, or from the end of the outage, until the sandbox takes the message; both are on one clock. Both
-stores are measured at the same time, each before a Slack of its own: what they wait for is the other side.
+stores are measured at the same time, each before a Slack of its own: what they wait for is the other side. Beside them
+is what Alertmanager's own receiver makes of the same, as far as it can be asked.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
-from bench import processes
+from bench import peer, processes
+from bench.peer import Alertmanager
 from bench.processes import STORES, Contender, Slack
 from bench.report import Row, at_most
 from bench.service import running
@@ -37,10 +40,21 @@ _THREE = {"kind": "http", "status": 503, "count": 3}
 _LOST = {"kind": "drop_after", "count": 1}
 
 
-class _Trouble:
-    """A service in a quiet system, and its Slack."""
+class _Sender(Protocol):
+    """Who takes webhooks and posts to Slack."""
 
-    def __init__(self, slack: Slack, contender: Contender) -> None:
+    @property
+    def channel(self) -> str:
+        """The channel that it posts to."""
+
+    def post(self, body: bytes) -> int:
+        """Take a webhook; return the status of its answer."""
+
+
+class _Trouble:
+    """A sender in a quiet system, and its Slack."""
+
+    def __init__(self, slack: Slack, contender: _Sender) -> None:
         self._slack = slack
         self._contender = contender
         self._channel = contender.channel
@@ -60,14 +74,14 @@ class _Trouble:
         self._contender.post(self.webhook()[1])
         return self._wait_for_posts(before + 1)[-1] - began
 
-    def until_known(self) -> float:
+    def until_known(self, is_known: Callable[[], bool]) -> float:
         """The seconds from an answer that is lost until the service knows that Slack has the message."""
         time.sleep(_PAUSE)
         self._slack.fails(method=POST, **_LOST)
         before = len(self._posted())
         self._contender.post(self.webhook()[1])
         (*_, lost) = self._wait_for_posts(before + 1)
-        _wait(lambda: self._contender.get("/health")["pending"] == 0)
+        _wait(is_known)
         return time.time() - lost
 
     def history_fails(self) -> float:
@@ -85,15 +99,16 @@ class _Trouble:
         self._slack.fails(kind="http", status=503)
         before = len(self._posted())
         # The last one is the most severe: it must not wait for those before it.
-        for number in range(threads):
-            self._contender.post(self.webhook("critical" if number == threads - 1 else "warning")[1])
+        for _ in range(threads - 1):
+            self._contender.post(self.webhook("warning")[1])
+        name, body = self.webhook("critical")
+        self._contender.post(body)
         time.sleep(seconds + random.random() * 4)
         self._slack.recovers()
         began = time.time()
         last = self._wait_for_posts(before + threads)[-1]
-        taken = {root["ts"]: root["metadata"]["event_payload"]["key"] for root in self._slack.roots(self._channel)}
-        critical = [float(ts) for ts, key in taken.items() if key.split("|")[1] == "critical"]
-        return min(ts for ts in critical if ts >= began) - began, last - began
+        critical = [float(root["ts"]) for root in self._slack.roots(self._channel) if name in str(root["attachments"])]
+        return critical[0] - began, last - began
 
     def storm(self, threads: int, alerts: int) -> tuple[float, float, float]:
         """The seconds until all threads are open, Slack's 429s, and the seconds of the slowest webhook."""
@@ -134,15 +149,28 @@ class _Trouble:
 def measure(folder: Path, *, quick: bool) -> list[Row]:
     """Return the rows."""
     with ExitStack() as stack:
-        troubles = []
+
+        def slack() -> Slack:
+            return stack.enter_context(processes.slack())
+
+        work: list[Callable[[], dict[str, float]]] = []
         for store in STORES:
-            slack = stack.enter_context(processes.slack())
-            contender = stack.enter_context(running(store, folder / store, slack.api_url))
-            troubles.append(_Trouble(slack, contender))
-        pool = stack.enter_context(ThreadPoolExecutor(len(STORES)))
-        found = list(pool.map(lambda trouble: _figures(trouble, quick=quick), troubles))
-    figures = {name: dict(zip(STORES, [each[name] for each in found], strict=True)) for name in found[0]}
-    return [at_most(name, unit, figures[name], STORES, limit) for name, (unit, limit) in _GOALS.items()]
+            own = slack()
+            contender = stack.enter_context(running(store, folder / store, own.api_url))
+            work.append(partial(_of_service, _Trouble(own, contender), contender, quick=quick))
+        own = slack()
+        alertmanager = stack.enter_context(Alertmanager(folder / "alertmanager", own.api_url))
+        work.append(partial(_of_anybody, _Trouble(own, alertmanager), quick=quick))
+        with ThreadPoolExecutor(len(work)) as pool:
+            found = list(pool.map(lambda each: each(), work))
+    return _rows(dict(zip((*STORES, peer.NAME), found, strict=True)))
+
+
+def _rows(figures: Mapping[str, Mapping[str, float]]) -> list[Row]:
+    def of(what: str) -> dict[str, float]:
+        return {name: has[what] for name, has in figures.items() if what in has}
+
+    return [at_most(what, unit, of(what), STORES, limit) for what, (unit, limit) in _GOALS.items()]
 
 
 #: What is measured, its unit and its goal.
@@ -162,33 +190,39 @@ _GOALS = {
 }
 
 
-def _figures(trouble: _Trouble, *, quick: bool) -> dict[str, float]:
-    times, threads, seconds = (1, 6, 3.0) if quick else (5, 40, 60.0)
+def _of_service(trouble: _Trouble, contender: Contender, *, quick: bool) -> dict[str, float]:
+    threads = 6 if quick else 40
     # First, for the burst must be there for a process that has just started.
     opened, limited, slowest = trouble.storm(threads, 25)
+
+    def is_known() -> bool:
+        return bool(contender.get("/health")["pending"] == 0)
+
+    times = range(1 if quick else 5)
+    return {
+        **_of_anybody(trouble, quick=quick),
+        "a lost answer: known after": median([trouble.until_known(is_known) for _ in times]),
+        "no look-up for a minute: shown after": median([trouble.history_fails() for _ in times]),
+        "storm: all threads are open after": opened,
+        "storm: 429 from Slack": limited,
+        "storm: the slowest webhook": slowest,
+        "one sender, 20 in a row: p50": trouble.one_sender(20) * 1000,
+    }
+
+
+def _of_anybody(trouble: _Trouble, *, quick: bool) -> dict[str, float]:
+    times, threads, seconds = (1, 6, 3.0) if quick else (5, 40, 60.0)
     singles = [median([trouble.until_shown(fault) for _ in range(times)]) for fault in _FAULTS.values()]
-    outages = [trouble.outage(threads, seconds) for _ in range(times)]
-    first, all_threads = zip(*outages, strict=True)
-    return dict(
-        zip(
-            _GOALS,
-            (
-                max(singles),
-                median([trouble.until_shown(_THREE) for _ in range(times)]),
-                median([trouble.until_known() for _ in range(times)]),
-                median([trouble.history_fails() for _ in range(times)]),
-                median(first),
-                max(first),
-                median(all_threads),
-                max(all_threads),
-                opened,
-                limited,
-                slowest,
-                trouble.one_sender(20) * 1000,
-            ),
-            strict=True,
-        )
-    )
+    three = median([trouble.until_shown(_THREE) for _ in range(times)])
+    first, all_threads = zip(*[trouble.outage(threads, seconds) for _ in range(times)], strict=True)
+    return {
+        "one 500, 503 or reset: shown after": max(singles),
+        "three 503 in a row: shown after": three,
+        "after an outage, the first critical": median(first),
+        "… the longest": max(first),
+        "after an outage, all threads": median(all_threads),
+        "… the longest of all threads": max(all_threads),
+    }
 
 
 def _wait(condition: Callable[[], bool]) -> None:

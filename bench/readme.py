@@ -1,14 +1,13 @@
-"""The READMEs' table: the figures that matter most, between two marks."""
+"""The READMEs' tables: the figures that matter most, each table between two marks."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.peer import NAME as ALERTMANAGER
 from bench.processes import FILE, FLOOR, NOOP, PLAIN, REDIS
 from bench.report import Result, Row
-
-_SECTION = re.compile(r"(?<=^<!-- bench -->\n).*?(?=^<!-- /bench -->$)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -21,14 +20,28 @@ class _Language:
 
 
 _ENGLISH = _Language(
-    {NOOP: "no-op route", PLAIN: "plain poster", FLOOR: "floor", FILE: "file", REDIS: "Redis"},
+    {
+        NOOP: "no-op route",
+        PLAIN: "plain poster",
+        FLOOR: "floor",
+        FILE: "file",
+        REDIS: "Redis",
+        ALERTMANAGER: "Alertmanager's own",
+    },
     goal="goal",
     met="met",
     missed="MISSED",
     quick="a trial with less work (`--quick`)",
 )
 _KOREAN = _Language(
-    {NOOP: "빈 라우트", PLAIN: "단순 전송기", FLOOR: "하한", FILE: "파일", REDIS: "Redis"},
+    {
+        NOOP: "빈 라우트",
+        PLAIN: "단순 전송기",
+        FLOOR: "하한",
+        FILE: "파일",
+        REDIS: "Redis",
+        ALERTMANAGER: "Alertmanager 자체",
+    },
     goal="목표",
     met="달성",
     missed="미달",
@@ -44,6 +57,25 @@ class Line:
     what: str
     english: str
     korean: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table between the marks of this name: its columns and its rows."""
+
+    mark: str
+    contenders: Sequence[str]
+    lines: Sequence[Line]
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The measurements that it needs."""
+        return tuple(dict.fromkeys(line.measurement for line in self.lines))
+
+    @property
+    def section(self) -> re.Pattern[str]:
+        """What is between its marks."""
+        return re.compile(rf"(?<=^<!-- {self.mark} -->\n).*?(?=^<!-- /{self.mark} -->$)", re.MULTILINE | re.DOTALL)
 
 
 LINES = (
@@ -94,39 +126,89 @@ LINES = (
         "size", "8 connections, p50, 10,000 threads, × 10 threads", "… the same, 8 connections", "… 같은 값, 연결 8개"
     ),
 )
-#: The measurements that the table needs.
-NEEDED = tuple(dict.fromkeys(line.measurement for line in LINES))
+LATE_LINES = (
+    Line(
+        "late",
+        "one 500, 503 or reset: shown after",
+        "Slack fails once: shown after, s",
+        "Slack이 한 번 실패: 보일 때까지, s",
+    ),
+    Line("late", "three 503 in a row: shown after", "… three times in a row, s", "… 세 번 연속, s"),
+    Line("late", "a lost answer: known after", "a lost answer: known after, s", "응답을 잃음: 알게 될 때까지, s"),
+    Line(
+        "late",
+        "no look-up for a minute: shown after",
+        "… in doubt, and nothing can be looked up: shown after, s",
+        "… 확실하지 않은데 찾아볼 수도 없음: 보일 때까지, s",
+    ),
+    Line(
+        "late",
+        "after an outage, the first critical",
+        "60 s of outage: the first critical after, s",
+        "60초 장애: 첫 critical까지, s",
+    ),
+    Line("late", "after an outage, all threads", "… all 40 threads after, s", "… 스레드 40개 모두, s"),
+    Line(
+        "late",
+        "storm: all threads are open after",
+        "1,000 alerts in 40 threads: all open after, s",
+        "스레드 40개의 알림 1,000건: 모두 열릴 때까지, s",
+    ),
+    Line("late", "storm: 429 from Slack", "… 429 from Slack", "… Slack의 429"),
+    Line("late", "storm: the slowest webhook", "… the slowest webhook, s", "… 가장 느린 웹훅, s"),
+    Line(
+        "late",
+        "one sender, 20 in a row: p50",
+        "one sender, 20 webhooks in a row: p50, ms",
+        "한 발신자의 연속 웹훅 20개: p50, ms",
+    ),
+)
+TABLES = (
+    Table("bench", (NOOP, PLAIN, FLOOR, FILE, REDIS), LINES),
+    Table("late", (FILE, REDIS, ALERTMANAGER), LATE_LINES),
+)
+#: The measurements that each table needs.
+NEEDED = tuple(table.needed for table in TABLES)
+
+
+def tables_of(measurements: Collection[str]) -> list[Table]:
+    """The tables for which all was measured."""
+    return [table for table in TABLES if set(table.needed) <= set(measurements)]
 
 
 def write(paths: Sequence[Path], machine: Mapping[str, object], results: Mapping[str, Result], *, quick: bool) -> None:
-    """Replace what is between the marks of each README; the ``.ko`` in a name makes it Korean."""
+    """Replace the tables that were measured in each README; the ``.ko`` in a name makes it Korean."""
     for path in paths:
         language = _KOREAN if ".ko" in path.suffixes else _ENGLISH
-        section = f"{_table(language, results)}\n\n{_about(machine, language.quick if quick else '')}\n"
-        path.write_text(replaced(path.read_text("utf-8"), section), "utf-8")
+        about = _about(machine, language.quick if quick else "")
+        text = path.read_text("utf-8")
+        for table in tables_of(results):
+            text = replaced(text, table, f"{_rows(table, language, results)}\n\n{about}\n")
+        path.write_text(text, "utf-8")
 
 
-def has_marks(text: str) -> bool:
-    """Whether a text has the two marks, once."""
-    return len(_SECTION.findall(text)) == 1
+def missing_marks(text: str) -> str:
+    """The marks of a table that a text does not have once; empty where it has all."""
+    missing = (table.mark for table in TABLES if len(table.section.findall(text)) != 1)
+    return next((f"<!-- {mark} --> and <!-- /{mark} -->" for mark in missing), "")
 
 
-def replaced(text: str, section: str) -> str:
-    """The text with these lines between its marks."""
-    return _SECTION.sub(lambda _: section, text)
+def replaced(text: str, table: Table, section: str) -> str:
+    """The text with these lines between a table's marks."""
+    return table.section.sub(lambda _: section, text)
 
 
-def _table(language: _Language, results: Mapping[str, Result]) -> str:
+def _rows(table: Table, language: _Language, results: Mapping[str, Result]) -> str:
     rows = {(name, row.what): row for name, result in results.items() for row in result.rows}
-    cells = [["", *language.contenders.values(), language.goal, ""]]
-    cells.append(["---", *("---:" for _ in language.contenders), "---", "---"])
-    cells += [_cells(line, rows[line.measurement, line.what], language) for line in LINES]
+    columns = [language.contenders[name] for name in table.contenders]
+    cells = [["", *columns, language.goal, ""], ["---", *("---:" for _ in columns), "---", "---"]]
+    cells += [_cells(line, rows[line.measurement, line.what], table, language) for line in table.lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
-def _cells(line: Line, row: Row, language: _Language) -> list[str]:
+def _cells(line: Line, row: Row, table: Table, language: _Language) -> list[str]:
     label = line.korean if language is _KOREAN else line.english
-    figures = row.cells(list(language.contenders))
+    figures = row.cells(table.contenders)
     if row.goal is None:
         return [label, *figures, "", ""]
     missed = ", ".join(language.contenders[name] for name in row.missed)

@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from bench import accept, readme, report, size, storm
+from bench import accept, late, readme, report, size, storm
 from bench.processes import BEFORE
-from bench.readme import LINES, NEEDED, has_marks, replaced
+from bench.readme import TABLES, missing_marks, replaced
 from bench.report import Result, Row, at_least, at_most, table
 
+LINES = [line for table in TABLES for line in table.lines]
+#: What a README needs, where nothing was measured yet.
+MARKS = "<!-- bench -->\n<!-- /bench -->\n<!-- late -->\n<!-- /late -->\n"
 MACHINE = {"date": "2026-01-15", "cpu": "Z80", "cpus": 2, "memory_gb": 0.1, "kernel": "6.1", "python": "3.11.2"}
 BOTH = ("file", "redis")
 
 
 def results(missed: Sequence[str] = ()) -> dict[str, Result]:
     """All that the READMEs show; these contenders miss each goal."""
-    values = {name: 2.0 if name in missed else 1.0 for name in ("noop", "plain", "floor", *BOTH)}
-    rows: dict[str, list[Row]] = {name: [] for name in NEEDED}
+    values = {name: 2.0 if name in missed else 1.0 for name in ("noop", "plain", "floor", *BOTH, "alertmanager")}
+    rows: dict[str, list[Row]] = defaultdict(list)
     for line in LINES:
         rows[line.measurement].append(at_most(line.what, "s", values, BOTH, 1.5))
     return {name: Result(each, 1.0, 0.0) for name, each in rows.items()}
@@ -88,43 +91,47 @@ def test_json(tmp_path: Path) -> None:
 def test_section_is_replaced() -> None:
     """Only what is between the marks changes, however often."""
     text = "# A\n\n<!-- bench -->\nold\n\nlines\n<!-- /bench -->\n\n`<!-- bench -->` in a sentence\n"
-    once = replaced(text, "new \\1 line\n")
+    bench, late = TABLES
+    once = replaced(text, bench, "new \\1 line\n")
     assert once == text.replace("old\n\nlines\n", "new \\1 line\n")
-    assert replaced(once, "") == text.replace("old\n\nlines\n", "")
+    assert replaced(once, bench, "") == text.replace("old\n\nlines\n", "")
+    assert replaced(text, late, "new") == text
 
 
 @pytest.mark.parametrize(
-    ("text", "has"),
+    ("text", "missing"),
     [
-        ("<!-- bench -->\n<!-- /bench -->\n", True),
-        ("<!-- bench -->\n", False),
-        ("<!-- /bench -->\n<!-- bench -->\n", False),
-        ("<!-- bench -->\n<!-- /bench -->\n" * 2, False),
+        (MARKS, ""),
+        ("<!-- bench -->\n", "bench"),
+        ("<!-- /bench -->\n<!-- bench -->\n", "bench"),
+        (MARKS * 2, "bench"),
+        ("<!-- bench -->\n<!-- /bench -->\n", "late"),
     ],
 )
-def test_marks(text: str, *, has: bool) -> None:
-    """A README needs both marks in this order, once."""
-    assert has_marks(text) is has
+def test_marks(text: str, missing: str) -> None:
+    """A README needs both marks of each table in this order, once."""
+    assert missing_marks(text) == (missing and f"<!-- {missing} --> and <!-- /{missing} -->")
 
 
 def test_readmes(tmp_path: Path) -> None:
     """Each README gets the table in its language, and the machine; what is around it stays."""
     english, korean = tmp_path / "README.md", tmp_path / "README.ko.md"
     for path in (english, korean):
-        path.write_text("before\n<!-- bench -->\n<!-- /bench -->\nafter\n", "utf-8")
+        path.write_text(f"before\n{MARKS}after\n", "utf-8")
     readme.write([english, korean], MACHINE, results(missed=["redis"]), quick=True)
     lines = english.read_text("utf-8").splitlines()
-    assert (lines[0], lines[1], lines[-2], lines[-1]) == ("before", "<!-- bench -->", "<!-- /bench -->", "after")
+    assert (lines[0], lines[1], lines[-2], lines[-1]) == ("before", "<!-- bench -->", "<!-- /late -->", "after")
     assert lines[2] == "|  | no-op route | plain poster | floor | file | Redis | goal |  |"
     assert lines[4] == "| webhooks accepted a second, 8 connections | 1 | 1 | 1 | 1 | 2 | ≤ 1.5 | MISSED: Redis |"
     assert lines[-3] == "2026-01-15 · 2 × Z80 · 0.1 GB · Linux 6.1 · Python 3.11.2 · a trial with less work (`--quick`)"
+    assert "| Slack fails once: shown after, s | 1 | 2 | 1 | ≤ 1.5 | MISSED: Redis |" in lines
     assert "| 초당 받은 웹훅, 연결 8개 | 1 | 1 | 1 | 1 | 2 | ≤ 1.5 | 미달: Redis |" in korean.read_text("utf-8")
 
 
 def test_readme_of_a_full_run(tmp_path: Path) -> None:
     """A full run says met where it is met, and nothing of a trial."""
     path = tmp_path / "README.md"
-    path.write_text("<!-- bench -->\nold\n<!-- /bench -->\n", "utf-8")
+    path.write_text(MARKS.replace("\n<!-- /", "\nold\n<!-- /"), "utf-8")
     readme.write([path], MACHINE, results(), quick=False)
     text = path.read_text("utf-8")
     assert text.count("| met |") == len(LINES)
@@ -142,6 +149,7 @@ def test_lines_are_measured() -> None:
         "accept": [row for kind in ("new", "repeated") for row in accept._rows(accepted, kind)],
         "size": size._rows(sizes),
         "storm": storm._rows({"file": defaultdict(float)}, 40),
+        "late": late._rows({"file": defaultdict(float)}),
     }
     for name, rows in measured.items():
         assert {line.what for line in LINES if line.measurement == name} <= {row.what for row in rows}
