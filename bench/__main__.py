@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accept, burst, commit, late, quiet, readme, redis_store, render, size, storm
+from bench import accept, burst, commit, growth, late, quiet, readme, redis_store, render, size, storm
 from bench.report import Result, Row, machine, table, write_json
 
 _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -17,6 +17,7 @@ _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
     "burst300": burst.measure,
     "accept": accept.measure,
     "size": size.measure,
+    "growth": growth.measure,
     "commit": commit.measure,
     "render": render.measure,
     "redis": redis_store.measure,

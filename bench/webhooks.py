@@ -31,8 +31,10 @@ def thread_key(name: str, severity: str) -> str:
     return f"{name}|{severity}|database|production|{ENVIRONMENT}"
 
 
-def webhook(name: str, alerts: int, severity: str = "critical", resolved: Sequence[int] = ()) -> bytes:
-    """A group's notification with so many alerts; ``resolved`` names those that do not fire any more."""
+def webhook(
+    name: str, alerts: int, severity: str = "critical", resolved: Sequence[int] = (), *, first: int = 0
+) -> bytes:
+    """A group's notification with so many alerts, numbered from ``first``; ``resolved`` names those that have ended."""
     status = "resolved" if len(resolved) == alerts else "firing"
     return json.dumps(
         {
@@ -45,7 +47,9 @@ def webhook(name: str, alerts: int, severity: str = "critical", resolved: Sequen
             "commonAnnotations": {},
             "externalURL": "http://alertmanager.example.com:9093",
             "truncatedAlerts": 0,
-            "alerts": [_alert(name, number, severity, resolved=number in resolved) for number in range(alerts)],
+            "alerts": [
+                _alert(name, number, severity, resolved=number in resolved) for number in range(first, first + alerts)
+            ],
         }
     ).encode()
 

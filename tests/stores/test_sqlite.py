@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from alert_threader.errors import RecordDamagedError, StoreError, StoreLockedError
-from alert_threader.store import SqliteStore
+from alert_threader.store import SqliteStore, records
 from alert_threader.store.commits import Commits
 from alert_threader.store.disk import network_file_system
 from alert_threader.store.export import Exporter
-from alert_threader.threads import Policy, Reason
+from alert_threader.store.records import _Decoded
+from alert_threader.threads import AlertThread, Policy, Reason
+from alert_threader.threads.schema import encode
 from tests.build import CHANNEL, NOW
 from tests.stores.kit import LANE, POLICY, Kit, exported, opened, wait_for
 
@@ -248,7 +251,7 @@ class TestFailures:
     def test_unreadable_record_costs_its_own_thread_only(self, kit: Kit) -> None:
         """It is named, stands still, and all others go on."""
         kit.fire("bad", "good")
-        kit.store._records.put({"bad": b"{"})
+        kit.store._records._records["bad"] = b"{"
         with pytest.raises(RecordDamagedError, match=r"'bad' .* cannot be read"):
             kit.fire("bad", "other")
         assert kit.keys == {"good", "other"}
@@ -338,3 +341,43 @@ class TestOwner:
         store = SqliteStore(path, Policy(stale_after=60), CHANNEL, NOW)
         with closing(store):
             assert store.aged(NOW + 3600) == ["k"]
+
+
+class TestCost:
+    """What is done once, so that a thread that grows stays cheap."""
+
+    def test_record_that_was_used_last_is_not_decoded_again(self, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every webhook for a thread of a thousand alerts would decode them all."""
+        kit.fire("a")
+        monkeypatch.setattr(records, "decode", None)
+        assert kit.fire("a", at=NOW + 1).reason is Reason.DUPLICATE
+        assert kit.read("a").seen_at == NOW
+
+    def test_decoded_record_never_outlives_the_stored_one(self, kit: Kit) -> None:
+        """Whatever was kept decoded, what is read is what was committed last."""
+        kit.fire("a")
+        first = kit.read("a")
+        kit.deliver("a")
+        assert kit.read("a").ts == "17000000.a"
+        kit.store._records._recent.put("a", _Decoded(encode(first), first), 1)
+        assert kit.read("a").ts == "17000000.a"
+        kit.store.transact("a", lambda _: (None, None))
+        assert kit.store.read("a") is None
+
+    def test_change_is_decided_once(self, kit: Kit) -> None:
+        """What it said of the record before the commit holds, unless somebody changed the record in between."""
+        kit.fire("a")
+        seen: list[float] = []
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, None]:
+            assert thread is not None
+            seen.append(thread.seen_at)
+            if len(seen) == 2:  # before the commit of the second change
+                kit.fire("a", at=NOW + 100)
+            return msgspec.structs.replace(thread, repeats=thread.repeats + 1), None
+
+        kit.store.transact_all([("a", decide)])
+        assert seen == [NOW]
+        kit.store.transact_all([("a", decide)])
+        assert seen == [NOW, NOW, NOW + 100]
+        assert (kit.read("a").repeats, kit.read("a").seen_at) == (2, NOW + 100)

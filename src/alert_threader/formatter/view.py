@@ -38,7 +38,7 @@ class ThreadView:
         self.severities = severities
         self._environment = environment
         #: The alerts whose details are kept, and what is known of the others.
-        self.detailed = [alert for alert in thread.alerts.values() if alert.is_detailed]
+        self.detailed = list(thread.detailed.values())
         self._others = _of_others(thread, len(self.detailed))
         self.state = _state(thread)
         #: How many alerts the thread has had, those included of which only the number is kept.

@@ -1,17 +1,29 @@
-"""The records of a SQLite store, encoded, in memory: what was committed last, and which of them cannot be read."""
+"""The records of a SQLite store in memory: what was committed last, and which of them cannot be read.
+
+All are kept encoded, as they take a third of the room; those used last are kept decoded too.
+"""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from alert_threader.errors import RecordDamagedError
+from alert_threader.store.recent import Recent
 from alert_threader.threads import AlertThread
 from alert_threader.threads.schema import decode
 
 log = logging.getLogger(__name__)
+
+
+class _Decoded(NamedTuple):
+    """A record, and the bytes that it was read from or written to: it holds as long as they are the stored ones."""
+
+    record: bytes
+    thread: AlertThread
 
 
 class Records:
@@ -22,19 +34,29 @@ class Records:
         self._database = database
         self._records = dict(records)
         self._damaged: set[str] = set()
+        self._recent = Recent[_Decoded]()
 
-    def put(self, changed: Mapping[str, bytes | None]) -> None:
-        """Take in what was committed; None for a record that was dropped."""
-        for key, record in changed.items():
-            if record is None:
-                self._records.pop(key, None)
-            else:
-                self._records[key] = record
+    def put(self, key: str, record: bytes, thread: AlertThread) -> None:
+        """Take in a record that was committed, encoded and as it is."""
+        self._records[key] = record
+        self._recent.put(key, _Decoded(record, thread), len(record))
+
+    def drop(self, key: str) -> None:
+        """Take in that a record was dropped."""
+        self._records.pop(key, None)
+        self._recent.put(key, None)
 
     def read(self, key: str) -> AlertThread | None:
-        """One record; see Store."""
+        """One record; see Store. The same object as long as nothing else is stored."""
         record = self._records.get(key)
-        return None if record is None else self._decoded(key, record)
+        if record is None:
+            return None
+        known = self._recent.get(key)
+        if known is not None and known.record is record:
+            return known.thread
+        thread = self._decoded(key, record)
+        self._recent.put(key, _Decoded(record, thread), len(record))
+        return thread
 
     def threads(self) -> Iterator[AlertThread]:
         """All records; see Store."""

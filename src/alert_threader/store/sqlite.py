@@ -6,10 +6,10 @@ written anew and renamed over the former one, so that ``cp`` makes a backup. Wha
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -44,6 +44,14 @@ class _Written(NamedTuple):
     row: Row | None
 
 
+class _Tried(NamedTuple, Generic[T]):
+    """What a decision said of a record before the commit."""
+
+    thread: AlertThread
+    changed: AlertThread | None
+    word: T
+
+
 class _Staged:
     """What the callers of one commit see and change: the database, and over it what was changed so far."""
 
@@ -67,10 +75,10 @@ class _Staged:
         written = row(key, thread.ts, encode(thread), _encode_plan(planned))
         self.changed[key] = _Written(thread, planned, written)
 
-    def change(self, key: str, decide: Decide[T]) -> T:
-        """Pass a record through ``decide``; return its word."""
+    def change(self, key: str, decide: Decide[T], tried: "_Tried[T] | None" = None) -> T:
+        """Pass a record through ``decide``; return its word. What it said before holds where the record is the same."""
         thread = self.read(key)
-        changed, word = decide(thread)
+        changed, word = (tried.changed, tried.word) if tried and tried.thread is thread else decide(thread)
         if changed is not thread:
             self.write(key, changed)
         return word
@@ -127,16 +135,18 @@ class SqliteStore:
 
     def transact_all(self, decisions: Sequence[tuple[str, Decide[T]]]) -> list[T]:
         """Change several records in one commit; see Store. Where nothing changes, none is needed."""
-        unchanged = _unchanged(decisions, self._records.read)
-        if unchanged is not None and self._database.names_stand():
+        tried = [self._try(key, decide) for key, decide in decisions]
+        unchanged = [each.word for each in tried if each and each.changed is each.thread]
+        # Most webhooks are duplicates: they need no commit, and wait for none.
+        if len(unchanged) == len(decisions) and self._database.names_stand():
             return unchanged
         damage: list[RecordDamagedError] = []
 
         def work(staged: _Staged) -> list[T]:
             words = []
-            for key, decide in decisions:
+            for (key, decide), known in zip(decisions, tried, strict=True):
                 try:
-                    words.append(staged.change(key, decide))
+                    words.append(staged.change(key, decide, known))
                 except RecordDamagedError as error:
                     damage.append(error)
             return words
@@ -282,30 +292,24 @@ class SqliteStore:
                 "service has; to restore a backup, use alert-threader restore"
             )
         if staged.changed:
-            self._records.put({key: each.row and each.row.record for key, each in staged.changed.items()})
+            self._take_in(staged.changed)
             self._index.put(staged.plans())
             self._exporter.mark()
+
+    def _take_in(self, changed: Mapping[str, _Written]) -> None:
+        for key, each in changed.items():
+            if each.thread is None or each.row is None:
+                self._records.drop(key)
+            else:
+                self._records.put(key, each.row.record, each.thread)
+
+    def _try(self, key: str, decide: Decide[T]) -> _Tried[T] | None:
+        """What a decision says of a record as it is now; None of one that is missing or damaged."""
+        with suppress(RecordDamagedError):
+            thread = self._records.read(key)
+            return None if thread is None else _Tried(thread, *decide(thread))
+        return None
 
     def _warn(self, warning: str) -> None:
         self._opened.warnings.append(warning)
         log.error("%s", warning)
-
-
-def _unchanged(decisions: Sequence[tuple[str, Decide[T]]], read: Callable[[str], AlertThread | None]) -> list[T] | None:
-    """What decisions say that leave every record as it is; None where one of them does not.
-
-    Most webhooks are duplicates: they need no commit, and wait for none.
-    """
-    words = []
-    for key, decide in decisions:
-        try:
-            thread = read(key)
-        except RecordDamagedError:
-            return None
-        if thread is None:
-            return None  # whoever asks for it is about to make it
-        changed, word = decide(thread)
-        if changed is not thread:
-            return None
-        words.append(word)
-    return words

@@ -9,7 +9,6 @@ from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.threads.names import most_telling, short_name
 from alert_threader.threads.record import (
     CUT,
-    LISTED,
     MAX_DETAILED,
     MAX_LABEL,
     MAX_LABELS,
@@ -96,7 +95,7 @@ def restore(thread: AlertThread, alerts: Iterable[Alert]) -> None:
     """Keep the details again of alerts that fire on and that the root lists by now."""
     if len(thread.alerts) <= MAX_DETAILED:
         return
-    bare = {each for each in thread.firing_first[:LISTED] if not thread.alerts[each].is_detailed}
+    bare = {each for each in thread.listed if not thread.alerts[each].is_detailed}
     for alert in alerts:
         if alert.fingerprint not in bare or alert.status is not Status.FIRING:
             continue
@@ -119,14 +118,14 @@ def limit(thread: AlertThread, pending: Collection[str], severities: Severities)
     """
     if len(thread.alerts) <= MAX_DETAILED:
         return
-    detailed = {fingerprint: state for fingerprint, state in thread.alerts.items() if state.is_detailed}
+    detailed = thread.detailed
     excess = len(detailed) - MAX_DETAILED
     if excess <= 0:
         return
     is_first = len(detailed) == len(thread.alerts) and not thread.forgotten
     if is_first:
         thread.common = None
-    listed = thread.firing_first[:LISTED]
+    listed = thread.listed
     over = [each for each, state in detailed.items() if state.status is Status.RESOLVED]
     firing = [each for each, state in detailed.items() if state.status is Status.FIRING]
     last_first = [each for each in (*over, *reversed(firing)) if each not in listed]
@@ -149,9 +148,10 @@ def in_common(mappings: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """The entries that all of the mappings have, in the order of the first."""
     if not mappings:
         return {}
-    first, *others = mappings
-    shared = set(first.items()).intersection(*(other.items() for other in others))
-    return {name: value for name, value in first.items() if (name, value) in shared}
+    shared, *others = mappings
+    for other in others:
+        shared = {name: value for name, value in shared.items() if other.get(name) == value}
+    return dict(shared)
 
 
 def _without_details(state: AlertState, severity: str) -> AlertState:
@@ -171,7 +171,7 @@ def _without_details(state: AlertState, severity: str) -> AlertState:
 
 def _refresh_common(thread: AlertThread, alerts: list[Alert]) -> bool:
     """Update what the alerts without details have in common from what they say now; return whether it changed."""
-    is_all = not thread.forgotten and len(alerts) == sum(not state.is_detailed for state in thread.alerts.values())
+    is_all = not thread.forgotten and len(alerts) == len(thread.alerts) - len(thread.detailed)
     if not (is_all or thread.common):
         return False
     said = map(_said, alerts)

@@ -197,15 +197,24 @@ def _take_alerts(thread: AlertThread, alerts: Collection[Alert], now: float, pol
 
 def _note_severity(thread: AlertThread, severities: Severities) -> None:
     """Keep the worst severity of the alerts that fire, as its sender wrote it; once none does, it stays as it was."""
-    alerts = [state for state in thread.alerts.values() if state.status is Status.FIRING]
-    if not alerts and thread.severity:
+    firing = thread.firing
+    if not firing and thread.severity:
         return
-    words = {severity_of(state, severities): None for state in alerts or thread.alerts.values()}
-    if thread.common is None and not all(state.is_detailed for state in alerts):
+    # Most have no labels any more: no call for each of them.
+    words = {
+        severity_of(state, severities) if state.labels else state.severity: None
+        for state in thread.alerts.values()
+        if state.status is Status.FIRING or not firing
+    }
+    if thread.common is None and _fires_without_details(thread):
         words[thread.severity] = None  # the first release kept no word of theirs
     worst = severities.worst(words)
     thread.level = severities.level(worst)
     thread.severity = (thread.level if worst.lower() == thread.level else worst)[:_MAX_SEVERITY]
+
+
+def _fires_without_details(thread: AlertThread) -> bool:
+    return any(state.status is Status.FIRING and not state.is_detailed for state in thread.alerts.values())
 
 
 def _forget_oldest(thread: AlertThread, pending: Collection[str]) -> None:

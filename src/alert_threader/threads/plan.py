@@ -203,7 +203,7 @@ def _what_to_post(thread: AlertThread, step: Step) -> tuple[Batch, tuple[str, ..
         count = fitting([thread.alerts[each] for each in known])
         return Batch(named=tuple(known[:count])), tuple(known[count:])
     if step is Step.POST_ROOT:
-        return thread.pending, beyond_one_message(thread.firing_first, thread.alerts)
+        return thread.pending, beyond_one_message(list(thread.firing_first), thread.alerts)
     listed = [fingerprint for fingerprint, _ in thread.pending.fired_first]
     left = [each for each in thread.unnamed if each not in thread.pending.events]
     return thread.pending, (*left, *beyond_one_message(listed, thread.alerts))

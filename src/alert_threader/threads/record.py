@@ -4,7 +4,9 @@ Names on disk are those of schema 2, which the first release reads and writes; w
 kept as the time it ends and its length, so that a clock that is set back does not make it longer.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import chain, islice
 from typing import NamedTuple
 
 import msgspec
@@ -354,15 +356,29 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
         """How long to wait before the next attempt."""
         return Wait(self.retry_at, self.retry_wait)
 
+    # A thread can have thousands of alerts, and each webhook for it looks at them all: hence no call for each of them.
+
     @property
-    def firing_first(self) -> list[str]:
+    def firing_first(self) -> Iterator[str]:
         """Its alerts by fingerprint, in the order in which the root lists them."""
-        return sorted(self.alerts, key=lambda each: self.alerts[each].status is not Status.FIRING)
+        alerts = self.alerts
+        firing = (each for each, state in alerts.items() if state.status is Status.FIRING)
+        return chain(firing, (each for each, state in alerts.items() if state.status is not Status.FIRING))
+
+    @property
+    def listed(self) -> list[str]:
+        """The alerts that the root gives a line each, by fingerprint."""
+        return list(islice(self.firing_first, LISTED))
+
+    @property
+    def detailed(self) -> dict[str, AlertState]:
+        """The alerts whose labels and texts are kept, by fingerprint."""
+        return {each: state for each, state in self.alerts.items() if state.labels or state.annotations}
 
     @property
     def firing(self) -> int:
         """How many alerts fire."""
-        return sum(alert.status is Status.FIRING for alert in self.alerts.values())
+        return [alert.status for alert in self.alerts.values()].count(Status.FIRING)
 
     @property
     def resolved(self) -> int:

@@ -1,8 +1,10 @@
 """What a thread is titled: what all of its alerts say of themselves, or are, never one of them for all."""
 
+from collections.abc import Collection
+
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.keys import LABEL_DEFAULTS, Change, spaced
-from alert_threader.threads.record import AlertThread
+from alert_threader.threads.record import AlertState, AlertThread
 
 #: A longer title is cut, in characters; a header of Slack has half of it.
 MAX_TITLE = 300
@@ -12,18 +14,19 @@ _MAX_TITLE_LABELS = 3
 
 def title_of(thread: AlertThread, change: Change) -> str:
     """The summary that all alerts of the thread share after a change, else what they are; empty where nothing says."""
-    plain = _plain_title(thread, change)
-    titles = {_summary(state.annotations) for state in thread.alerts.values() if state.is_detailed}
+    detailed = thread.detailed.values()
+    plain = _plain_title(thread, change, detailed)
+    titles = {_summary(state.annotations) for state in detailed}
     titles |= {_summary(alert.annotations) for alert in change.alerts if alert.status is Status.FIRING}
-    if not all(state.is_detailed for state in thread.alerts.values()):
+    if len(detailed) < len(thread.alerts):
         titles.add(_summary(thread.common.annotations) if thread.common else "")
     return (titles.pop() if len(titles) == 1 else "") or plain
 
 
-def _plain_title(thread: AlertThread, change: Change) -> str:
+def _plain_title(thread: AlertThread, change: Change, detailed: Collection[AlertState]) -> str:
     """The alertname that all alerts of the thread share, else the labels that it is made from."""
     names = {alert.labels.get("alertname", "") for alert in change.alerts}
-    names |= {state.labels.get("alertname", "") for state in thread.alerts.values() if state.labels}
+    names |= {state.labels.get("alertname", "") for state in detailed if state.labels}
     if thread.common:
         names.add(thread.common.labels.get("alertname", ""))
     if len(names) == 1 and (name := names.pop()):

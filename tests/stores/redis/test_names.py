@@ -7,7 +7,8 @@ import redis
 
 from alert_threader.service import service_of
 from alert_threader.store import Threads
-from alert_threader.store.redis.recent import Found, Recent
+from alert_threader.store.recent import Recent
+from alert_threader.threads import AlertThread
 from harness.servers import HOST, RedisServer
 from tests.build import DAY, NOW
 from tests.stores.redis.kit import (
@@ -160,11 +161,11 @@ class TestCosts:
 
     def test_memory_for_records_is_bounded(self) -> None:
         """Those used last are kept, however large they are."""
-        recent = Recent(limit=100)
+        recent = Recent[AlertThread](limit=100)
         for number in range(10):
-            recent.put(str(number), Found(b"rev", bare(str(number)), (), 30))
+            recent.put(str(number), bare(str(number)), 30)
             recent.get("0")
         assert [key for key in map(str, range(10)) if recent.get(key)] == ["0", "8", "9"]
-        recent.put("9", Found())
-        recent.put("large", Found(b"rev", bare("large"), (), 101))
+        recent.put("9", None)
+        recent.put("large", bare("large"), 101)
         assert not any(map(recent.get, ("0", "8", "9", "large")))

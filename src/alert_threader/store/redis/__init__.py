@@ -1,7 +1,7 @@
 """The store in Redis: primitives of ``store.base``, and what every key is called. Nothing else imports ``redis``.
 
 Imports what every store may: ``store.base``, ``threads``, errors. ``store`` is the way in; ``transactions`` changes
-records, ``commit`` makes a change outlive a failover, ``records``, ``recent`` and ``lanes`` read, ``leases`` lends
+records, ``commit`` makes a change outlive a failover, ``records`` and ``lanes`` read, ``leases`` lends
 lanes and tokens, ``upkeep`` takes over what the first release keeps, ``way_back`` hands it back, ``client`` connects
 and explains errors, ``cluster`` finds the right server in cluster mode, ``probe`` tries what all of them do.
 

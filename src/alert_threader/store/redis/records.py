@@ -7,16 +7,17 @@ a person to decide: nothing of it is changed, and all else goes on without it.
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import redis
 from redis.exceptions import RedisError
 
 from alert_threader.errors import RecordDamagedError
+from alert_threader.store.recent import Recent
 from alert_threader.store.redis.client import run
 from alert_threader.store.redis.names import Names
-from alert_threader.store.redis.recent import Found, Recent
+from alert_threader.threads import AlertThread
 from alert_threader.threads.schema import decode
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,19 @@ _NAMED = 10
 _decode_lanes = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
+class Found(NamedTuple):
+    """A record as it is in Redis: its revision there, empty where there is none, and the lanes that list it.
+
+    ``size`` is how many bytes of JSON it takes.
+    """
+
+    rev: bytes = b""
+    thread: AlertThread | None = None
+    lanes: tuple[str, ...] = ()
+    size: int = 0
+    damage: RecordDamagedError | None = None
+
+
 class Records:
     """The records in Redis under one prefix. Nothing of them is changed here."""
 
@@ -38,7 +52,7 @@ class Records:
         self._names = names
         #: The keys of those that could not be read when they were last needed.
         self._damaged: set[str] = set()
-        self._recent = Recent()
+        self._recent = Recent[Found]()
 
     def fetch(self, keys: Sequence[str]) -> list[Found]:
         """The records of these keys, in one round trip; in two where others have changed what this process knows.
@@ -61,12 +75,12 @@ class Records:
                 continue
             self._damaged.discard(key)
             if known.get(key) is not each:
-                self._recent.put(key, each)
+                self.written(key, each)
         return [found[key] for key in keys]
 
     def written(self, key: str, found: Found) -> None:
         """Take note of a record as it was written."""
-        self._recent.put(key, found)
+        self._recent.put(key, None if found.thread is None else found, found.size)
 
     def scan(self) -> Iterator[Found]:
         """All records in no order. Those that change meanwhile may come in either state."""

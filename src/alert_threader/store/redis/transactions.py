@@ -20,8 +20,7 @@ from alert_threader.store.base import Decide, Lease
 from alert_threader.store.redis.commit import Change, Committer
 from alert_threader.store.redis.leases import Leases, lost, ttl
 from alert_threader.store.redis.names import Names
-from alert_threader.store.redis.recent import Found
-from alert_threader.store.redis.records import BATCH, Records
+from alert_threader.store.redis.records import BATCH, Found, Records
 from alert_threader.threads import AlertThread, Plan, Policy, plan
 from alert_threader.threads.schema import encode
 

@@ -11,8 +11,7 @@ import redis
 
 from alert_threader.errors import StoreError
 from alert_threader.store.redis.names import Names
-from alert_threader.store.redis.recent import Found
-from alert_threader.store.redis.records import Records
+from alert_threader.store.redis.records import Found, Records
 from alert_threader.threads import AlertThread, Policy, plan
 from alert_threader.threads.schema import encode
 
