@@ -118,6 +118,16 @@ def test_a_red_edit_that_lands_late_does_not_stay(service: Service, workspace: W
     wait_for(lambda: not service.stored()[key("Edited")].get("shown", {}).get("unsure_until"), 20)
 
 
+def test_a_message_that_cannot_be_looked_up_is_posted_all_the_same(service: Service, workspace: Workspace) -> None:
+    """Slack allows an app one page of history a minute, say: being late is nearly as bad as a loss."""
+    workspace.faults.add("http", method="chat.postMessage", count=1)
+    workspace.faults.add("ratelimited", method="conversations.history", retry_after=60)
+    service.send(webhook("Unseen"))
+    workspace.wait_for(lambda: workspace.roots(CHANNEL), 20)
+    assert len(workspace.calls.all("conversations.history")) == 1, "Slack has asked to wait"
+    assert_delivered(workspace, CHANNEL, {print_of("Unseen"): [FIRED]})
+
+
 def duplicate_of(workspace: Workspace, copy: Message) -> str:
     """Wait until a copy says that it is one, and return what it says."""
 

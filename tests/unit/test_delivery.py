@@ -394,6 +394,32 @@ class Gated(Taker):
         return super().call(thread, step)
 
 
+class Outage(Taker):
+    """The first call of each channel fails. After it one channel would wait for an hour, the other for a moment."""
+
+    def call(self, thread: AlertThread, step: Step) -> Verdict:
+        """Fail, or take it."""
+        is_first = all(key != thread.key for key, _ in self.steps)
+        taken = super().call(thread, step)
+        if not is_first:
+            return Verdict(outcome=taken.outcome, works=(self.method(step),))
+        hold = 3600 if thread.channel == CHANNEL else 0.5
+        return Verdict(outcome=Failed(error="503", retry=Wait()), hold=hold)
+
+
+def test_what_works_in_one_channel_is_tried_in_all_at_once(run: Run) -> None:
+    """After an outage: its reason was no channel's own."""
+    calls = Outage()
+    parts = run(calls)
+    parts.fire("a")
+    wait_for(lambda: bool(calls.steps), 10)
+    other = msgspec.structs.replace(fired("b"), channel="C0OTHER0001")
+    parts.threads.notify([other], NOW)
+    parts.deliverer.wake([slack_lane(other.channel)])
+    for key in ("b", "a"):
+        parts.wait_until_delivered(key)
+
+
 class Paused(Taker):
     """Fails, and lets all calls of the lane pause for an hour."""
 
