@@ -1,12 +1,9 @@
 """How a call to Slack fails: every code and every lost answer as one SlackError, which says what the caller can do."""
 
 import http.client
-import socket
-import ssl
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
-from urllib.error import URLError
 
 from slack_sdk.web import SlackResponse
 
@@ -105,7 +102,8 @@ _PAYLOAD = frozenset(
         "too_many_attachments",
     }
 )
-NOT_SLACK = "the answer is not Slack's: check SLACK_API_URL and what stands between here and Slack"
+_WHERE_TO_LOOK = "check SLACK_API_URL and what stands between here and Slack"
+NOT_SLACK = f"the answer is not Slack's: {_WHERE_TO_LOOK}"
 _GONE = frozenset({"message_not_found", "thread_not_found"})
 _UNEDITABLE = frozenset({"cant_update_message", "edit_window_closed"})
 #: The call may have had an effect all the same: "it's possible some aspect of the operation succeeded".
@@ -136,6 +134,11 @@ def refused(response: SlackResponse | dict[str, Any]) -> SlackError:
         )
     # The SDK puts a text of its own in the place of the code where the answer is no JSON.
     if not code.replace("_", "").isalnum():
+        if status >= http.client.BAD_REQUEST:
+            # A filter in between: Slack's own answers are JSON, and such a status says that the call was not taken.
+            return SlackError(
+                FailureKind.TRANSIENT, f"http_{status}", f"Slack's address answers {status}: {_WHERE_TO_LOOK}"
+            )
         return SlackError(FailureKind.TRANSIENT, "not_json", NOT_SLACK, outcome_unknown=True)
     return _by_code(code, data)
 
@@ -161,21 +164,11 @@ def _by_code(code: str, data: Mapping[str, Any]) -> SlackError:
 
 
 def unanswered(error: Exception) -> SlackError:
-    """What it means that no answer came: whether Slack may have done it all the same."""
-    cause = error.reason if isinstance(error, URLError) else error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        text = f"Slack's certificate is not trusted ({cause.verify_message}): check the CA certificates and any proxy"
-        return SlackError(FailureKind.TRANSIENT, "certificate", text)
-    if isinstance(cause, socket.gaierror):
-        return SlackError(FailureKind.TRANSIENT, "dns", "Slack's host name is not found: check DNS and SLACK_API_URL")
-    if isinstance(cause, ConnectionRefusedError):
-        return SlackError(
-            FailureKind.TRANSIENT, "refused", "the connection to Slack is refused: check SLACK_API_URL, proxy, firewall"
-        )
-    if isinstance(cause, TimeoutError):
+    """What it means that a call was sent and no answer came: Slack may have done it all the same."""
+    if isinstance(error, TimeoutError):
         text = "Slack did not answer in time: wait for Slack, or check proxy and firewall"
         return SlackError(FailureKind.TRANSIENT, "timeout", text, outcome_unknown=True)
-    text = f"the connection to Slack broke off ({type(cause).__name__}): wait for Slack, or check the network"
+    text = f"the connection to Slack broke off ({type(error).__name__}): wait for Slack, or check the network"
     return SlackError(FailureKind.TRANSIENT, "connection", text, outcome_unknown=True)
 
 
