@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from flask import Flask, current_app
 
 from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.delivery.token_health import TokenHealth
 from alert_threader.delivery.troubles import Troubles
 from alert_threader.errors import StoreError
 from alert_threader.intake import Intake
@@ -26,6 +27,7 @@ class Running:
     deliverer: Deliverer
     troubles: Troubles
     intake: Intake
+    token: TokenHealth
 
 
 @dataclass
@@ -73,12 +75,14 @@ class Service:
     def start(self) -> None:
         """Begin to deliver, first of all what an earlier process left behind."""
         self.running.deliverer.start()
+        self.running.token.start()
 
     def close(self, timeout: float) -> bool:
         """End delivery, waiting up to ``timeout`` seconds for calls in flight; close the store. Whether all ended."""
         running = self._running
         if running is None:
             return True
+        running.token.stop()
         # Requests that wait for Slack are answered meanwhile, and answer with what they read from the store.
         ended = running.deliverer.stop(timeout)
         running.threads.store.close()

@@ -19,15 +19,12 @@ from alert_threader.app import make_service
 from alert_threader.cli.output import say
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
 from alert_threader.settings.settings import SETTINGS, Settings
+from alert_threader.slack import scopes
 from alert_threader.slack.client import BotIdentity, Slack
 from alert_threader.slack.failures import SlackError
 from alert_threader.store.disk import advice
 from alert_threader.store.lock import FileLock
 from alert_threader.store.reading import awaits_start, read_store
-
-_POST = "chat:write"
-_LOOK_UP = ("channels:history", "groups:history")
-_HOW_TO_ADD = 'add it on the Slack app\'s page "OAuth & Permissions" and install the app again'
 
 
 class Finding(NamedTuple):
@@ -88,15 +85,8 @@ def _slack(settings: Settings) -> Iterator[Finding]:
 def _scopes(identity: BotIdentity) -> Finding:
     granted = identity.scopes
     if not granted:
-        return Finding("scopes", True, f"Slack did not name them; {_POST} and {_LOOK_UP[0]} are needed")
-    missing = []
-    if _POST not in granted:
-        missing.append(f"{_POST} is missing: nothing can be posted; {_HOW_TO_ADD}")
-    if not set(_LOOK_UP) & set(granted):
-        private = f"for a private channel {_LOOK_UP[1]}"
-        missing.append(
-            f"{_LOOK_UP[0]} ({private}) is missing: after a lost answer a message may be posted twice; {_HOW_TO_ADD}"
-        )
+        return Finding("scopes", True, f"Slack did not name them; {scopes.POST} and {scopes.LOOK_UP[0]} are needed")
+    missing = scopes.missing(granted)
     return Finding("scopes", not missing, "; ".join(missing) or ", ".join(granted))
 
 
@@ -109,7 +99,7 @@ def _channel(slack: Slack, channel: str) -> str:
     if is_read:
         return f"{said}, and the bot is in it"
     if has_name:
-        return f"{said}; whether the bot is in it can only be seen with {_LOOK_UP[0]}"
+        return f"{said}; whether the bot is in it can only be seen with {scopes.LOOK_UP[0]}"
     return f"{said}, not checked: that needs channels:read"
 
 
