@@ -544,15 +544,18 @@ ask_slack() {
   fi
   printf '%s\n%s' "$1" "${wanted[SLACK_API_URL]:-https://slack.com/api/}" | of_source '
 import http.client, json, sys, urllib.request
+class NoRedirect(urllib.request.HTTPRedirectHandler):  # another host must not get the token
+    def redirect_request(self, *_):
+        return None
 token, url = sys.stdin.read().split("\n")
 request = urllib.request.Request(url.rstrip("/") + "/auth.test", data=b"", headers={"Authorization": f"Bearer {token}"})
 try:
-    with urllib.request.urlopen(request, timeout=15) as response:
+    with urllib.request.build_opener(NoRedirect).open(request, timeout=15) as response:
         answer = json.load(response)
     if not isinstance(answer, dict):
         raise ValueError
 except (OSError, http.client.HTTPException) as error:
-    reason = getattr(error, "reason", error)
+    reason = getattr(error, "code", None) or getattr(error, "reason", error)
     sys.exit(print(f"Slack cannot be reached ({reason}): try again, or use --offline") or 1)
 except ValueError:
     sys.exit(print(f"{url} does not answer as Slack does: check SLACK_API_URL") or 1)

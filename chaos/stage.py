@@ -8,6 +8,7 @@ from typing import NamedTuple
 from chaos.plan import Plan
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict, judge_sent
+from harness.servers import HOST
 from harness.service import CHANNEL, Service, wait_for
 from harness.story import said
 from slack_sandbox import SandboxServer
@@ -37,14 +38,17 @@ def stage(
     name: str = "service",
     *,
     wrapper: Sequence[str] = (),
+    slack_host: str = HOST,
     **settings: str,
 ) -> Iterator[Stage]:
     """Start both. At the end they are killed, and nothing that the service wrote may hold a secret or a traceback.
 
-    ``wrapper`` is the command that starts the service, if it is to have less than this process has.
+    ``wrapper`` is the command that starts the service, if it is to have less than this process has; ``slack_host`` what
+    the service calls the host of Slack.
     """
     with SandboxServer(port=0, rate_limits=False, seed=plan.seed) as slack:
-        defaults = {"SLACK_API_URL": slack.api_url, "SLACK_TIMEOUT": "1s", "RESPONSE_WAIT": "100ms"}
+        api_url = slack.api_url.replace(HOST, slack_host)
+        defaults = {"SLACK_API_URL": api_url, "SLACK_TIMEOUT": "1s", "RESPONSE_WAIT": "100ms"}
         service = Service(plan.folder / name, **defaults | settings)
         service.wrapper = wrapper
         try:

@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chaos.faults import clock, disk, fuzz, kill, load, open_files, redis_down, replicas, rolling, slack, stalled, torn
+from chaos.faults import (
+    clock,
+    disk,
+    fuzz,
+    kill,
+    load,
+    network,
+    open_files,
+    redis_down,
+    replicas,
+    rolling,
+    slack,
+    stalled,
+    torn,
+)
 from chaos.plan import Plan
 from chaos.verdict import Verdict
 
@@ -29,6 +43,8 @@ FAULTS: dict[str, Fault] = {
     "slack-429": Fault(slack.slack_429),
     "slack-drop": Fault(slack.slack_drop),
     "slack-garbage": Fault(slack.slack_garbage),
+    "resolver": Fault(network.resolver),
+    "redirect": Fault(network.redirect),
     "redis-down": Fault(redis_down.redis_down, ("redis-server",)),
     "disk-full": Fault(disk.disk_full),
     "read-only": Fault(disk.read_only),

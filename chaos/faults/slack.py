@@ -8,6 +8,7 @@ from chaos.plan import Plan
 from chaos.stage import Stage, conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
+from harness.servers import HOST
 from slack_sandbox.calls import Call
 
 #: How long Slack works before, between and after its failures, in seconds.
@@ -41,7 +42,7 @@ def slack_down(plan: Plan) -> Verdict:
         finally:
             here.slack.start()
 
-    return _play(plan, fail, must_say="the connection to Slack is refused")
+    return play(plan, fail, must_say="the connection to Slack is refused")
 
 
 def slack_slow(plan: Plan) -> Verdict:
@@ -59,7 +60,7 @@ def slack_slow(plan: Plan) -> Verdict:
         late = sum(call.duration >= _TOO_LATE and call.accepted for call in here.workspace.calls.all())
         verdict.figures["taken too late"] = late
 
-    return _play(plan, fail, look)
+    return play(plan, fail, look)
 
 
 def slack_late(plan: Plan) -> Verdict:
@@ -83,7 +84,7 @@ def slack_late(plan: Plan) -> Verdict:
         verdict.figures["done late"] = sum(call.outcome == "late" for call in calls)
         verdict.figures["copies deleted"] = sum(call.method == "chat.delete" and call.accepted for call in calls)
 
-    return _play(plan, fail, look)
+    return play(plan, fail, look)
 
 
 def slack_outage(plan: Plan) -> Verdict:
@@ -107,7 +108,7 @@ def slack_outage(plan: Plan) -> Verdict:
         if not any("Slack answers 503" in problem for problem in problems):
             verdict.wrong.append(f"/health does not say that Slack answers 503: {sorted(problems)}")
 
-    return _play(plan, fail, look)
+    return play(plan, fail, look)
 
 
 def slack_429(plan: Plan) -> Verdict:
@@ -122,7 +123,7 @@ def slack_429(plan: Plan) -> Verdict:
         verdict.figures["429"] = sum(call.outcome == "ratelimited" for call in here.workspace.calls.all())
         verdict.wrong += [f"{call.method} came again before Retry-After had passed" for call in early]
 
-    return _play(plan, fail, look)
+    return play(plan, fail, look)
 
 
 def slack_drop(plan: Plan) -> Verdict:
@@ -136,7 +137,7 @@ def slack_drop(plan: Plan) -> Verdict:
         calls = here.workspace.calls.all()
         verdict.figures["taken and dropped"] = sum(call.outcome == "dropped" and call.accepted for call in calls)
 
-    return _play(plan, fail, look, must_say="the connection to Slack broke off")
+    return play(plan, fail, look, must_say="the connection to Slack broke off")
 
 
 def slack_garbage(plan: Plan) -> Verdict:
@@ -159,20 +160,25 @@ def slack_garbage(plan: Plan) -> Verdict:
         outcomes = [call.outcome for call in here.workspace.calls.all()]
         verdict.figures["answers that are none"] = sum(o == "garbage" or o.startswith("http 5") for o in outcomes)
 
-    return _play(plan, fail, look)
+    return play(plan, fail, look)
 
 
-def _play(
+def play(
     plan: Plan,
     fail: Callable[[Stage, float, Traffic], None],
     look: Callable[[Stage, Verdict], None] = lambda _here, _verdict: None,
     *,
     must_say: str = "",
+    slack_host: str = HOST,
+    **settings: str,
 ) -> Verdict:
-    """Let Slack fail for a while during traffic: no webhook is refused for it, and ``/health`` says what is wrong."""
+    """Let Slack fail for a while during traffic: no webhook is refused for it, and ``/health`` says what is wrong.
+
+    ``slack_host`` is what the service calls the host of Slack; the settings are more of its own.
+    """
     said: set[str] = set()
     sound, times = (_SOUND_QUICK, 1) if plan.quick else (_SOUND, 2)
-    with stage(plan) as here:
+    with stage(plan, slack_host=slack_host, **settings) as here:
         with Traffic(here.service, seed=plan.seed) as traffic:
             go_on(traffic, sound)
             for _ in range(times):

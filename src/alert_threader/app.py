@@ -12,6 +12,7 @@ from flask.json.provider import JSONProvider
 from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.pacing import Pacing
 from alert_threader.delivery.slack_calls import KIND, METHODS, OUTCOMES, SlackCalls
+from alert_threader.delivery.token_health import TokenHealth
 from alert_threader.formatter import LANGUAGES
 from alert_threader.intake import Intake
 from alert_threader.routes import alert, cache, errors, health, stats
@@ -90,7 +91,8 @@ def make_service(settings: Settings) -> Service:
         calls = SlackCalls(slack, policy, pacing, metrics, environment=settings.environment, words=words)
         deliverer = Deliverer(threads, {KIND: calls}, metrics, burst=settings.slack_burst)
         intake = Intake(threads, deliverer, metrics, identity=identity, response_wait=settings.response_wait)
-        return Running(threads, deliverer, calls.troubles, intake)
+        token = TokenHealth(slack.identify, metrics.slack)
+        return Running(threads, deliverer, calls.troubles, intake, token)
 
     return Service(
         settings=settings,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from flask import Flask, current_app
 
 from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.delivery.token_health import TokenHealth
 from alert_threader.delivery.troubles import Troubles
 from alert_threader.errors import StoreError
 from alert_threader.intake import Intake
@@ -29,6 +30,7 @@ class Running:
     deliverer: Deliverer
     troubles: Troubles
     intake: Intake
+    token: TokenHealth
 
 
 @dataclass
@@ -77,6 +79,7 @@ class Service:
         """Begin to deliver, first of all what an earlier process left behind, to where SLACK_CHANNEL says now."""
         self._follow_channel()
         self.running.deliverer.start()
+        self.running.token.start()
 
     def _follow_channel(self) -> None:
         try:
@@ -98,6 +101,7 @@ class Service:
         running = self._running
         if running is None:
             return True
+        running.token.stop()
         # Requests that wait for Slack are answered meanwhile, and answer with what they read from the store.
         ended = running.deliverer.stop(timeout)
         running.threads.store.close()

@@ -153,6 +153,10 @@ def _trouble(workspace: Workspace, call: Call, rule: Rule) -> ResponseReturnValu
         case Kind.HTTP:
             workspace.calls.record(call, f"http {rule.status}")
             return _http_error(rule.status)
+        case Kind.REDIRECT:
+            status = rule.status if 300 <= rule.status < 400 else 302
+            workspace.calls.record(call, f"http {status}")
+            return Response(status=status, headers={"Location": rule.location})
         case Kind.GARBAGE:
             workspace.calls.record(call, "garbage")
             return _garbage(rule.body)

@@ -17,6 +17,7 @@ class Kind(Enum):
     RATELIMITED = "ratelimited"  #: 429 with Retry-After
     HTTP = "http"  #: an HTTP status, the message is not accepted
     HTTP_AFTER = "http_after"  #: an HTTP status although the message was accepted
+    REDIRECT = "redirect"  #: a redirection to another address, as a captive portal answers
     GARBAGE = "garbage"  #: 200 with a page of HTML, as a proxy in between might answer, or any other body
     GARBAGE_AFTER = "garbage_after"  #: the same although the message was accepted
     ERROR = "error"  #: any of Slack's error codes
@@ -29,7 +30,8 @@ class Kind(Enum):
     LAG = "lag"  #: a history that does not show what was posted in the last seconds
 
 
-#: What a proxy might answer that wants to be logged in to.
+#: Where a proxy that wants to be logged in to might lead, and what it might answer.
+LOGIN = "https://login.example.com/"
 PAGE = "<!doctype html><title>Proxy</title><p>Please sign in."
 
 #: Kinds that let the call reach Slack.
@@ -47,7 +49,8 @@ class Rule:
     channel: str | None = None
     count: int | None = None  #: how many calls are left to meet it; None: until cleared
     probability: float = 1.0
-    status: int = 503  #: for http, http_after and http_late
+    status: int = 503  #: for http, http_after and http_late; for redirect any but 3xx is 302
+    location: str = LOGIN  #: for redirect
     body: str = PAGE  #: for garbage and garbage_after
     error: str = "internal_error"  #: for error
     retry_after: int = 1  #: for ratelimited, in seconds
@@ -83,6 +86,7 @@ class Faults:
         count: int | None = None,
         probability: float = 1.0,
         status: int = 503,
+        location: str = LOGIN,
         body: str = PAGE,
         error: str = "internal_error",
         retry_after: int = 1,
@@ -94,7 +98,9 @@ class Faults:
         Raises ValueError for a kind that does not exist.
         """
         until = None if lasting is None else self._clock() + lasting
-        rule = Rule(Kind(kind), method, channel, count, probability, status, body, error, retry_after, seconds, until)
+        rule = Rule(
+            Kind(kind), method, channel, count, probability, status, location, body, error, retry_after, seconds, until
+        )
         with self._lock:
             self._rules.append(rule)
         return rule

@@ -134,6 +134,19 @@ def test_an_http_error_before_or_after_accepting(
     assert (call.outcome, call.accepted) == ("http 503", accepted)
 
 
+@pytest.mark.parametrize(("given", "status"), [(503, 302), (308, 308)])
+def test_a_redirect_leads_where_one_likes(slack: SandboxServer, given: int, status: int) -> None:
+    """As a captive portal does it; the message is not accepted."""
+    slack.workspace.faults.add("redirect", count=1, location="http://127.0.0.1:1/login", status=given)
+    connection = http.client.HTTPConnection(slack.url.split("/")[2])
+    with contextlib.closing(connection):
+        connection.request("POST", "/api/chat.postMessage", headers={"Authorization": "Bearer xoxb-sandbox"})
+        answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Location")) == (status, "http://127.0.0.1:1/login")
+    [call] = slack.workspace.calls.all()
+    assert (call.outcome, call.accepted) == (f"http {status}", False)
+
+
 def test_garbage_is_an_answer_that_is_no_json(slack: SandboxServer, client: WebClient) -> None:
     """A proxy's page arrives with status 200."""
     slack.workspace.faults.add("garbage", count=1)

@@ -147,7 +147,7 @@ class TestFind:
         monkeypatch.setattr(search, "MAX_PAGES", 2)
         now = 1_800_000_000.0
         with SandboxServer(rate_limits=False, clock=lambda: now) as server:
-            slack = Slack(TOKEN, server.api_url, TIMEOUT)
+            slack = Slack(TOKEN, server.api_url, TIMEOUT, clock=lambda: now)
             root = slack.post(CHANNEL, message("mine"))
             now += minutes * 60
             for n in range(12):
@@ -215,6 +215,37 @@ def test_answer_that_is_none(slack: Slack, sandbox: SandboxServer, body: str, ca
         "not_json",
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "line"),
+    [
+        ("posting_to_channel_denied", FailureKind.DESTINATION, "the bot may not post in this channel"),
+        ("ekm_access_denied", FailureKind.DESTINATION, "suspended posting in this channel"),
+        ("team_not_found", FailureKind.DESTINATION, "check the channel's ID"),
+        ("accesslimited", FailureKind.AUTH, "from this network: ask a workspace admin"),
+        ("two_factor_setup_required", FailureKind.AUTH, "ask a workspace admin"),
+        ("method_deprecated", FailureKind.AUTH, "upgrade Alert Threader, check SLACK_API_URL"),
+        ("slack_connect_file_link_sharing_blocked", FailureKind.PAYLOAD, "refuses the message's form"),
+        ("markdown_text_conflict", FailureKind.PAYLOAD, "refuses the message's form"),
+        ("restricted_action_thread_locked", FailureKind.GONE, "locked the thread: it goes on in a new one"),
+        ("cannot_reply_to_message", FailureKind.GONE, "goes on in a new one"),
+        ("external_channel_migrating", FailureKind.TRANSIENT, "wait for Slack"),
+        ("update_failed", FailureKind.TRANSIENT, "wait for Slack"),
+        ("cant_update_message", FailureKind.UNEDITABLE, "lets nobody edit messages"),
+    ],
+)
+def test_each_code_has_its_remedy(
+    slack: Slack, sandbox: SandboxServer, code: str, kind: FailureKind, line: str
+) -> None:
+    """Codes that Slack documents for the methods that are called; the line begins with the code."""
+    sandbox.workspace.faults.add("error", error=code)
+    with pytest.raises(SlackError) as caught:
+        slack.post(CHANNEL, message())
+    assert (caught.value.kind, caught.value.code) == (kind, code)
+    assert str(caught.value).startswith(f"{code}: ")
+    assert line in str(caught.value)
+    assert caught.value.outcome_unknown == (code == "update_failed")
 
 
 def test_refused_connection_is_certain(caplog: pytest.LogCaptureFixture) -> None:

@@ -26,6 +26,7 @@ from alert_threader.slack.client import Slack
 from alert_threader.store import SqliteStore
 from alert_threader.store.lock import FileLock
 from alert_threader.threads import Policy
+from harness.network import Listener, answers
 from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS01"
@@ -304,6 +305,21 @@ def test_check_no_slack(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = run("check")
     assert ran.code == 1
     assert lines(ran)["token"].startswith("FAIL the connection to Slack is refused")
+
+
+@pytest.mark.usefixtures("slack")
+def test_check_behind_a_proxy(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the road of the service, so it says what keeps the service from Slack."""
+    with Listener(answers(407)) as proxy:
+        monkeypatch.setenv("SLACK_API_URL", "https://slack.com/api/")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret-pw@127.0.0.1:{proxy.port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        ran = run("check")
+    assert ran.code == 1
+    assert lines(ran)["token"] == (
+        f"FAIL the proxy 127.0.0.1:{proxy.port} answers 407: check the user and password in HTTPS_PROXY"
+    )
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ class TestHealth:
 
     def test_degraded_names_the_trouble_and_the_remedy(self, make_app: MakeApp, sandbox: SandboxServer) -> None:
         """Alerts are still stored, so it is 200; it recovers by itself."""
-        sandbox.workspace.faults.add("error", error="is_archived", count=1)
+        sandbox.workspace.faults.add("error", method="chat.postMessage", error="is_archived", count=1)
         client = make_app().test_client()
         assert client.post("/alert", json=webhook()).status_code == 202
         body = client.get("/health").get_json()
@@ -256,6 +256,70 @@ class TestHealth:
         assert body["pending"] == 1
         sandbox.workspace.wait_for(lambda: sandbox.workspace.roots(CHANNEL), timeout=10)
         sandbox.workspace.wait_for(lambda: client.get("/health").get_json()["status"] == "healthy")
+
+    def test_token_that_is_revoked_at_night(self, make_app: MakeApp, sandbox: SandboxServer) -> None:
+        """It is known without an alert, in /health and for Prometheus; and so is that it is good again."""
+        app = make_app(running=False)
+        token, client = service_of(app).running.token, app.test_client()
+        assert client.get("/health").get_json()["slack"]["token_checked"] is None
+        token.check()
+        body = client.get("/health").get_json()
+        assert (body["status"], body["slack"]["team"], body["slack"]["bot_user"]) == (
+            "healthy",
+            "Sandbox",
+            "alert_threader",
+        )
+        checked = body["slack"]["token_checked"]
+        assert checked.endswith("+00:00")
+        sandbox.workspace.faults.add("error", method="auth.test", error="token_revoked", count=1)
+        token.check()
+        body = client.get("/health").get_json()
+        assert (body["status"], body["problems"]) == (
+            "degraded",
+            ["token: token_revoked: the bot token was revoked: install the app again and set SLACK_BOT_TOKEN"],
+        )
+        assert "\nalert_threader_slack_token_valid 0.0\n" in client.get("/metrics").text
+        token.check()
+        assert client.get("/health").get_json()["status"] == "healthy"
+        assert "\nalert_threader_slack_token_valid 1.0\n" in client.get("/metrics").text
+        assert "\nalert_threader_slack_token_check_timestamp_seconds 0.0\n" not in client.get("/metrics").text
+
+    @pytest.mark.parametrize(
+        ("scopes", "said"),
+        [
+            (("channels:history",), "token: chat:write is missing: nothing can be posted"),
+            (("chat:write",), "token: channels:history (for a private channel groups:history) is missing"),
+            (("chat:write", "groups:history"), None),
+        ],
+    )
+    def test_scope_that_is_missing(
+        self, make_app: MakeApp, sandbox: SandboxServer, scopes: tuple[str, ...], said: str | None
+    ) -> None:
+        """It is known before an alert needs it; what is not used is not asked for."""
+        sandbox.workspace.configure(scopes=scopes)
+        client = make_app().test_client()
+        sandbox.workspace.wait_for(lambda: client.get("/health").get_json()["slack"]["token_checked"])
+        problems = client.get("/health").get_json()["problems"]
+        assert [problem for problem in problems if not problem.startswith(said or "-")] == []
+        assert len(problems) == (said is not None)
+
+    def test_slack_that_is_not_reached(self, make_app: MakeApp, sandbox: SandboxServer) -> None:
+        """Known without an alert when it lasts; no fault of the token, and over when a message gets through."""
+        app = make_app()
+        token, client = service_of(app).running.token, app.test_client()
+        sandbox.workspace.wait_for(lambda: client.get("/health").get_json()["slack"]["token_checked"])
+        sandbox.workspace.faults.add("http", method="auth.test", status=503)
+        token.check()
+        assert client.get("/health").get_json()["status"] == "healthy"
+        token.check()
+        body = client.get("/health").get_json()
+        assert (body["status"], body["problems"]) == (
+            "degraded",
+            ["Slack is not reached: Slack answers 503: wait for Slack"],
+        )
+        assert "\nalert_threader_slack_token_valid 1.0\n" in client.get("/metrics").text
+        assert client.post("/alert", json=webhook()).status_code == 200
+        assert client.get("/health").get_json()["status"] == "healthy"
 
     def test_unhealthy_when_nothing_can_be_stored(self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
         """The only 503: senders must hold their alerts. The webhook says the same."""

@@ -213,7 +213,7 @@ def test_a_webhook_token(make_service: Callable[..., Service], workspace: Worksp
         answer = service.send(webhook("Closed"), **headers)
         assert answer.status == 401
         assert answer.error
-    assert workspace.calls.all() == []
+    assert workspace.calls.all(channel=CHANNEL) == []
     assert service.request("DELETE", "/cache").status == 401
     assert service.health["status"] == "healthy"
     assert service.send(webhook("Open"), Authorization="Bearer let-me-in-4711").status == 200
@@ -530,7 +530,7 @@ def test_forgetting_keeps_what_is_pending(service: Service, workspace: Workspace
     """DELETE /cache forgets what is delivered, and the next alert opens a new thread; what is pending is delivered."""
     assert service.send(webhook("Forgotten")).status == 200
     service.wait_until_delivered()
-    workspace.faults.add("http", status=503, count=1)
+    workspace.faults.add("http", method="chat.postMessage", status=503, count=1)
     assert service.send(webhook("Pending")).ok
     answer = service.request("DELETE", "/cache")
     assert answer.status == 200

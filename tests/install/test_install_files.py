@@ -4,10 +4,13 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from harness.network import Listener, answers
+from slack_sandbox import SandboxServer
 from tests.install.box import ROOT, unusable
 
 SCRIPTS = ("install.sh", "smoke-test.sh", "setup-redis.sh", "bin/alert-threader", "bin/back-off")
@@ -83,3 +86,24 @@ def test_back_off(tmp_path: Path) -> None:
     run("note", "success")
     run("wait")
     assert waits() == []
+
+
+def test_token_is_tested_where_slack_is_alone() -> None:
+    """Whatever stands in Slack's place sends the token to nobody else."""
+    alone = r"""
+        SOURCE=$1 python=python3 offline=false
+        declare -A wanted=([SLACK_API_URL]=$2)
+        eval "$(sed -n '/^ask_slack() {/,/^}/p; /^of_source() {/,/^}/p' "$SOURCE/install.sh")"
+        ask_slack xoxb-sandbox-1
+    """
+    with ExitStack() as stack:
+        other = stack.enter_context(Listener(answers(200, body='{"ok": true}')))
+        moved = stack.enter_context(Listener(answers(302, f"Location: http://127.0.0.1:{other.port}/")))
+        sandbox = stack.enter_context(SandboxServer())
+        said = [
+            subprocess.run(["bash", "-c", alone, "-", ROOT, url], capture_output=True, text=True, check=False).stdout
+            for url in (sandbox.api_url, f"http://127.0.0.1:{moved.port}/api/")
+        ]
+    assert said[0].startswith("Slack knows the token")
+    assert said[1].startswith("Slack cannot be reached (302)")
+    assert other.heads == []

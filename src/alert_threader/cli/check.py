@@ -20,6 +20,7 @@ from alert_threader.app import make_service
 from alert_threader.cli.output import say
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
 from alert_threader.settings.settings import SETTINGS, Settings, given, misspelt_in
+from alert_threader.slack import scopes
 from alert_threader.slack.client import BotIdentity, Slack
 from alert_threader.slack.failures import SlackError
 from alert_threader.store import RedisStore
@@ -27,10 +28,7 @@ from alert_threader.store.disk import advice
 from alert_threader.store.lock import FileLock
 from alert_threader.store.reading import awaits_start, read_store
 
-_POST = "chat:write"
-_LOOK_UP = ("channels:history", "groups:history")
 _LOSES = "not looked at: whether Redis evicts or loses threads"
-_HOW_TO_ADD = 'add it on the Slack app\'s page "OAuth & Permissions" and install the app again'
 
 
 class Verdict(StrEnum):
@@ -112,16 +110,9 @@ def _slack(settings: Settings) -> Iterator[Finding]:
 def _scopes(identity: BotIdentity) -> Finding:
     granted = identity.scopes
     if not granted:
-        needed = f"{_POST} and {_LOOK_UP[0]} are needed"
+        needed = f"{scopes.POST} and {scopes.LOOK_UP[0]} are needed"
         return Finding("scopes", Verdict.SKIP, f"not looked at: Slack did not name them; {needed}")
-    missing = []
-    if _POST not in granted:
-        missing.append(f"{_POST} is missing: nothing can be posted; {_HOW_TO_ADD}")
-    if not set(_LOOK_UP) & set(granted):
-        private = f"for a private channel {_LOOK_UP[1]}"
-        missing.append(
-            f"{_LOOK_UP[0]} ({private}) is missing: after a lost answer a message may be posted twice; {_HOW_TO_ADD}"
-        )
+    missing = scopes.missing(granted)
     return Finding("scopes", Verdict.FAIL if missing else Verdict.OK, "; ".join(missing) or ", ".join(granted))
 
 
@@ -137,9 +128,9 @@ def _channel(slack: Slack, channel: str) -> Finding:
     if is_read:
         return Finding("channel", Verdict.OK, f"{said}, and the bot is in it")
     if has_name:
-        said += f" is there; whether the bot is in it was not looked at: that needs {_LOOK_UP[0]}"
+        said += f" is there; whether the bot is in it was not looked at: that needs {scopes.LOOK_UP[0]}"
     else:
-        said += f" was not looked at: that needs {_LOOK_UP[0]} or channels:read"
+        said += f" was not looked at: that needs {scopes.LOOK_UP[0]} or channels:read"
     return Finding("channel", Verdict.SKIP, said)
 
 

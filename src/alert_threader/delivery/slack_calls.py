@@ -209,7 +209,7 @@ class SlackCalls:
         except SlackError as error:
             if error.kind is FailureKind.GONE:
                 return
-            if error.kind is not FailureKind.UNKNOWN_CODE:  # cant_delete_message, and whatever else keeps it
+            if error.kind not in (FailureKind.UNEDITABLE, FailureKind.UNKNOWN_CODE):
                 raise
         self._chat.update(thread.channel, copy.ts, render_duplicate(self._link(thread), self._words))
 

@@ -42,7 +42,14 @@ def _state(service: Service) -> dict[str, Any]:
     waiting = counts.oldest_pending_seconds(now)
     known = service.running.troubles
     troubles = known.now()
-    problems = [*service.store.warnings(), *(f"{each.channel}: {each.text}" for each in troubles)]
+    token = service.running.token.state
+    problems = [
+        *service.store.warnings(),
+        *(f"token: {problem}" for problem in token.problems),
+        *(f"{each.channel}: {each.text}" for each in troubles),
+    ]
+    if token.unreached and not troubles and token.failed_at > (known.last_success or 0):
+        problems.append(f"Slack is not reached: {token.unreached}")
     if not troubles and waiting > _LONG:
         problems.append(f"{counts.pending} threads are pending, the oldest for {waiting:.0f} s")
     last = troubles[-1] if troubles else None
@@ -54,6 +61,9 @@ def _state(service: Service) -> dict[str, Any]:
         "pending": counts.pending,
         "oldest_pending_seconds": round(waiting, 1),
         "slack": {
+            "team": token.identity and token.identity.team,
+            "bot_user": token.identity and token.identity.user,
+            "token_checked": iso(token.checked_at),
             "last_success": iso(known.last_success),
             "last_error": last
             and {

@@ -2,14 +2,13 @@
 
 import http.client
 import logging
-import ssl
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, NamedTuple
-from urllib.request import HTTPSHandler, build_opener, install_opener
+from typing import Any, NamedTuple, cast
+from urllib.request import Request
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -17,6 +16,7 @@ from slack_sdk.web import SlackResponse
 
 from alert_threader.slack.failures import NOT_SLACK, TOO_MANY, FailureKind, SlackError, archived, refused, unanswered
 from alert_threader.slack.search import MAX_PAGES, PAGE, Search, Sent, payload_of, too_many
+from alert_threader.slack.transport import Transport
 
 #: What was posted since a restore is looked for so long before it, in seconds: further back are former threads.
 _BUSY_MARGIN = 5 * 60
@@ -37,11 +37,21 @@ class BotIdentity(NamedTuple):
     scopes: tuple[str, ...]
 
 
-class Slack:
-    """One workspace, by one bot token. Safe to use from several threads.
+class _Client(WebClient):
+    """The SDK's client on a road of our own: the SDK's follows redirects, and waits for each step anew."""
 
-    To make one sets how all of this process opens an address by urllib, which nothing else here does.
-    """
+    def __init__(self, token: str, base_url: str, transport: Transport) -> None:
+        # The SDK's own handlers post again when an answer is lost.
+        super().__init__(token, base_url, retry_handlers=[], logger=_sdk_log)
+        self._transport = transport
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        # The one place in which the SDK opens a connection.
+        return self._transport.post(url, cast("bytes", req.data or b""), dict(req.header_items()))._asdict()
+
+
+class Slack:
+    """One workspace, by one bot token. Safe to use from several threads."""
 
     def __init__(self, token: str, base_url: str, timeout: float, clock: Callable[[], float] = time.time) -> None:
         """Take the token, the API's address with its final slash, and the time that one call may take, in seconds.
@@ -52,21 +62,7 @@ class Slack:
         #: By how many seconds Slack's clock is ahead of ours; None until it has said so.
         self._ahead: float | None = None
         self._searches: dict[tuple[str | None, ...], Search] = {}
-        # One for all calls: making one costs 28 ms.
-        context = ssl.create_default_context()
-        self._client = WebClient(
-            token=token,
-            base_url=base_url,
-            timeout=timeout,  # type: ignore[arg-type]  # it is handed to urlopen, which takes fractions too
-            ssl=context,
-            # The SDK's own handlers post again when an answer is lost.
-            retry_handlers=[],
-            logger=_sdk_log,
-        )
-        if self._client.proxy is None:
-            # For each call that names a context urlopen would make a new opener, for 0.2 ms. A proxy's the SDK makes.
-            install_opener(build_opener(HTTPSHandler(context=context)))
-            self._client.ssl = None
+        self._client = _Client(token, base_url, Transport(timeout))
 
     def post(self, channel: str, message: Mapping[str, Any], thread_ts: str | None = None) -> Sent:
         """Post a message, into a thread where ``thread_ts`` is given. Raises SlackError.

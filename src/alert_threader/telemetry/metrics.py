@@ -132,6 +132,20 @@ class SlackMetrics:
             "slack_pacing_wait_seconds_total",
             "Seconds that messages waited to stay within Slack's rate limits.",
         )
+        self._token_valid = Gauge(
+            f"{_PREFIX}_slack_token_valid",
+            "0 if Slack refused the bot token when it was last checked (auth.test), otherwise 1.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        # Refused is what Slack says; before it has said anything, nothing is wrong.
+        self._token_valid.set(1)
+        self._token_checked = Gauge(
+            f"{_PREFIX}_slack_token_check_timestamp_seconds",
+            "Unix time at which Slack last accepted or refused the bot token in a check; 0 before the first.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
 
     def called(self, method: str, outcome: str, seconds: float) -> None:
         """Count a call that ended."""
@@ -141,6 +155,11 @@ class SlackMetrics:
     def rate_limited(self, method: str, seconds: float) -> None:
         """Count the wait that Slack asks for."""
         self._limited.labels(method).inc(seconds)
+
+    def token_checked(self, at: float, *, valid: bool) -> None:
+        """Record what Slack says of the token, and when (seconds since the epoch)."""
+        self._token_valid.set(int(valid))
+        self._token_checked.set(at)
 
     def paced(self, seconds: float) -> None:
         """Count a wait of our own, which keeps Slack from asking for one."""
