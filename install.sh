@@ -17,7 +17,8 @@
 #                              WEBHOOK_TOKEN     what a webhook must carry; without it, one is made
 #   --webhook-token-file FILE  WEBHOOK_TOKEN_FILE
 #   --no-webhook-token                           webhooks need none
-#   --set NAME=VALUE                             any other setting of the README's table
+#   --set NAME=VALUE                             any other setting of the README's table; HTTPS_PROXY, NO_PROXY and
+#                                                SSL_CERT_FILE, which are for this script as well
 #
 # How to run it:
 #   --non-interactive   ask nothing: use the default where there is one, else fail
@@ -317,6 +318,10 @@ gather() {
     [[ -z $fault ]] || usage "$fault"
     wanted[$name]=${given[$name]}
   done
+  # What the service needs to reach Slack, the programs that are started here need as well.
+  for name in HTTPS_PROXY NO_PROXY SSL_CERT_FILE; do
+    if [[ -n ${wanted[$name]:-} ]]; then export "$name=${wanted[$name]}"; fi
+  done
   if $interactive && [[ $mode == install ]] && needs_answers; then
     [[ -t 0 ]] || die "there is no terminal to ask at: use --non-interactive, with what it needs to know (--help)"
     ask_all
@@ -507,10 +512,19 @@ wrong() {
 fault_of() {
   # shellcheck disable=SC2016
   printf '%s' "$2" | of_source '
-import sys
+import ssl, sys
 from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.errors import ConfigError
 name, value = sys.argv[1], sys.stdin.read()
+if name == "HTTPS_PROXY" and "@" in value:
+    sys.exit(print("HTTPS_PROXY: a password belongs in /etc/alert-threader/credentials/proxy.env: see the README"))
+if name == "SSL_CERT_FILE":
+    try:
+        ssl.create_default_context(cafile=value)
+    except OSError as error:
+        sys.exit(print(f"SSL_CERT_FILE: {value!r} is no PEM file with certificates ({error.strerror or error.reason})"))
+if name in {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}:
+    sys.exit()
 if name not in {each.name for each in SETTINGS}:
     sys.exit(print(f"{name}: there is no such setting: see the table in README.md"))
 try:

@@ -12,13 +12,13 @@ from chaos.verdict import Verdict
 from slack_sandbox import SandboxServer
 
 #: Where the module is that lets a process's resolver stand still.
-_STALLED = Path(__file__).parents[1] / "stalled"
+STALLED = Path(__file__).parents[1] / "stalled"
 
 
 def resolver(plan: Plan) -> Verdict:
     """The resolver never answers when it is asked for Slack's name."""
     mark = plan.folder / "stalled"
-    path = os.pathsep.join(map(str, (_STALLED, Path(alert_threader.__file__).parents[1])))
+    path = os.pathsep.join(map(str, (STALLED, Path(alert_threader.__file__).parents[1])))
 
     def fail(_here: Stage, seconds: float, traffic: Traffic) -> None:
         mark.touch()
@@ -28,7 +28,7 @@ def resolver(plan: Plan) -> Verdict:
             mark.unlink()
 
     must_say = "the name localhost is not resolved within 1 s"
-    return play(plan, fail, must_say=must_say, slack_host="localhost", PYTHONPATH=path, CHAOS_STALLED=str(mark))
+    return play(plan, fail, must_say=must_say, slack_host="localhost", PYTHONPATH=path, CHAOSSTALLED=str(mark))
 
 
 def redirect(plan: Plan) -> Verdict:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from alert_threader.slack import resolver
 from alert_threader.slack.client import Slack
 from alert_threader.slack.failures import FailureKind, SlackError
 from harness.network import (
@@ -297,6 +298,28 @@ class TestBeforeTheCall:
             finally:
                 released.set()
             assert Slack(TOKEN, server.api_url.replace(HOST, NAME), LONG).identify().user
+
+    def test_look_up_that_never_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The resolver is well again, and only the look-up from before hangs: it is asked anew."""
+        released, asked, look_up = threading.Event(), [], socket.getaddrinfo
+
+        def getaddrinfo(host: str, *arguments: Any, **options: Any) -> list[Any]:
+            if host == NAME and not options.get("flags"):
+                asked.append(host)
+                if len(asked) == 1:
+                    released.wait()
+                host = HOST
+            return look_up(host, *arguments, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(resolver, "_PATIENCE", 0.0)
+        with SandboxServer() as server:
+            slack = Slack(TOKEN, server.api_url.replace(HOST, NAME), SHORT)
+            try:
+                surely_not_done(failure(slack), "is not resolved within 0.3 s")
+                assert slack.identify().user
+            finally:
+                released.set()
 
     def test_no_more_threads(self, names: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the system gives none, names are looked up all the same."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.network import Listener, answers
+from harness.network import Listener, answers, authority
 from slack_sandbox import SandboxServer
 from tests.install.box import ROOT, unusable
 
@@ -86,6 +86,36 @@ def test_back_off(tmp_path: Path) -> None:
     run("note", "success")
     run("wait")
     assert waits() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("HTTPS_PROXY", "http://proxy.example.com:3128", ""),
+        ("HTTPS_PROXY", "http://me:secret-pw@proxy.example.com:3128", "HTTPS_PROXY: a password belongs in /etc/"),
+        ("NO_PROXY", "slack-gateway.example.com", ""),
+        ("SSL_CERT_FILE", "{folder}/ca.pem", ""),
+        ("SSL_CERT_FILE", "{folder}/none.pem", "SSL_CERT_FILE: '{folder}/none.pem' is no PEM file with certificates"),
+        ("SSL_CERT_FILE", "/etc/passwd", "SSL_CERT_FILE: '/etc/passwd' is no PEM file with certificates"),
+        ("SSL_CERT", "x", "SSL_CERT: there is no such setting"),
+        ("SLACK_RATE", "1", ""),
+    ],
+)
+def test_network_of_a_company(tmp_path: Path, name: str, value: str, said: str) -> None:
+    """``--set`` takes what the service needs to reach Slack, and says what cannot be right."""
+    authority(tmp_path, "slack.test")
+    alone = r"""
+        SOURCE=$1 python=python3
+        eval "$(sed -n '/^fault_of() {/,/^}/p; /^of_source() {/,/^}/p' "$SOURCE/install.sh")"
+        fault_of "$2" "$3"
+    """
+    value = value.format(folder=tmp_path)
+    command = ["bash", "-c", alone, "-", str(ROOT), name, value]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+    assert ended.stdout.startswith(said.format(folder=tmp_path))
+    assert bool(ended.stdout) == bool(said)
+    assert "secret-pw" not in ended.stdout
 
 
 def test_token_is_tested_where_slack_is_alone() -> None:
