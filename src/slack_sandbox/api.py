@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from datetime import UTC, datetime
 from typing import cast
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -189,5 +188,4 @@ def _drop() -> Response:
 def _with_scopes(workspace: Workspace, response: Response) -> Response:
     # https://docs.slack.dev/authentication/#scopes: every answer names the token's scopes
     response.headers["x-oauth-scopes"] = ",".join(workspace.settings.scopes)
-    response.date = datetime.fromtimestamp(workspace.clock(), UTC)
     return response

@@ -37,6 +37,11 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.0"
     timeout = _IDLE
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The time of an answer, on the workspace's clock."""
+        workspace: Workspace = self.server.app.extensions[WORKSPACE]  # type: ignore[attr-defined]
+        return super().date_time_string(workspace.clock() if timestamp is None else timestamp)
+
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base's signature
         """Write nothing: the calls are in the workspace's log."""
 

@@ -46,11 +46,11 @@ def _state(service: Service) -> dict[str, Any]:
     problems = [
         *service.store.warnings(),
         *(f"token: {problem}" for problem in token.problems),
-        *(f"{each.channel}: {each.text}" for each in troubles),
+        *dict.fromkeys(f"{each.channel}: {each.text}" for each in troubles),
     ]
     if token.unreached and not troubles and token.failed_at > (known.last_success or 0):
         problems.append(f"Slack is not reached: {token.unreached}")
-    if not troubles and waiting > _LONG:
+    if waiting > _LONG and all(each.lasts for each in troubles):
         problems.append(f"{counts.pending} threads are pending, the oldest for {waiting:.0f} s")
     last = troubles[-1] if troubles else None
     return {

@@ -94,8 +94,8 @@ class RootGone(msgspec.Struct, frozen=True, tag=True):
 _OfCall = Posted | PostedBefore | Updated | Uneditable | NotFound | NotMade | Failed | Unknown | RootGone
 Outcome = _OfCall | CopiesRemoved
 
-#: A post that is made for the second, third, ... time follows the one before it by so many seconds; then by the last: so
-#: that it is tried again soon after an outage, and few copies can come of it.
+#: A post that is made for the second, third, ... time follows the one before it by so many seconds, then by the last:
+#: so it is tried again soon after an outage, and few copies can come of it.
 _REPOST_AFTER = (1.0, 1.0, 2.0, 3.0)
 
 
