@@ -6,7 +6,7 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 #: How much is kept, in bytes of JSON. Decoded it is about three times as much.
-_LIMIT = 4 << 20
+_LIMIT = 2 << 20
 
 
 class _Kept(NamedTuple, Generic[T]):
