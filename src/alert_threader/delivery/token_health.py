@@ -27,6 +27,8 @@ class TokenState(NamedTuple):
     checked_at: float | None = None
     #: What is wrong with the token or its scopes, a line each with what to do.
     problems: tuple[str, ...] = ()
+    #: Whether Slack does not accept it: then any call that succeeds proves that this is over.
+    refused: bool = False
     #: Why Slack was not reached, several times in a row and last at ``failed_at``: no fault of the token.
     unreached: str | None = None
     failed_at: float = 0.0
@@ -80,7 +82,7 @@ class TokenHealth:
     def _judged(self, identity: BotIdentity | None, problems: tuple[str, ...]) -> None:
         former, at = self.state, self._clock()
         self._failures = 0
-        self.state = TokenState(identity or former.identity, at, problems)
+        self.state = TokenState(identity or former.identity, at, problems, refused=identity is None)
         self._metrics.token_checked(at, valid=identity is not None)
         if problems != former.problems:
             log.warning("the bot token: %s", "; ".join(problems) or "all is well again")

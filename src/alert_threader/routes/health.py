@@ -43,9 +43,10 @@ def _state(service: Service) -> dict[str, Any]:
     known = service.running.troubles
     troubles = known.now()
     token = service.running.token.state
+    is_accepted = token.refused and (known.last_success or 0) > (token.checked_at or 0)
     problems = [
         *service.store.warnings(),
-        *(f"token: {problem}" for problem in token.problems),
+        *(f"token: {problem}" for problem in ([] if is_accepted else token.problems)),
         *dict.fromkeys(f"{each.channel}: {each.text}" for each in troubles),
     ]
     if token.unreached and not troubles and token.failed_at > (known.last_success or 0):
