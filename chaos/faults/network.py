@@ -22,13 +22,17 @@ def resolver(plan: Plan) -> Verdict:
 
     def fail(_here: Stage, seconds: float, traffic: Traffic) -> None:
         mark.touch()
-        try:
-            go_on(traffic, seconds)
-        finally:
-            mark.unlink()
+        go_on(traffic, seconds)
 
-    must_say = "the name localhost is not resolved within 1 s"
-    return play(plan, fail, must_say=must_say, slack_host="localhost", PYTHONPATH=path, CHAOSSTALLED=str(mark))
+    return play(
+        plan,
+        fail,
+        mend=mark.unlink,
+        must_say="the name localhost is not resolved within 1 s",
+        slack_host="localhost",
+        PYTHONPATH=path,
+        CHAOS_STALLED=str(mark),
+    )
 
 
 def redirect(plan: Plan) -> Verdict:

@@ -168,13 +168,15 @@ def play(
     fail: Callable[[Stage, float, Traffic], None],
     look: Callable[[Stage, Verdict], None] = lambda _here, _verdict: None,
     *,
+    mend: Callable[[], None] = lambda: None,
     must_say: str = "",
     slack_host: str = HOST,
     **settings: str,
 ) -> Verdict:
     """Let Slack fail for a while during traffic: no webhook is refused for it, and ``/health`` says what is wrong.
 
-    ``slack_host`` is what the service calls the host of Slack; the settings are more of its own.
+    ``mend`` ends what ``fail`` has begun, besides the faults of the sandbox. ``slack_host`` is what the service calls
+    the host of Slack; the settings are more of its own.
     """
     said: set[str] = set()
     sound, times = (_SOUND_QUICK, 1) if plan.quick else (_SOUND, 2)
@@ -185,6 +187,7 @@ def play(
                 fail(here, plan.lasting(30, 3) / times, traffic)
                 said |= set(here.service.health["problems"])
                 here.workspace.faults.clear()
+                mend()
                 go_on(traffic, sound)
         verdict = conclude(traffic, here.workspace, here.service)
         refused = {status: n for status, n in traffic.answers.items() if not 200 <= status < 300}

@@ -80,7 +80,8 @@ def test_several_workers(make_replica: MakeReplica, tmp_path: Path) -> None:
 
     (folder,) = (tmp_path / "temporary").glob("alert-threader-metrics-*")
     workers = wait_for(lambda: service.workers if len(service.workers) == 3 else None, 20)
-    wait_for(lambda: {f"gauge_livemax_{pid}.db" for pid in workers} == {f.name for f in folder.glob("gauge_*")}, 10)
+    files = {f"gauge_{mode}_{pid}.db" for mode in ("livemax", "livemin") for pid in workers}
+    wait_for(lambda: files == {file.name for file in folder.glob("gauge_*")}, 10)
     service.stop()
     assert not folder.exists()
 

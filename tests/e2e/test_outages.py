@@ -188,7 +188,7 @@ def test_without_the_history_scope(service: Service, workspace: Workspace) -> No
     workspace.faults.add("drop_after", method="chat.postMessage", count=1)
     assert service.send(webhook("Blinder")).ok
     workspace.wait_for(lambda: len(workspace.roots(CHANNEL)) == 4, 10)
-    service.wait_healthy()
+    service.wait_until_delivered()
     assert service.log.count("messages cannot be looked up") == 1
 
 
@@ -197,7 +197,7 @@ def test_slack_is_not_there_at_all(make_service: Callable[..., Service], workspa
     service = make_service(SLACK_API_URL="http://127.0.0.1:9/api/")
     service.start()
     assert service.send(webhook("Nowhere")).status == 202
-    service.wait_degraded("the connection to Slack is refused: check SLACK_API_URL")
+    service.wait_degraded("the connection to Slack is refused (127.0.0.1:9): check SLACK_API_URL")
     wait_for(lambda: key("Nowhere") in service.stored(), 2)
     assert workspace.messages(CHANNEL) == []
     service.stop()

@@ -33,7 +33,7 @@ _OTHER_REMEDIES = {
 
 
 class Server(NamedTuple):
-    """Whom a connection is made to: what a person calls it, the setting that names it, and what else to look at."""
+    """Whom a connection is made to: what a person calls it, the setting that names it, and what to check besides."""
 
     host: str
     port: int
@@ -96,7 +96,7 @@ async def _first_of(addresses: Sequence[AddrInfoType], deadline: Deadline) -> so
 
 
 def _unconnected(server: Server, error: OSError, deadline: Deadline) -> SlackError:
-    address, remedy = server.address, f"check {server.setting}, {server.remedy}"
+    address, remedy = server.address, f"check {server.setting} and {server.remedy}"
     if isinstance(error, TimeoutError):
         text = f"{server.called} takes no connection within {deadline.seconds:g} s ({address}): {remedy}"
         return _not_sent("unreachable", text)

@@ -61,9 +61,9 @@ class Transport:
         return answer
 
     def _connect(self, host: str, port: int, proxy: Proxy | None, deadline: Deadline, *, tls: bool) -> socket.socket:
-        server = Server(host, port, "Slack", "SLACK_API_URL", "firewall, or where there is a proxy set HTTPS_PROXY")
+        server = Server(host, port, "Slack", "SLACK_API_URL", "the firewall; behind a proxy, set HTTPS_PROXY")
         if proxy:
-            server = Server(proxy.host, proxy.port, "the proxy", proxy.setting, "firewall, and whether the proxy runs")
+            server = Server(proxy.host, proxy.port, "the proxy", proxy.setting, "the firewall")
         sock = connect(server, self._resolver, deadline)
         if not tls:
             return sock
