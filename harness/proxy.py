@@ -4,6 +4,7 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,8 @@ class Proxy:
         self._target = port
         self._listener = socket.create_server((HOST, 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
+        #: How much later each answer comes, in seconds.
+        self.delay = 0.0
         self._guard = threading.Lock()
         self._parts: tuple[bytes, ...] = ()
         self._act: Callable[[], bool] = bool
@@ -98,6 +101,7 @@ class Proxy:
                 server.sendall(data)
             else:
                 data = server.recv(_CHUNK)
+                time.sleep(self.delay)
                 if act is not None and not self._goes_on(act, data):
                     return
                 act = None

@@ -99,6 +99,8 @@ class Service:
         self.config = CONFIG
         #: What starts it: a program and its options, if it is to have less than this process has.
         self.wrapper: Sequence[str] = ()
+        #: Where it writes what it logs, if not into its file.
+        self.stderr: int | None = None
         self.answers: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -120,7 +122,7 @@ class Service:
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=log,
+                stderr=log if self.stderr is None else self.stderr,
                 start_new_session=True,
             )
         return self._process

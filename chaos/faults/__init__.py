@@ -48,6 +48,7 @@ FAULTS: dict[str, Fault] = {
     "redis-down": Fault(redis_down.redis_down, ("redis-server",)),
     "disk-full": Fault(disk.disk_full),
     "read-only": Fault(disk.read_only),
+    "slow-disk": Fault(disk.slow_disk, ("cc",)),
     "torn-file": Fault(torn.torn_file),
     "clock": Fault(clock.clock),
     "open-files": Fault(open_files.open_files),

@@ -1,4 +1,4 @@
-"""The folder of the file store cannot be written to: the disk is full, or the folder is read-only."""
+"""The disk of the file store is full, slow, or its folder is read-only."""
 
 import contextlib
 import os
@@ -14,7 +14,10 @@ from chaos.stage import Stage, conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
 from harness.service import Service, wait_for
+from harness.slow_disk import SlowDisk
 
+#: How long each sync takes, one after the other, in seconds.
+_SYNCS = (0.5, 3.5)
 _SIZE = "8m"
 _PIECE = b"\0" * 65536
 #: Some megabytes may be free again after a commit: the disk is filled up this often, in seconds.
@@ -39,6 +42,27 @@ def read_only(plan: Plan) -> Verdict:
             return _play(plan, here, lambda: folder.chmod(0o500), lambda: folder.chmod(0o700))
         finally:
             folder.chmod(0o700)
+
+
+def slow_disk(plan: Plan) -> Verdict:
+    """Every sync of the disk takes half a second, then 3.5 s, with a kill -9 in between."""
+    disk = SlowDisk(plan.folder / "disk")
+    said: set[str] = set()
+    with stage(plan, **disk.settings) as here:
+        with Traffic(here.service, seed=plan.seed) as traffic:
+            for seconds in _SYNCS:
+                disk.delay(seconds)
+                go_on(traffic, plan.lasting(60, 28) / len(_SYNCS))
+                said |= set(here.service.health["problems"])
+                here.service.kill()
+                disk.delay(0)  # a start syncs often
+                here.service.start()
+        verdict = conclude(traffic, here.workspace, here.service)
+        verdict.wrong += [f"/health still complains: {problem}" for problem in here.service.health["problems"]]
+    if not any("s to sync: " in problem for problem in said):
+        verdict.wrong.append(f"/health did not say that the disk is slow: {sorted(said)}")
+    verdict.figures = {"delays": len(_SYNCS), **verdict.figures}
+    return verdict
 
 
 def _play(plan: Plan, here: Stage, close: Callable[[], None], reopen: Callable[[], None]) -> Verdict:

@@ -21,6 +21,7 @@ from alert_threader.service import Running, Service, install
 from alert_threader.settings.settings import Settings
 from alert_threader.slack.client import Slack
 from alert_threader.store import Threads, open_store
+from alert_threader.telemetry import logs
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import DEFAULT_MAP, Identity, Policy, Reason, RepeatPolicy, Severities, ThreadBy
 
@@ -83,6 +84,7 @@ def make_service(settings: Settings) -> Service:
     )
     metrics = Metrics(Reason, set(METHODS.values()), OUTCOMES)
     metrics.started(time.time())
+    logs.when_dropped(metrics.log.dropped)
 
     def wire(threads: Threads) -> Running:
         slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)

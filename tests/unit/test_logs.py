@@ -4,6 +4,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from alert_threader.delivery.pacing import POST, Pacing
 from alert_threader.delivery.slack_calls import SlackCalls
 from alert_threader.settings.secret import Secret
 from alert_threader.slack.client import Slack
-from alert_threader.telemetry import logs
+from alert_threader.telemetry import log_writer, logs
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import AlertState, AlertThread, Policy, Step, start_attempt
 
@@ -36,9 +38,19 @@ def _as_before() -> Iterator[None]:
     own.setLevel(levels[1])
 
 
-def configured(fmt: Literal["text", "json"] = "text", level: str = "INFO") -> io.StringIO:
+class Written(io.StringIO):
+    """A stream of which all is read that was logged before."""
+
+    def getvalue(self) -> str:
+        """Wait for the thread that writes."""
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+        return super().getvalue()
+
+
+def configured(fmt: Literal["text", "json"] = "text", level: str = "INFO") -> Written:
     """Configure logging and return what is written to."""
-    stream = io.StringIO()
+    stream = Written()
     logs.configure(level, fmt, stream, [SECRET])
     return stream
 
@@ -140,55 +152,79 @@ def test_levels() -> None:
     assert stream.getvalue() == ""
 
 
-def test_nobody_waits_for_a_line_that_is_being_written() -> None:
-    """A line that comes meanwhile is left to the thread that writes; all lines come, each whole."""
-    stuck, goes_on = threading.Event(), threading.Event()
+class Stuck(Written):
+    """A stream that takes nothing until it is let go."""
 
-    class Slow(io.StringIO):
-        def write(self, text: str) -> int:
-            stuck.set()
-            assert goes_on.wait(10)
-            return super().write(text)
+    def __init__(self) -> None:
+        """Nobody reads it yet."""
+        super().__init__()
+        self.is_full, self.goes_on = threading.Event(), threading.Event()
 
-    stream = Slow()
+    def write(self, text: str) -> int:
+        """Wait as a full pipe does."""
+        self.is_full.set()
+        assert self.goes_on.wait(10)
+        return super().write(text)
+
+
+@pytest.fixture
+def stuck() -> Iterator[Stuck]:
+    """A log that nobody reads, after its first line."""
+    stream = Stuck()
     logs.configure("INFO", "text", stream)
-    first = threading.Thread(target=log.info, args=("first",))
-    first.start()
-    assert stuck.wait(10)
+    log.info("first")
+    assert stream.is_full.wait(10)
+    yield stream
+    stream.goes_on.set()
+
+
+def test_nobody_waits_for_a_log_that_is_not_read(stuck: Stuck) -> None:
+    """What is logged meanwhile is left to the thread that writes; all lines come, each whole and in order."""
     for number in range(5):
         log.info("while it writes %d", number)  # must not wait
-    goes_on.set()
-    first.join()
-    messages = [line.split(" ", 3)[3] for line in stream.getvalue().splitlines()]
+    stuck.goes_on.set()
+    messages = [line.split(" ", 3)[3] for line in stuck.getvalue().splitlines()]
     assert messages == ["first", *(f"while it writes {number}" for number in range(5))]
 
 
-def test_lines_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody reads what is written, a thread waits with its line instead of filling the memory."""
-    monkeypatch.setattr(logs, "_MAX_LINES", 2)
-    stuck, goes_on = threading.Event(), threading.Event()
+def test_lines_do_not_pile_up(stuck: Stuck, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds no room is dropped and counted, ``/health`` has a line for it, and so has the log itself."""
+    counted: list[int] = []
+    logs.when_dropped(counted.append)
+    monkeypatch.setattr(log_writer, "MAX_LINES", 3)
+    assert logs.problem() is None
+    for number in range(5):
+        log.info("line %d", number)
+    assert sum(counted) == 2
+    assert "2 lines were dropped" in (logs.problem() or "")
+    stuck.goes_on.set()
+    messages = [line.rpartition(" alert_threader.delivery ")[2] for line in stuck.getvalue().splitlines()]
+    assert messages == ["first", "line 0", "line 1", "line 2", "2 log lines were dropped: nobody read the log"]
 
-    class Slow(io.StringIO):
-        def write(self, text: str) -> int:
-            stuck.set()
-            assert goes_on.wait(10)
-            return super().write(text)
 
-    stream = Slow()
-    logs.configure("INFO", "text", stream)
-    first = threading.Thread(target=log.info, args=("first",))
-    first.start()
-    assert stuck.wait(10)
-    log.info("left")
-    log.info("left")
-    waiting = threading.Thread(target=log.info, args=("one too many",))
-    waiting.start()
-    waiting.join(0.2)
-    assert waiting.is_alive()
-    goes_on.set()
-    for each in (first, waiting):
-        each.join()
-    assert len(stream.getvalue().splitlines()) == 4
+def test_line_that_is_long_under_way_is_said(stuck: Stuck, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is dropped it can be known that nobody reads; once somebody does, it is over."""
+    monkeypatch.setattr(log_writer, "_LONG", -1.0)
+    assert "lines will be dropped" in (logs.problem() or "")
+    stuck.goes_on.set()
+    assert stuck.getvalue()
+    assert logs.problem() is None
+
+
+def test_forked_process_writes_its_own_lines() -> None:
+    """Gunicorn's workers are forked from a process that has logged: theirs are written, the parent's only once."""
+    script = (
+        "import logging, os, sys\n"
+        "from alert_threader.telemetry import logs\n"
+        "logs.configure('INFO', 'text', sys.stderr)\n"
+        "logging.info('parent')\n"
+        "child = os.fork()\n"
+        "logging.info('child' if child == 0 else 'parent again')\n"
+        "if child: os.waitpid(child, 0)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, check=True, timeout=20)
+    messages = sorted(line.rpartition(" root ")[2] for line in ended.stderr.splitlines())
+    assert messages == ["child", "parent", "parent again"]
 
 
 def test_repeated_failure_is_counted() -> None:

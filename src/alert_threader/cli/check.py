@@ -24,10 +24,14 @@ from alert_threader.slack import scopes
 from alert_threader.slack.client import BotIdentity, Slack
 from alert_threader.slack.failures import SlackError
 from alert_threader.store import RedisStore
-from alert_threader.store.disk import advice
+from alert_threader.store.disk import advice, sync_seconds
 from alert_threader.store.lock import FileLock
+from alert_threader.store.pace import SLOW
 from alert_threader.store.reading import awaits_start, read_store
+from alert_threader.store.sqlite import SLOW_DISK
 
+#: It takes some to know whether the store is slow.
+_PINGS = 3
 _LOSES = "not looked at: whether Redis evicts or loses threads"
 
 
@@ -67,6 +71,10 @@ def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
     if settings.thread_store == "file":
         path = settings.thread_store_file
         yield _found("store", lambda: _file_store(path, settings.slack_channel, now))
+        with suppress(OSError):  # said above
+            seconds = sync_seconds(_folder_of(path))
+            if seconds > SLOW:
+                yield Finding("disk", Verdict.WARN, SLOW_DISK.format(seconds=seconds))
         with suppress(OSError, sqlite3.Error):  # said above
             if awaits_start(path):
                 text = f"{path} is not the service's own copy: the next start begins with that file; delete it to go on"
@@ -149,7 +157,8 @@ def _shared_store(settings: Settings) -> Iterator[Finding]:
     """Write, then look at how the server is set: what it may lose is no fault of today, but to be known."""
     try:
         with closing(make_service(settings).open_store(0)) as store:
-            store.ping()
+            for _ in range(_PINGS):
+                store.ping()
             redis = f"Redis {store.info().get('redis_version') or ''}".strip()
             yield Finding("store", Verdict.OK, f"{redis} can be written; {_threads(store.counts().threads)}")
             # A service finds a damaged record when it needs it: here all are read.
@@ -198,13 +207,17 @@ def _threads(count: int) -> str:
 
 
 def _try_to_write(path: Path) -> None:
-    """Write into the folder, or where it is not there yet, into the one that it will be made in."""
-    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    """Write into the store's folder."""
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile(dir=_folder_of(path)) as file:
             file.write(b"\n")
     except OSError as error:
         raise StoreError(advice(path, error)) from error
+
+
+def _folder_of(path: Path) -> Path:
+    """The store's folder; where it is not there yet, the one that it will be made in."""
+    return next(parent for parent in path.absolute().parents if parent.is_dir())
 
 
 @click.command("check")

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 
 from alert_threader.errors import StoreError
 from alert_threader.service import Service, current_service
+from alert_threader.telemetry import logs
 
 blueprint = Blueprint("health", __name__)
 
@@ -29,7 +30,7 @@ def health() -> Response:
         service.store.ping()
         answer |= _state(service)
     except StoreError as error:
-        answer |= {"problems": [str(error)], **_redis_status(service, str(error))}
+        answer |= {"problems": [str(error), *_of_the_log()], **_redis_status(service, str(error))}
         response = jsonify(answer)
         response.status_code = 503
         return response
@@ -46,6 +47,7 @@ def _state(service: Service) -> dict[str, Any]:
     is_accepted = token.refused and (known.last_success or 0) > (token.checked_at or 0)
     problems = [
         *service.store.warnings(),
+        *_of_the_log(),
         *(f"token: {problem}" for problem in ([] if is_accepted else token.problems)),
         *dict.fromkeys(f"{each.channel}: {each.text}" for each in troubles),
     ]
@@ -77,6 +79,10 @@ def _state(service: Service) -> dict[str, Any]:
             },
         },
     }
+
+
+def _of_the_log() -> list[str]:
+    return [problem] if (problem := logs.problem()) else []
 
 
 def _redis_status(service: Service, status: str) -> dict[str, str]:

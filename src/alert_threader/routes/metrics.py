@@ -24,14 +24,17 @@ def metrics() -> Response:
 
 
 def _snapshot(service: Service) -> Snapshot:
+    seconds = None
     try:
+        seconds = service.store.pace.seconds
         service.store.ping()
         now = service.clock()
         counts = service.store.counts()
     except StoreError:
-        return Snapshot(store_up=0)
+        return Snapshot(store_up=0, store_seconds=seconds)
     return Snapshot(
         store_up=1,
+        store_seconds=seconds,
         threads=counts.threads,
         open_threads=counts.open,
         pending_threads=counts.pending,

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from alert_threader.store.pace import Pace
 from alert_threader.store.tokens import Budget
 from alert_threader.threads import Action, AlertThread
 
@@ -66,6 +67,8 @@ class Store(Protocol):
     name: str
     #: Whether other processes use it too, so that what they do must be looked for, and a lease can be lost.
     shared: bool
+    #: How long it takes to make a change durable.
+    pace: Pace
 
     def transact(self, key: str, decide: Decide[T], lease: Lease | None = None) -> T:
         """Change one record; return the word of ``decide``. On return the change is durable.

@@ -1,10 +1,17 @@
 """Durable writes: files and folders are synced, in the right order. Everything here raises OSError."""
 
 import os
+import tempfile
+import threading
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
+
+#: How long is waited for a sync that only measures, in seconds.
+_PATIENCE = 15.0
 
 
 def write_synced(path: Path, pieces: Iterable[bytes]) -> os.stat_result:
@@ -39,6 +46,29 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_seconds(folder: Path) -> float:
+    """How long the disk of a folder takes to sync what was written, in seconds: the shortest of three times.
+
+    One that takes longer than _PATIENCE is not waited for.
+    """
+    took: list[float] = []
+
+    def measure() -> None:
+        with suppress(OSError, ValueError):  # closed meanwhile
+            for _ in range(3):
+                file.write(b"\n")
+                began = time.monotonic()
+                os.fsync(file.fileno())
+                took.append(time.monotonic() - began)
+
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        # A sync that hangs cannot be called off.
+        thread = threading.Thread(target=measure, daemon=True)
+        thread.start()
+        thread.join(_PATIENCE)
+    return min(took, default=_PATIENCE)
 
 
 def stamp(now: float) -> str:

@@ -23,6 +23,7 @@ from alert_threader.store.index import Index
 from alert_threader.store.leases import NOTE, Leases
 from alert_threader.store.lock import FileLock
 from alert_threader.store.opening import PLANNED, Opening, database_of
+from alert_threader.store.pace import Pace
 from alert_threader.store.records import Records
 from alert_threader.store.tokens import Budget
 from alert_threader.threads import AlertThread, Plan, Policy, plan
@@ -31,6 +32,12 @@ from alert_threader.threads.schema import encode
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+#: What to do about a disk that is slow.
+SLOW_DISK = (
+    "the disk takes {seconds:.1f} s to sync: alerts are stored and delivered late; look at the disk and at what else "
+    "writes to it, or move THREAD_STORE_FILE to a faster one"
+)
 
 _decode_plan = msgspec.json.Decoder(Plan).decode
 _encode_plan = msgspec.json.Encoder().encode
@@ -111,6 +118,7 @@ class SqliteStore:
         self._file = database_of(path)
         self._policy = policy
         self._index = Index()
+        self.pace = Pace(SLOW_DISK)
         #: Why the last commit failed, and how many there were.
         self._trouble: str | None = None
         self._commits = 0
@@ -120,7 +128,7 @@ class SqliteStore:
         except BaseException:
             self._lock.release()
             raise
-        self._queue = Commits(lambda: _Staged(self._records.read, self._policy), self._write)
+        self._queue = Commits(lambda: _Staged(self._records.read, self._policy), self._write, self._stuck)
         self._exporter.start()
 
     def transact(self, key: str, decide: Decide[T], lease: Lease | None = None) -> T:
@@ -219,7 +227,11 @@ class SqliteStore:
         """Check that a change could be stored; see Store. After a failed commit another one is tried."""
         if not self._path.parent.is_dir():
             raise StoreError(f"{self._path.parent} is gone: create it again and restart")
+        if reason := self._stuck():
+            raise StoreError(reason)
         if self._trouble is not None:
+            if self.pace.under_way:
+                raise StoreError(self._trouble)  # it is being tried; nobody who only asks waits for the disk
             self._note({"probed": ""})
 
     def info(self) -> dict[str, Any]:
@@ -230,7 +242,8 @@ class SqliteStore:
     def warnings(self) -> list[str]:
         """What was wrong at the start, which records cannot be read, and what keeps the copy from being written."""
         copy = [] if self._trouble else self._exporter.warnings()
-        return [*dict.fromkeys(self._opened.warnings), *self._records.warnings(), *copy]
+        slow = [warning] if (warning := self.pace.warning) else []
+        return [*slow, *dict.fromkeys(self._opened.warnings), *self._records.warnings(), *copy]
 
     def close(self) -> None:
         """Write the copy, then close the database and let go of the lock."""
@@ -269,6 +282,9 @@ class SqliteStore:
         self._database.write(*staged.rows())
         self._index.put(staged.plans())
 
+    def _stuck(self) -> str | None:
+        return self.pace.warning if self.pace.stands_still else None
+
     def _note(self, notes: dict[str, str]) -> None:
         self._queue.commit(lambda staged: staged.notes.update(notes))
 
@@ -278,7 +294,8 @@ class SqliteStore:
             with explained(self._file):
                 if staged.changed or staged.notes:
                     staged.notes |= self._leases.changed_notes()
-                    was_gone = self._database.write(*staged.rows())
+                    with self.pace.measured():
+                        was_gone = self._database.write(*staged.rows())
                     self._commits += 1
                 else:
                     was_gone = self._database.restore_name()

@@ -7,20 +7,20 @@ said over and over is written once a minute, with how often it was said meanwhil
 import json
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 from alert_threader.settings.secret import Secret, redactor
+from alert_threader.telemetry.log_writer import Writer
 
 _HANDLER = "alert_threader"
 #: A repeated failure is written again after this long, in seconds.
 _SAID_AGAIN_AFTER = 60
 #: How many different failures are remembered; the oldest is forgotten first.
 _MAX_FAILURES = 500
-#: How many lines may wait to be written. Beyond that each thread waits: nobody is reading the log.
-_MAX_LINES = 1000
+#: Who counts the lines that this process drops.
+_counters: list[Callable[[int], None]] = []
 #: What every record has; whatever else stands in one was given as `extra`.
 _COMMON = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -30,55 +30,37 @@ def configure(level: str, fmt: Literal["text", "json"], stream: TextIO, secrets:
 
     Libraries log from INFO on at most: their debug lines hold whole requests.
     """
-    handler = _Writer(stream)
+    handler = Writer(stream, _count_dropped)
     handler.set_name(_HANDLER)
     handler.addFilter(_Repeats())
     handler.setFormatter(_Lines(_as_json if fmt == "json" else _as_text, redactor(secrets)))
     root = logging.getLogger()
     for former in [each for each in root.handlers if each.get_name() == _HANDLER]:
         root.removeHandler(former)
+        former.flush()
+        former.close()
     root.addHandler(handler)
     root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
     logging.getLogger("alert_threader").setLevel(level)
 
 
-class _Writer(logging.Handler):
-    """Writes lines to a stream; no thread waits for another's.
+def when_dropped(count: Callable[[int], None]) -> None:
+    """Have somebody count the lines that this process drops, in the place of whoever did."""
+    _counters[:] = [count]
 
-    A write gives up Python's lock, so with a lock of its own around it every thread would queue behind every other's
-    line. Instead whoever finds nobody writing writes all lines there are.
-    """
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
-        self._lines: deque[str] = deque()
-        self._writing = threading.Lock()
+def _count_dropped(count: int) -> None:
+    for each in _counters:
+        each(count)
 
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Write the record unless a filter keeps it back, without the lock that the base class would hold meanwhile."""
-        kept = bool(self.filter(record))
-        if kept:
-            self.emit(record)
-        return kept
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record, or leave it to the thread that is writing."""
-        try:
-            self._lines.append(f"{self.format(record)}\n")
-            # Again after each turn: a line that came during its end was left to us.
-            while self._lines and self._writing.acquire(blocking=len(self._lines) > _MAX_LINES):
-                try:
-                    self._write()
-                finally:
-                    self._writing.release()
-        except Exception:  # noqa: BLE001 - logging says what is wrong with a stream, and nobody else need care
-            self.handleError(record)
-
-    def _write(self) -> None:
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        self._stream.write("".join(lines))
-        self._stream.flush()
+def problem() -> str | None:
+    """What to know and to do where nobody reads this process's log lines; None where they are read."""
+    unread = [each for each in logging.getLogger().handlers if isinstance(each, Writer) and each.is_unread]
+    if not unread:
+        return None
+    dropped = f"{unread[0].dropped:,} lines were dropped" if unread[0].dropped else "lines will be dropped"
+    return f"nobody reads the log, {dropped}: look at what takes the service's stderr (journald, a pipe, the container)"
 
 
 class _Repeats(logging.Filter):

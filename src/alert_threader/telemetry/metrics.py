@@ -94,6 +94,19 @@ class WebhookMetrics:
             self._notifications.labels(reason).inc()
 
 
+class LogMetrics:
+    """The log."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._dropped = _counter(
+            registry, "log_lines_dropped_total", "Log lines that were dropped because nobody reads the log."
+        )
+
+    def dropped(self, count: int) -> None:
+        """Count lines that are written nowhere."""
+        self._dropped.inc(count)
+
+
 class RequestMetrics:
     """Requests that no route saw."""
 
@@ -243,6 +256,7 @@ class Metrics:
         self._folder = multiprocess.shared_folder()
         self.webhooks = WebhookMetrics(self._registry, reasons)
         self.requests = RequestMetrics(self._registry)
+        self.log = LogMetrics(self._registry)
         self.slack = SlackMetrics(self._registry, methods, outcomes)
         self.delivery = DeliveryMetrics(self._registry)
         self.store = StoreMetrics(self._registry)

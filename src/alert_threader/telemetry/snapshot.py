@@ -17,6 +17,9 @@ class Snapshot:
     """The service at this moment. Each field is a gauge of that name; None leaves it out."""
 
     store_up: int | None = _gauge("1 if a change could be stored at the moment of the scrape, otherwise 0.")
+    store_seconds: float | None = _gauge(
+        "How long the store takes to make a change durable: several of the last ones, or the one under way."
+    )
     threads: int | None = _gauge("Threads in the store.")
     open_threads: int | None = _gauge("Threads with a firing alert.")
     pending_threads: int | None = _gauge("Threads with something that Slack does not show yet.")

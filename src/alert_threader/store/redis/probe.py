@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from alert_threader.errors import LeaseLostError, RecordDamagedError
+from alert_threader.store.pace import Pace
 from alert_threader.store.redis.commit import Committer
 from alert_threader.store.redis.leases import Leases
 from alert_threader.store.redis.names import Names
@@ -26,9 +27,11 @@ _ATTEMPT = Attempt(id=_KEY, step=Step.POST_ROOT, at=0, look_up_at=0, batch=Batch
 class Probe:
     """Changes a thread that nobody delivers, under names that nothing else bears, and takes it away again."""
 
-    def __init__(self, client: redis.Redis, names: Names, committer: Committer, policy: Policy) -> None:
+    def __init__(self, client: redis.Redis, names: Names, committer: Committer, policy: Policy, pace: Pace) -> None:
+        """``pace`` hears how long the change takes."""
         # redis-py's types do not say that its answers are bytes here.
         self._redis: Any = client
+        self._pace = pace
         self._names = own = Names(names("ping"))
         self._leases = Leases(client, own)
         self._transactions = Transactions(Records(client, own), committer, own, self._leases, policy)
@@ -40,7 +43,8 @@ class Probe:
         # Other processes do the same at the same moment.
         with suppress(LeaseLostError, RecordDamagedError):
             lease = self._leases.claim(lane)
-            self._transactions.run([(_KEY, lambda _: (thread, None))], lease)
+            with self._pace.measured():
+                self._transactions.run([(_KEY, lambda _: (thread, None))], lease)
             if lease is not None:
                 self._leases.release(lease)
         self._leases.take(_CHANNEL, _BUDGET)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import redis
 
 from alert_threader.store.base import Counts, Decide, Due, Lease
+from alert_threader.store.pace import Pace
 from alert_threader.store.redis import condition
 from alert_threader.store.redis.client import translated
 from alert_threader.store.redis.commit import Committer
@@ -22,6 +23,11 @@ from alert_threader.store.tokens import Budget
 from alert_threader.threads import AlertThread, Policy
 
 T = TypeVar("T")
+
+_SLOW = (
+    "Redis takes {seconds:.1f} s to store a change: alerts are stored and delivered late; look at its load, its disk "
+    "(appendfsync) and the network"
+)
 
 
 class RedisStore:
@@ -40,25 +46,26 @@ class RedisStore:
         self._redis: Any = client
         self._policy = policy
         self._fails_over = fails_over
+        self.pace = Pace(_SLOW)
         self._names = names = Names(prefix)
         self._records = Records(client, names)
         self._leases = Leases(client, names)
         self._lanes = Lanes(client, names, self._records, policy)
         self._committer = Committer(client, names("ping"), fails_over=fails_over)
         self._transactions = Transactions(self._records, self._committer, names, self._leases, policy)
-        self._probe = Probe(client, names, self._committer, policy)
+        self._probe = Probe(client, names, self._committer, policy, self.pace)
         self._upkeep = Upkeep(client, names, self._records, self._transactions, self._leases, policy)
 
     # -- changing ------------------------------------------------------------------------------------------------
 
     def transact(self, key: str, decide: Decide[T], lease: Lease | None = None) -> T:
         """Change one record; see Store."""
-        with self._translated():
+        with self._translated(), self.pace.measured():
             return self._transactions.run([(key, decide)], lease)[0]
 
     def transact_all(self, decisions: Sequence[tuple[str, Decide[T]]]) -> list[T]:
         """Change several records; see Store."""
-        with self._translated():
+        with self._translated(), self.pace.measured():
             return self._transactions.run(decisions)
 
     # -- leases, tokens and plans --------------------------------------------------------------------------------
@@ -173,7 +180,8 @@ class RedisStore:
         """Which records cannot be read, and what of Redis' settings does not fit a store of record."""
         with self._translated():
             damaged = self._records.look_again()
-            return [*damaged, *condition.unfit_settings(self._redis, fails_over=self._fails_over)]
+            slow = [warning] if (warning := self.pace.warning) else []
+            return [*slow, *damaged, *condition.unfit_settings(self._redis, fails_over=self._fails_over)]
 
     def unseen(self) -> list[str]:
         """What Redis does not tell this user: the commands that are needed for nothing but advice."""
