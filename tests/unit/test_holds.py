@@ -88,3 +88,11 @@ def test_limit_is_of_one_method(holds: Holds) -> None:
     holds.called("chat.update", FAILED, fails(0, limit=7), 0)
     assert holds.wait("chat.update", CRITICAL, 1) == 6
     assert holds.wait(LOOK_UP, CRITICAL, 1) == 0
+
+
+def test_what_is_the_channels_own_fault_waits_whatever_works_elsewhere(holds: Holds) -> None:
+    """An archived channel is not tried each time that another one recovers, and its return says nothing of others."""
+    holds.called(POST, FAILED, fails(0, pause=60, is_own=True), 2)
+    holds.release((POST,))
+    assert holds.wait(POST, FAILED, 3) == 59
+    assert not holds.called("chat.update", CRITICAL, Verdict(outcome=WORKS.outcome, works=("chat.update",)), 63)

@@ -30,6 +30,8 @@ class Holds:
         #: No call is made before: something is wrong with the channel, or with the token.
         self._paused_until = 0.0
         self._is_paused = False
+        #: Whether the reason is this channel's own.
+        self._is_own = False
         #: By method, what Slack has asked for.
         self._limited_until: dict[str, float] = {}
         self._holds: dict[str, _Hold] = {}
@@ -40,9 +42,9 @@ class Holds:
         return self._is_paused or bool(self._holds)
 
     def called(self, method: str, item: Due, verdict: Verdict, now: float) -> bool:
-        """Take in what became of a call; whether it ended a trouble."""
-        was_in_trouble = self._is_paused or any(works in self._holds for works in verdict.works)
-        self._is_paused = bool(verdict.pause)
+        """Take in what became of a call; whether it ended a trouble that other channels may share."""
+        was_in_trouble = (self._is_paused and not self._is_own) or any(works in self._holds for works in verdict.works)
+        self._is_paused, self._is_own = bool(verdict.pause), verdict.is_own
         self._paused_until = now + verdict.pause
         self._limited_until[method] = now + verdict.limit
         for works in verdict.works:
@@ -58,7 +60,8 @@ class Holds:
         """Try methods again at once: they work elsewhere."""
         for method in methods:
             self._holds.pop(method, None)
-        self._is_paused, self._paused_until = False, 0.0
+        if not self._is_own:
+            self._is_paused, self._paused_until = False, 0.0
 
     def method_wait(self, method: str, now: float) -> float:
         """The seconds until a method may be used again, whatever for; 0 for now."""

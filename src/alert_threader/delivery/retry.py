@@ -44,13 +44,15 @@ _BLIND = frozenset({"access_denied", "missing_scope", "no_permission", "not_in_c
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of the thread, and how long to hold back, in seconds.
 
-    ``pause`` is for all calls to the channel, ``limit`` only for the method that failed. So is ``hold``, after which
-    the method is tried with the thread that failed, before any other. ``works`` are the methods that have just proved
-    to work. ``trouble`` says that a person should know as long as it lasts, ``blind`` that posts cannot be looked up.
+    ``pause`` is for all calls to the channel, and ``is_own`` says that no other channel has to do with its reason.
+    ``limit`` is only for the method that failed. So is ``hold``, after which the method is tried with the thread that
+    failed, before any other. ``works`` are the methods that have just proved to work. ``trouble`` says that a person
+    should know as long as it lasts, ``blind`` that posts cannot be looked up.
     """
 
     outcome: Outcome
     pause: float = 0
+    is_own: bool = False
     limit: float = 0
     hold: float = 0
     works: tuple[str, ...] = ()
@@ -97,13 +99,15 @@ def judge(
             hold = _hold(error, step, failures, chance)
             return Verdict(outcome=again.after(hold), hold=hold, trouble=True)
         case FailureKind.AUTH | FailureKind.DESTINATION:
-            return Verdict(outcome=again.after(0), pause=backoff(failures, chance, slow=True), trouble=True)
+            is_own = error.kind is FailureKind.DESTINATION
+            pause = backoff(failures, chance, slow=True)
+            return Verdict(outcome=again.after(0), pause=pause, is_own=is_own, trouble=True)
         case FailureKind.PAYLOAD:
             return Verdict(outcome=again.after(_wait_for_simpler(thread, chance), simpler=True), trouble=True)
         case FailureKind.UNKNOWN_CODE if is_everyones:
             # The destination's fault, whatever it is: no message must lose its form for it.
             pause = backoff(failures, chance, slow=True)
-            return Verdict(outcome=again.after(0, in_full=True), pause=pause, trouble=True)
+            return Verdict(outcome=again.after(0, in_full=True), pause=pause, is_own=True, trouble=True)
         case FailureKind.GONE | FailureKind.UNEDITABLE | FailureKind.UNKNOWN_CODE:
             settled = _settled(error.kind, thread, step)
             wait = backoff(thread.failures + 1, chance)
