@@ -30,7 +30,7 @@ lint: $(DEV) ## style, types, the doors between modules, shell scripts
 	elif [ -n "$${CI:-}" ]; then echo "shellcheck is missing" >&2; exit 1; \
 	else echo "shellcheck: not installed, skipped"; fi
 
-chaos: $(DEV) ## every fault, each with its verdict: about 28 minutes
+chaos: $(DEV) ## every fault, each with its verdict: about 33 minutes
 	@$(BIN)/python -m chaos
 
 bench: $(DEV) ## the measurements
