@@ -1,20 +1,16 @@
 """The clock is set, forward and back: by a person, by NTP after a long sleep, by a virtual machine that went on."""
 
-import os
 import time
 from datetime import datetime
-from pathlib import Path
 
-import alert_threader
 from chaos.plan import Plan
 from chaos.stage import conclude, go_on, stage
 from chaos.traffic import Traffic
 from chaos.verdict import Verdict
 from harness.scripts import make_trouble
 from harness.service import Service
+from harness.shifted_clock import ShiftedClock
 
-#: Where the module is that shifts a process's clock.
-_SHIFTED = Path(__file__).parents[1] / "shifted"
 #: Something is under way when the clock jumps: it begins so long before, in seconds.
 _BEFORE = 0.5
 _HOUR = 3600
@@ -24,12 +20,10 @@ _SHIFTS = (_HOUR, 0, -_HOUR, 0, _HOUR, -_HOUR, 0)
 
 def clock(plan: Plan) -> Verdict:
     """The clock jumps by an hour, forward and back, while Slack is slow and drops answers."""
-    offset = plan.folder / "shift"
-    _shift(offset, 0)
-    path = os.pathsep.join(map(str, (_SHIFTED, Path(alert_threader.__file__).parents[1])))
+    shifted = ShiftedClock(plan.folder)
     pause = plan.lasting(60, 7) / len(_SHIFTS)
     unheeded: list[str] = []
-    with stage(plan, PYTHONPATH=path, CHAOS_SHIFT=str(offset)) as here:
+    with stage(plan, **shifted.settings) as here:
         if not plan.sound:
             make_trouble(here.workspace)
         with Traffic(here.service, seed=plan.seed) as traffic:
@@ -38,7 +32,7 @@ def clock(plan: Plan) -> Verdict:
                 for part in (pause - _BEFORE, _BEFORE):
                     here.workspace.faults.add("drop_after", method="chat.postMessage", count=1)
                     go_on(traffic, part)
-                _shift(offset, seconds)
+                shifted.shift(seconds)
                 unheeded += [] if _is_shifted(here.service, seconds) else [f"the clock did not jump by {seconds} s"]
             go_on(traffic, 1)
         verdict = conclude(traffic, here.workspace, here.service)
@@ -46,13 +40,6 @@ def clock(plan: Plan) -> Verdict:
     verdict.wrong += unheeded
     verdict.figures = {"jumps": len(_SHIFTS), **verdict.figures}
     return verdict
-
-
-def _shift(file: Path, seconds: int) -> None:
-    """Set the clock; the file is whole at any time."""
-    new = file.with_suffix(".new")
-    new.write_text(str(seconds))
-    new.replace(file)
 
 
 def _is_shifted(service: Service, seconds: int) -> bool:

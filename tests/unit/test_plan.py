@@ -196,6 +196,18 @@ class TestWaits:
         delivered.now -= back
         assert delivered.wait == DEBOUNCE
 
+    @pytest.mark.parametrize("passed", [0.0, 0.5, 0.99])
+    @pytest.mark.parametrize("step", [-0.5, -5, -60, -540, -7200, 5, 7200])
+    @pytest.mark.parametrize("length", [1.0, 4.0, 60.0])
+    def test_no_step_makes_a_wait_longer(self, delivered: Life, length: float, step: float, passed: float) -> None:
+        """By whatever the clock is set, and however much of a wait has passed: no more than its length is left."""
+        delivered.notify(alert("b"))
+        delivered.call(Failed(error="x", retry=Wait(delivered.now + length, length)))
+        delivered.now += passed * length + step
+        delivered.thread = anchored(delivered.thread, delivered.now)
+        assert delivered.action is not None
+        assert delivered.action.at - delivered.now <= length + CLOCK_TOLERANCE
+
     def test_wait_is_anchored_once(self, delivered: Life) -> None:
         """Asking does not make it longer."""
         delivered.notify(alert("b"))

@@ -45,7 +45,7 @@ def search(history: Pages, replies: Pages | None = None, thread_ts: str | None =
         thread_ts=thread_ts,
         attempt_ids=ids or ("mine",),
         since=NOW,
-        ahead=0,
+        ahead=[0],
     )
 
 

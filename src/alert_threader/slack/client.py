@@ -14,6 +14,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
 
+from alert_threader.slack.clocks import Clocks
 from alert_threader.slack.failures import NOT_SLACK, TOO_MANY, FailureKind, SlackError, archived, refused, unanswered
 from alert_threader.slack.search import MAX_PAGES, PAGE, Search, Sent, payload_of, too_many
 from alert_threader.slack.transport import Transport
@@ -58,9 +59,7 @@ class Slack:
 
         ``clock`` is the time of day, from which the times of attempts are read.
         """
-        self._clock = clock
-        #: By how many seconds Slack's clock is ahead of ours; None until it has said so.
-        self._ahead: float | None = None
+        self._clocks = Clocks(clock)
         self._searches: dict[tuple[str | None, ...], Search] = {}
         self._client = _Client(token, base_url, Transport(timeout))
 
@@ -105,7 +104,7 @@ class Slack:
             thread_ts=thread_ts,
             attempt_ids=attempt_ids,
             since=since,
-            ahead=self._ahead,
+            ahead=self._clocks.ahead(),
         )
         try:
             return search.run()
@@ -179,7 +178,7 @@ class Slack:
         answer = _call(method, **arguments)
         date = {name.lower(): value for name, value in answer.headers.items()}.get("date", "")
         with suppress(ValueError):
-            self._ahead = parsedate_to_datetime(date).timestamp() - self._clock()
+            self._clocks.heard(parsedate_to_datetime(date).timestamp())
         return answer
 
 

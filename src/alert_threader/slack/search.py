@@ -4,7 +4,7 @@ One search is a few calls, a page each. It goes on where a failure stopped it: w
 (https://docs.slack.dev/changelog/2025/05/29/rate-limit-changes-for-non-marketplace-apps) it would never end otherwise.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from slack_sdk.web import SlackResponse
@@ -49,12 +49,12 @@ class Search:
         thread_ts: str | None,
         attempt_ids: Collection[str],
         since: float,
-        ahead: float | None,
+        ahead: Sequence[float],
     ) -> None:
         """``history`` and ``replies`` call the methods of that name.
 
         ``since`` is when the first attempt was made, in seconds since the epoch; ``ahead`` is by how many seconds
-        Slack's clock is ahead of the one that said so, None where that is not known.
+        Slack's clock is ahead of the one that said so: several where that was set lately, none where it is not known.
         """
         self._history = history
         self._replies = replies
@@ -62,9 +62,9 @@ class Search:
         #: None once the thread is looked through.
         self._thread_ts = thread_ts
         self._ids = frozenset(attempt_ids)
-        margin = _CLOCK_MARGIN if ahead is None else _MARGIN
-        self._oldest = since + (ahead or 0) - margin
-        self._latest = since + (ahead or 0) + margin
+        margin = _MARGIN if ahead else _CLOCK_MARGIN
+        self._oldest = since + min(ahead, default=0) - margin
+        self._latest = since + max(ahead, default=0) + margin
         self._cursor: str | None = None
         self._pages = 0
         self._has_root = False

@@ -1,4 +1,4 @@
-"""Shifts a process's time of day by as many seconds as stand in the file that CHAOS_SHIFT names.
+"""Shifts a process's time of day by as many seconds as stand in the file that CLOCK_SHIFT names.
 
 Python imports a module of this name at its start from wherever PYTHONPATH leads. The monotonic clock stays as it is, as
 it does when a machine's clock is set. libfaketime (0.9.10) would do the same for any program, but with the monotonic
@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-_FILE = Path(os.environ["CHAOS_SHIFT"])
+_FILE = Path(os.environ["CLOCK_SHIFT"])
 _time, _time_ns = time.time, time.time_ns
 
 
