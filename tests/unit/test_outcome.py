@@ -33,6 +33,8 @@ from tests.build import NOW, alert
 from tests.life import Life, rendered
 
 POLICY = Policy()
+#: When the history shows what became of a post, in seconds.
+SHOWN_AFTER = POLICY.visible(0).until
 LOST = Unknown(error="timeout", retry=Wait(NOW, 0))
 REFUSED = Failed(error="no", retry=Wait(NOW + 5, 5))
 
@@ -428,8 +430,8 @@ class TestLateCopy:
     def test_is_looked_for_when_it_must_have_arrived(self, reposted: Life) -> None:
         """It is nothing that is pending: nobody waits for it."""
         assert not is_pending(reposted.thread)
-        assert reposted.wait == 2 * POLICY.call_timeout - 1
-        reposted.now = NOW + 2 * POLICY.call_timeout
+        assert reposted.wait == SHOWN_AFTER - 1
+        reposted.now = NOW + SHOWN_AFTER
         assert reposted.due is Step.REMOVE_COPIES
         reposted.thread = record_outcome(reposted.thread, "", CopiesRemoved(ids=("first",)), reposted.now, POLICY)
         assert reposted.action is None
@@ -443,19 +445,19 @@ class TestLateCopy:
         reposted.call(NotFound())
         reposted.now += 1
         reposted.deliver()
-        assert reposted.now + reposted.wait == NOW + 6 + 2 * POLICY.call_timeout
+        assert reposted.now + reposted.wait == NOW + 6 + SHOWN_AFTER
         first, second = reposted.thread.uncertain_posts
         assert (first.id, first.thread_ts, second.id, second.thread_ts) == ("first", "", "second", reposted.thread.ts)
 
     def test_does_not_keep_others_waiting(self, reposted: Life) -> None:
         """What fires now is told first, and before a look-up."""
-        reposted.now = NOW + 2 * POLICY.call_timeout
+        reposted.now = NOW + SHOWN_AFTER
         reposted.notify(alert("b"))
         assert reposted.due is Step.POST_REPLY
 
     def test_is_looked_for_again_after_a_failure(self, reposted: Life) -> None:
         """Slack was away."""
-        reposted.now = NOW + 2 * POLICY.call_timeout
+        reposted.now = NOW + SHOWN_AFTER
         later = CopiesRemoved(ids=(), retry=Wait(reposted.now + 20, 20))
         reposted.thread = record_outcome(reposted.thread, "", later, reposted.now, POLICY)
         assert reposted.wait == 20

@@ -167,7 +167,7 @@ class TestWaits:
         life.now += 1
         life.deliver()
         life.now -= back
-        assert life.wait == pytest.approx(2 * POLICY.call_timeout, abs=1)
+        assert life.wait == pytest.approx(POLICY.visible(0).until, abs=1)
 
     @STEPS_BACK
     def test_look_up_keeps_its_wait(self, life: Life, back: float) -> None:

@@ -211,9 +211,9 @@ def _not_found(thread: AlertThread, policy: Policy) -> AlertThread:
     spacing = _REPOST_AFTER[min(thread.reposts, len(_REPOST_AFTER) - 1)]
     again = _pending_again(thread, Wait(attempt.at + spacing, spacing))
     again.reposts = thread.reposts + 1
-    settled = policy.settled(attempt.at)
+    visible = policy.visible(attempt.at)
     into = (thread.ts or "") if attempt.step is Step.POST_REPLY else ""
-    late = UncertainPost(id=attempt.id, at=settled.until, wait=settled.length, step=attempt.step, thread_ts=into)
+    late = UncertainPost(id=attempt.id, at=visible.until, wait=visible.length, step=attempt.step, thread_ts=into)
     again.uncertain_posts = (*thread.uncertain_posts, late)[-MAX_UNCERTAIN:]
     return again
 

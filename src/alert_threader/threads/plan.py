@@ -32,6 +32,8 @@ _STEP_RANK = {Step.LOOK_UP: 0, Step.POST_ROOT: 1, Step.POST_REPLY: 2, Step.UPDAT
 #: nearly as bad as a loss, and a copy that arrives later is found and removed.
 LOOK_UP_AFTER = 1.0
 GIVE_UP_AFTER = 10.0
+#: How long Slack's history may lag behind what was posted, in seconds.
+HISTORY_LAG = 5.0
 #: How many posts of a thread are remembered that may still arrive.
 MAX_UNCERTAIN = 20
 
@@ -59,6 +61,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def settled(self, made_at: float) -> Wait:
         """The wait after which Slack has surely ended its work on a call, whatever became of its answer."""
         return Wait(made_at + 2 * self.call_timeout, 2 * self.call_timeout)
+
+    def visible(self, made_at: float) -> Wait:
+        """The wait after which Slack's history shows what became of a post, if anything did."""
+        length = 2 * self.call_timeout + HISTORY_LAG
+        return Wait(made_at + length, length)
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
