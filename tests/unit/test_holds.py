@@ -22,8 +22,9 @@ def fails(seconds: float, **more: float) -> Verdict:
 
 
 @pytest.fixture
-def holds() -> Holds:
+def holds(monkeypatch: pytest.MonkeyPatch) -> Holds:
     """A post has failed, at the time 0."""
+    monkeypatch.setattr("time.monotonic", lambda: 1.0)
     holds = Holds()
     holds.called(POST, FAILED, fails(1), 0)
     return holds
@@ -96,3 +97,19 @@ def test_what_is_the_channels_own_fault_waits_whatever_works_elsewhere(holds: Ho
     holds.release((POST,))
     assert holds.wait(POST, FAILED, 3) == 59
     assert not holds.called("chat.update", CRITICAL, Verdict(outcome=WORKS.outcome, works=("chat.update",)), 63)
+
+
+def test_a_look_up_that_was_given_up_holds_nothing_back(holds: Holds) -> None:
+    """Its message was posted again, and is there."""
+    holds.called(LOOK_UP, FAILED, fails(3), 1)
+    assert holds.called(POST, FAILED, WORKS, 11)
+    assert not holds.is_in_trouble
+    assert holds.wait(LOOK_UP, ALIKE, 11) == 0
+
+
+def test_what_nobody_tries_any_more_is_no_trouble(holds: Holds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit that failed, and then was not needed."""
+    holds.called("chat.update", FAILED, fails(3), 1)
+    assert holds.is_in_trouble
+    monkeypatch.setattr("time.monotonic", lambda: 12.0)
+    assert not holds.is_in_trouble

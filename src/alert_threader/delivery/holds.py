@@ -4,13 +4,17 @@ While a method fails, its calls would all fail, and each would leave one more th
 the thread that failed, or with its look-up, or with one that is more severe. Times are of the monotonic clock.
 """
 
+import time
 from dataclasses import dataclass
 
+from alert_threader.delivery.pacing import POST
 from alert_threader.delivery.retry import Verdict
 from alert_threader.store.base import Due
 
 #: After this long without a try of the thread that is waited for, in seconds, another is tried.
 _OVERDUE = 3.5
+#: A method that was not tried for so long, in seconds, is needed by nobody.
+_FORGOTTEN = 10.0
 
 
 @dataclass
@@ -39,7 +43,8 @@ class Holds:
     @property
     def is_in_trouble(self) -> bool:
         """Whether the last calls failed for a reason that more than one thread has to wait for."""
-        return self._is_paused or bool(self._holds)
+        since = time.monotonic() - _FORGOTTEN
+        return self._is_paused or any(hold.tried_at > since for hold in list(self._holds.values()))
 
     def called(self, method: str, item: Due, verdict: Verdict, now: float) -> bool:
         """Take in what became of a call; whether it ended a trouble that other channels may share."""
@@ -51,9 +56,12 @@ class Holds:
             self._holds.pop(works, None)
         if verdict.hold:
             self._holds[method] = _Hold(item.key, item.action.rank[0], now, now)
-        for hold in list(self._holds.values()):
+        for name, hold in list(self._holds.items()):
             if hold.key == item.key:
                 hold.until, hold.tried_at = now + verdict.hold, now
+                if POST in verdict.works:
+                    # Whatever else was tried for it, its message is there.
+                    del self._holds[name]
         return was_in_trouble and bool(verdict.works)
 
     def release(self, methods: tuple[str, ...]) -> None:

@@ -129,7 +129,8 @@ class SlackCalls:
             # A post that is found has got through.
             works = (METHODS[step], *([POST] if isinstance(outcome, Posted) and step is Step.LOOK_UP else []))
             verdict = Verdict(outcome=outcome, works=works)
-            for method in works:
+            # Where messages are taken, nobody needs to look them up.
+            for method in (*works, *([LOOK_UP] if POST in works else [])):
                 self.troubles.succeeded(thread.channel, method)
             word = kind = "ok"
         except SlackError as error:
