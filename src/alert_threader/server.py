@@ -206,7 +206,9 @@ def post_worker_init(worker: Any) -> None:
     except AlertThreaderError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line
         sys.exit(_BOOT_ERROR)
-    except RuntimeError:
+    except RuntimeError as error:
+        if "thread" not in str(error):
+            raise
         log.error("cannot start: %s", NO_THREADS)  # noqa: TRY400 - one line
         sys.exit(_BOOT_ERROR)
     worker.max_body = settings.max_body

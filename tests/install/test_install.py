@@ -89,7 +89,7 @@ def unattended(place: Place) -> Played:
             /opt/alert-threader/current/venv/bin/pip -q download -d /root/wheels -r /root/clone/requirements.txt""",
         "broken start": broken_start("--offline --wheelhouse /root/wheels --environment other --no-webhook-token"),
         "broken worker": f"{MEND}; " + edited(
-            "'s/^    service.start()/    raise RuntimeError(\"broken on purpose\")/'",
+            "'s/^ *service.start()/        raise RuntimeError(\"broken on purpose\")/'",
             "src/alert_threader/server.py", "--offline --wheelhouse /root/wheels"),
         "after broken ones": script(f"{STATUS}; cache; ls /opt/alert-threader/versions; "
                                     "cat /etc/alert-threader/alert-threader.env; ls /etc/alert-threader/credentials"),

@@ -41,7 +41,7 @@ def upgraded(_first: None, place: Place) -> Played:
     script = place.script
     # It starts, takes the threads over, and fails: what it took over must come back.
     broken = edited(
-        "'s/^    service.start()/    raise RuntimeError(\"broken on purpose\")/'", "src/alert_threader/server.py", ""
+        "'s/^ *service.start()/        raise RuntimeError(\"broken on purpose\")/'", "src/alert_threader/server.py", ""
     )
     mend = "cp /src/src/alert_threader/server.py /root/clone/src/alert_threader/server.py"
     steps = {
