@@ -5,8 +5,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-#: How much is kept, in bytes of JSON. Decoded it is about three times as much.
-_LIMIT = 2 << 20
+#: How much is kept, in bytes of JSON: room for ten threads of 1,000 alerts that grow by turns. Decoded it is about
+#: three times as much.
+_LIMIT = 3 << 20
 
 
 class _Kept(NamedTuple, Generic[T]):
