@@ -111,7 +111,8 @@ def unattended(place: Place) -> Played:
                           "systemctl start alert-threader && healthy; cache"),
         "wrong settings": script("""
             sed -i s/THREAD_STORE=.*/THREAD_STORE=paper/ /etc/alert-threader/alert-threader.env
-            systemctl restart alert-threader 2>/dev/null; sleep 7; systemctl show --property NRestarts alert-threader
+            systemctl restart alert-threader 2>/dev/null; systemctl show --property NRestarts alert-threader
+            for _ in $(seq 60); do journalctl --unit alert-threader | grep -q 'failed 3 times' && break; sleep 0.5; done
             journalctl --unit alert-threader --output cat | grep -e 'in a row' -e 'THREAD_STORE'
             sed -i s/THREAD_STORE=.*/THREAD_STORE=file/ /etc/alert-threader/alert-threader.env
             timeout 10 systemctl restart alert-threader; healthy"""),
