@@ -63,17 +63,17 @@ def test_during_the_call(make_service: Callable[..., Service], workspace: Worksp
 def test_after_each_acceptance(make_service: Callable[..., Service], workspace: Workspace) -> None:
     """Root, reply and edit, each accepted by Slack with nobody left to hear of it, are neither lost nor told again."""
     service = make_service(SLACK_TIMEOUT=_TIMEOUT, RESPONSE_WAIT="0")
-    service.start()
     for payload in (
         webhook("Deaf"),
         webhook("Deaf", {"db01": FIRED, "db02": FIRED}),
         webhook("Deaf", {"db01": RESOLVED, "db02": RESOLVED}),
     ):
+        service.start()
         wait_for(lambda: "attempt" not in service.stored().get(key("Deaf"), {}), 10)
         deafen(workspace, "chat.postMessage", partial(service.send_until_taken, payload))
         service.kill()
-        service.start()
-    deafen(workspace, "chat.update", lambda: None)
+    # The edit follows as soon as the reply is found.
+    deafen(workspace, "chat.update", service.start)
     service.kill()
     service.start()
     service.wait_until_delivered()
@@ -126,7 +126,7 @@ def deafen(workspace: Workspace, method: str, act: Callable[[], object]) -> None
     calls = len(workspace.calls.all(method))
     workspace.faults.add("hang_after", method=method, seconds=30)
     act()
-    workspace.wait_for(lambda: len(workspace.calls.all(method)) > calls)
+    workspace.wait_for(lambda: len(workspace.calls.all(method)) > calls, 20)
     call = workspace.calls.all(method)[-1]
-    workspace.wait_for(lambda: any(float(m.edited_ts or m.ts) >= call.time for m in workspace.messages(CHANNEL)))
+    workspace.wait_for(lambda: any(float(m.edited_ts or m.ts) >= call.time for m in workspace.messages(CHANNEL)), 20)
     workspace.faults.clear()
