@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 
 from alert_threader.telemetry.metrics import Refused
+from alert_threader.worker.arrival import MAX_HEAD
 from alert_threader.worker.connection import Connection, Waits
 
 log = logging.getLogger(__name__)
 
-#: How many of the largest bodies may be in memory at once, and from which size on a connection counts, in bytes.
-_BODIES, _LARGE = 8, 1_000_000
+#: How many of the largest bodies may be in memory at once, and from which size on a connection counts, in bytes: as
+#: much as any connection may send for its headers.
+_BODIES, _LARGE = 8, MAX_HEAD
 
 
 class Clients:
