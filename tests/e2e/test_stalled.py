@@ -161,20 +161,16 @@ def test_beside_large_bodies_that_stop(sandbox: SandboxServer, tmp_path: Path, l
 @pytest.mark.parametrize("where", _BEGUN)
 @pytest.mark.parametrize("drip", [False, True])
 def test_too_slow(impatient: Service, where: str, drip: bool) -> None:
-    """Whoever is too slow is answered 408, or hung up on where Alertmanager would take that for final, and counted."""
+    """Whoever is too slow is hung up on and counted: Alertmanager would take a 408 for final, and lose its alert."""
     before = refused(impatient)["slow"]
     with stalled(impatient, _BEGUN[where], 3) as senders:
         if drip:
             dripping(senders, _LIMITS["_WHOLE"] + 5)
         answers = [read_to_end(sender) for sender in senders]
-    for answer in answers:
-        if where in {"half a line", "half the headers"}:
-            assert answer.startswith(b"HTTP/1.1 408 ")
-            assert b'{"ok": false, "error": "the request\'s headers did not arrive' in answer
-        elif not drip or where != "nothing":
-            assert answer == b""
+    assert set(answers) == {b""}
     assert refused(impatient)["slow"] == before + len(senders)
     assert impatient.log.count(" the request did not arrive within") <= 1
+    assert impatient.log.count(" the request's headers did not arrive within") <= 1
 
 
 def dripping(senders: Sequence[socket.socket], longest: float) -> None:

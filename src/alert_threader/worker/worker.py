@@ -204,14 +204,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             case Waits.ANSWER_TAKEN:
                 self._say_slow(connection, f"an answer was not taken within {_TAKING:.0f} s")
                 self._clients.give_up(connection, "slow")
-            case _ if connection.has_begun and not connection.has_head:
-                text = f"the request's headers did not arrive within {_HEAD:.0f} s"
-                self._refuse(connection, Refusal("slow", HTTPStatus.REQUEST_TIMEOUT, text))
-                self._resume(connection)
             case _:
-                what = "the request did not arrive" if connection.has_begun else "no request came"
-                within = _WHOLE if connection.has_begun else _HEAD
-                self._say_slow(connection, f"{what} within {within:.0f} s")
+                self._say_slow(connection, _late(connection))
                 self._clients.give_up(connection, "slow")
 
     def _say_slow(self, connection: Connection, what: str) -> None:
@@ -277,6 +271,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         connection.sock.discard()
         connection.sock.sendall(refusal.answer)
         connection.closing = True
+
+
+def _late(connection: Connection) -> str:
+    if connection.has_head:
+        return f"the request did not arrive within {_WHOLE:.0f} s"
+    what = "the request's headers did not arrive" if connection.has_begun else "no request came"
+    return f"{what} within {_HEAD:.0f} s"
 
 
 _FAILED = Refusal("invalid", HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error: the service's log has the details")
