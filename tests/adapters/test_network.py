@@ -242,6 +242,28 @@ class TestProxies:
         surely_not_done(error, "https_proxy names no HTTP proxy: it must be like http://proxy.example.com:3128")
         assert "pw" not in str(error)
 
+    @pytest.mark.parametrize("user", ["me:secret-pw@", "me@"])
+    def test_password_that_would_be_sent_unencrypted(
+        self, start: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch, user: str
+    ) -> None:
+        """An address that promises TLS with the proxy gets no password, and no line shows it."""
+        proxy = start(answers(200))
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{user}{HOST}:{proxy.port}")
+        error = failure(slack_at(443, host=NAME, scheme="https"))
+        surely_not_done(
+            error, "HTTPS_PROXY names an https:// proxy with a password: that is not supported, use http://"
+        )
+        assert "secret-pw" not in str(error)
+        assert proxy.heads == []
+
+    def test_https_proxy_without_a_password(
+        self, start: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is spoken to in plain HTTP: many an https:// in this setting means such a proxy."""
+        proxy = start(answers(403))
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{HOST}:{proxy.port}")
+        surely_not_done(failure(slack_at(443, host=NAME, scheme="https")), f"the proxy {HOST}:{proxy.port} answers 403")
+
     def test_exceptions(self, names: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
         """NO_PROXY is followed, and this machine is never reached through a proxy: make demo has to work anywhere."""
         names[NAME] = [HOST]

@@ -44,12 +44,16 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
         raise _unusable(setting) from None
     if not parts.hostname:
         raise _unusable(setting)
+    if parts.scheme == "https" and parts.username is not None:
+        # TLS with a proxy is not spoken here, and whoever wrote this counts on it.
+        raise _unusable(setting, "names an https:// proxy with a password: that is not supported, use http://")
     return Proxy(parts.hostname, port, setting, _credentials(parts.username, parts.password))
 
 
-def _unusable(setting: str) -> SlackError:
-    text = f"{setting} names no HTTP proxy: it must be like http://proxy.example.com:3128"
-    return SlackError(FailureKind.TRANSIENT, "proxy", text)
+def _unusable(
+    setting: str, why: str = "names no HTTP proxy: it must be like http://proxy.example.com:3128"
+) -> SlackError:
+    return SlackError(FailureKind.TRANSIENT, "proxy", f"{setting} {why}")
 
 
 def authority(host: str, port: int) -> str:
