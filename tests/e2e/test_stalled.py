@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -268,6 +269,20 @@ def test_refused(service: Service, sent: bytes, status: int, reason: str, said: 
     assert said in answer.error
     assert refused(service)[reason] == before + 1
     assert f"refused ({status}): {answer.error}" in service.log.replace("\\", "")
+
+
+def test_tls(service: Service) -> None:
+    """A sender that speaks TLS is refused at once, and the log says what to do."""
+    before = refused(service)["invalid"]
+    began = time.monotonic()
+    with socket.create_connection((HOST, service.port), 10) as connection:
+        context = ssl.create_default_context()
+        with pytest.raises(ssl.SSLError):
+            context.wrap_socket(connection, server_hostname=HOST)
+    assert time.monotonic() - began < _BESIDE
+    assert refused(service)["invalid"] == before + 1
+    said = "TLS was sent to a port that speaks plain HTTP: use http:// or put a proxy in front"
+    wait_for(lambda: f"refused (400): {said}" in service.log, 5)
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 999\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\nff\r\n{"])

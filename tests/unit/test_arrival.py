@@ -11,7 +11,7 @@ from gunicorn.http.unreader import IterUnreader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_threader.worker.arrival import MAX_HEAD, Arrival
+from alert_threader.worker.arrival import MAX_HEAD, Arrival, TlsError
 
 _CLIENT = ("127.0.0.1", 4711)
 _MAX_BODY = 1000
@@ -88,6 +88,12 @@ def test_line_ends_that_are_refused(sent: bytes) -> None:
     """A head whose lines end wrongly is refused at once: its end would never come."""
     with pytest.raises(ParseException):
         arrive([sent[:-1], sent[-1:]])
+
+
+def test_tls() -> None:
+    """It is known by its first byte: nobody waits for a line end, which may never come."""
+    with pytest.raises(TlsError):
+        arrive([b"\x16"])
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from gunicorn.http.body import ChunkedReader
-from gunicorn.http.errors import LimitRequestHeaders
+from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import SocketUnreader
 
@@ -14,11 +14,17 @@ MAX_HEAD = 64 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 #: gunicorn refuses a head with such a line end as soon as it sees it: its end would never come.
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+#: https://www.rfc-editor.org/rfc/rfc8446#section-5.1: how a connection with TLS begins, and no request.
+_TLS_HANDSHAKE = b"\x16"
 #: https://www.rfc-editor.org/rfc/rfc9112#section-7.1: a chunk's size, and extensions that nobody uses.
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})(?:[ \t]*;[^\r\n]*)?")
 _MAX_CHUNK_LINE = 1024
 #: What the reader of a chunked body may ask for at once, beyond the limit at which it stops.
 _READ_AHEAD = 64 * 1024
+
+
+class TlsError(ParseException):  # type: ignore[misc]  # gunicorn has no types
+    """TLS was sent to a port that speaks plain HTTP."""
 
 
 class Arrival:
@@ -50,7 +56,7 @@ class Arrival:
     def take(self, received: bytearray) -> bool:
         """Move what belongs to this request out of ``received``; return whether all of it is there.
 
-        Raises gunicorn's ParseException, and NoMoreData, for what is no valid request.
+        Raises gunicorn's ParseException, and NoMoreData, for what is no valid request; TlsError for TLS.
         """
         if not self._is_whole:
             self._is_whole = (self.request is not None or self._take_head(received)) and self._take_body(received)
@@ -61,6 +67,8 @@ class Arrival:
         self._is_whole = self._give_up(received)
 
     def _take_head(self, received: bytearray) -> bool:
+        if received.startswith(_TLS_HANDSHAKE):
+            raise TlsError
         end = received.find(_END_OF_HEAD, max(self._searched - len(_END_OF_HEAD) + 1, 0))
         if max(end, 0 if end >= 0 else len(received)) > MAX_HEAD:
             raise LimitRequestHeaders(f"more than {MAX_HEAD} bytes")

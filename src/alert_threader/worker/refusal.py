@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gunicorn.http import errors
 
 from alert_threader.telemetry.metrics import Refused
+from alert_threader.worker.arrival import TlsError
 
 #: What a client wrote can stand in an error; its end is of no use.
 _MAX_TEXT = 200
@@ -47,6 +48,9 @@ def refusal_of(error: Exception) -> Refusal | None:
             return Refusal("invalid", HTTPStatus.BAD_REQUEST, "the only Transfer-Encoding that is known is chunked")
         case errors.ForbiddenProxyRequest():
             return Refusal("invalid", HTTPStatus.FORBIDDEN, "the PROXY protocol is not allowed from this address")
+        case TlsError():
+            text = "TLS was sent to a port that speaks plain HTTP: use http:// or put a proxy in front"
+            return Refusal("invalid", HTTPStatus.BAD_REQUEST, text)
         case errors.ParseException() | errors.NoMoreData():
             return Refusal("invalid", HTTPStatus.BAD_REQUEST, _one_line(f"not a valid HTTP request: {error}"))
         case _:
