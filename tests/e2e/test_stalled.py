@@ -293,6 +293,16 @@ def test_cut_off(service: Service, framing: bytes) -> None:
     assert "the body" in answer.error
 
 
+@pytest.mark.parametrize("chunks", [b"1;\r\n{\r\n0\r\n\r\n", b"1\r\n{\r\n0\r\nno trailer\r\n\r\n"])
+def test_nothing_follows_a_malformed_body(service: Service, chunks: bytes) -> None:
+    """Where the next request would begin is not known: the connection ends with the answer."""
+    with socket.create_connection((HOST, service.port), 10) as connection:
+        next_one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.sendall(_HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + next_one)
+        read = read_to_end(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+) ", read) == [b"400"]
+
+
 def test_proxy_headers(service: Service) -> None:
     """What proxies add is no reason to lose an alert: contradicting schemes, a path in front, 9 kB of cookies."""
     headers = {

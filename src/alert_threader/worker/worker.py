@@ -234,8 +234,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def _answer(self, connection: Connection) -> None:
         try:
-            keeps_alive = self.handle_request(connection.begin(), connection)
-            connection.closing = not keeps_alive
+            request = connection.begin()
+            keeps_alive = self.handle_request(request, connection)
+            # Where a body that is malformed ends, gunicorn's parser and ours may not agree.
+            connection.closing = not keeps_alive or request.body.failed
         except StopIteration:
             # The application failed in the middle of its answer: better none than half of one.
             connection.sock.discard()
