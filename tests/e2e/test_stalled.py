@@ -29,6 +29,26 @@ _BEGUN = {
     "half a body": _HEAD + b"Content-Length: 999\r\n\r\n{",
     "half a chunk": _HEAD + b"Transfer-Encoding: chunked\r\n\r\nff\r\n{",
 }
+#: gunicorn's settings for a service with a route that fails in the middle of its answer.
+_FAILING = """
+from alert_threader import server
+from alert_threader.server import *  # noqa: F403
+
+def app(make=server.app):
+    made = make()
+
+    @made.get("/fails")
+    def fails():
+        def parts():
+            yield "half"
+            raise RuntimeError("in the middle")
+
+        return parts()
+
+    return made
+
+server.app = app
+"""
 #: What a drip-feeding sender goes on with, a byte at a time.
 _DRIP = b"x" * 1000
 #: The goal for a webhook beside stalled senders, in seconds.
@@ -301,6 +321,24 @@ def test_nothing_follows_a_malformed_body(service: Service, chunks: bytes) -> No
         connection.sendall(_HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + next_one)
         read = read_to_end(connection)
     assert re.findall(rb"HTTP/1.1 (\d+) ", read) == [b"400"]
+
+
+def test_answer_that_fails_half_way(make_service: Callable[..., Service]) -> None:
+    """Its sender is told so, and the log has one traceback: the application's."""
+    service = make_service()
+    service.config = service.folder / "failing.py"
+    service.config.write_text(_FAILING)
+    service.start()
+    with socket.create_connection((HOST, service.port), 10) as connection:
+        connection.sendall(b"GET /fails HTTP/1.1\r\nHost: x\r\n\r\n")
+        read = read_to_end(connection)
+    assert read.startswith(b"HTTP/1.1 500 ")
+    assert b"half" not in read
+    service.stop()
+    log = service.log
+    service.log_file.write_text("")  # at its end no service may have logged a traceback
+    assert log.count("Traceback") == 1
+    assert "RuntimeError: in the middle" in log
 
 
 def test_proxy_headers(service: Service) -> None:

@@ -1,6 +1,8 @@
 """One client's connection: its bytes in both directions, and what it waits for. Only ``stay`` waits itself."""
 
 import enum
+import errno
+import os
 import socket
 import struct
 import time
@@ -164,6 +166,14 @@ class Answer:
     def discard(self) -> None:
         """Forget it."""
         self._data.clear()
+
+    def shutdown(self, _how: int) -> None:
+        """Called by gunicorn after an answer that failed half-way; it would linger where this raised no OSError."""
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    def close(self) -> None:
+        """Called by gunicorn as ``shutdown`` is: half an answer is none."""
+        self.discard()
 
     def send_to(self, sock: socket.socket) -> bool:
         """Send what goes at once; return whether that is all. Raises OSError where the client is gone."""

@@ -239,9 +239,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             # Where a body that is malformed ends, gunicorn's parser and ours may not agree.
             connection.closing = not keeps_alive or request.body.failed
         except StopIteration:
-            # The application failed in the middle of its answer: better none than half of one.
-            connection.sock.discard()
-            connection.closing = True
+            # The application failed in the middle of its answer, and gunicorn has logged it. Nothing was sent yet.
+            _end_with(connection, _FAILED)
         except Exception as error:  # noqa: BLE001 - the next request is answered whatever this one did
             self._fail(connection, error)
 
@@ -263,16 +262,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._refuse(connection, refusal)
             return
         log.error("unexpected %s", type(error).__name__, exc_info=error)
-        connection.sock.discard()
-        connection.sock.sendall(_FAILED.answer)
-        connection.closing = True
+        _end_with(connection, _FAILED)
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:
         log.warning("refused (%s): %s", refusal.status.value, refusal.text, extra={"sender": connection.sender})
         self.count_refused(refusal.reason)
-        connection.sock.discard()
-        connection.sock.sendall(refusal.answer)
-        connection.closing = True
+        _end_with(connection, refusal)
+
+
+def _end_with(connection: Connection, refusal: Refusal) -> None:
+    connection.sock.discard()
+    connection.sock.sendall(refusal.answer)
+    connection.closing = True
 
 
 def _late(connection: Connection) -> str:
