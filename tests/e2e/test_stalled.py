@@ -354,6 +354,14 @@ def test_proxy_headers(service: Service) -> None:
     assert service.send(webhook("Proxied"), **headers).ok
 
 
+def test_proxy_protocol(make_service: Callable[..., Service]) -> None:
+    """A proxy in front can say in a line before the request who sends it."""
+    service = make_service(GUNICORN_CMD_ARGS="--proxy-protocol v1")
+    service.start()
+    answer = exchange(service, b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8080\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.status == 200
+
+
 def test_stop(make_service: Callable[..., Service], slack: SandboxServer) -> None:
     """A stop answers the requests under way, and does not wait for clients that stand still."""
     service = make_service()

@@ -64,8 +64,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     @classmethod
     def check_config(cls, cfg: Any, _log: Any) -> None:
         """Refuse what this worker cannot do, before one is started."""
-        if cfg.is_ssl:
-            log.error("cannot start: TLS (certfile, keyfile) is not spoken here, let a proxy in front speak it")
+        if beyond := _beyond(cfg):
+            log.error("cannot start: %s", beyond)
             sys.exit(1)
 
     def get_thread_pool(self) -> Pool[Connection]:
@@ -268,6 +268,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         log.warning("refused (%s): %s", refusal.status.value, refusal.text, extra={"sender": connection.sender})
         self.count_refused(refusal.reason)
         _end_with(connection, refusal)
+
+
+def _beyond(cfg: Any) -> str | None:
+    """What gunicorn's settings ask for that cannot be done here, and what to do."""
+    if cfg.is_ssl:
+        return "TLS (certfile, keyfile) is not spoken here, let a proxy in front speak it"
+    if cfg.protocol != "http":
+        return f"the protocol {cfg.protocol} is not spoken here, let the proxy in front speak HTTP/1.1"
+    if "h2" in cfg.http_protocols or cfg.http2_cleartext != "off":
+        return "HTTP/2 (http_protocols, http2_cleartext) is not spoken here, let the proxy in front speak HTTP/1.1"
+    if cfg.proxy_protocol not in {"off", "v1"}:
+        return f"the PROXY protocol is spoken here as v1 only, set proxy_protocol to v1 (it is {cfg.proxy_protocol})"
+    return None
 
 
 def _end_with(connection: Connection, refusal: Refusal) -> None:
