@@ -1,6 +1,10 @@
 """gunicorn's worker: the settings that it refuses, and how its loop ends."""
 
+import contextlib
 import logging
+import os
+import selectors
+import socket
 
 import pytest
 from gunicorn.config import Config
@@ -41,3 +45,21 @@ def test_settings_that_are_refused(caplog: pytest.LogCaptureFixture, settings: d
 def test_settings_that_are_taken(settings: dict[str, object]) -> None:
     """What can be done is."""
     Worker.check_config(config(**settings), None)
+
+
+def test_thread_that_ends_late() -> None:
+    """A thread that hands its connection back after the end writes into nobody else's file."""
+    worker = Worker(1, os.getpid(), [], None, 30, config(), logging.getLogger("gunicorn"))
+    worker.tpool, worker.poller = worker.get_thread_pool(), selectors.DefaultSelector()
+    worker.method_queue.init()
+    worker.alive = False
+    worker.run()
+    with contextlib.ExitStack() as closing:
+        closing.callback(worker.method_queue.close)
+        closing.callback(worker.tmp.close)
+        # These take every descriptor that the end has freed.
+        ends = [closing.enter_context(end) for _ in range(4) for end in socket.socketpair()]
+        worker.method_queue.defer(lambda: None)
+        for end in ends:
+            with pytest.raises(BlockingIOError):
+                end.recv(1, socket.MSG_DONTWAIT)

@@ -91,7 +91,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._stop(time.monotonic() + self.cfg.graceful_timeout)
         self.tpool.shutdown()
         self.poller.close()
-        self.method_queue.close()
+        # The method queue stays open: a thread that ends after this would write into whatever has its descriptor then.
         for listener in self.sockets:
             listener.close()
 
