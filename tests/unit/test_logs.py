@@ -211,6 +211,23 @@ def test_line_that_is_long_under_way_is_said(stuck: Stuck, monkeypatch: pytest.M
     assert logs.problem() is None
 
 
+def test_configured_anew_leaves_no_thread() -> None:
+    """A former handler's thread ends with its last lines: a master is told to reload as often as a token rotates."""
+    others, stream = set(threading.enumerate()), Stuck()
+    logs.configure("INFO", "text", stream)
+    (former,) = (each for each in logging.getLogger().handlers if isinstance(each, log_writer.Writer))
+    log.info("first")
+    assert stream.is_full.wait(10)
+    log.info("last")
+    (thread,) = set(threading.enumerate()) - others
+    configured()
+    stream.goes_on.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    former.emit(logging.makeLogRecord({"name": "late", "levelname": "INFO", "msg": "late"}))
+    assert [line.split(" ", 3)[3] for line in stream.getvalue().splitlines()] == ["first", "last", "late"]
+
+
 def test_forked_process_writes_its_own_lines() -> None:
     """Gunicorn's workers are forked from a process that has logged: theirs are written, the parent's only once."""
     script = (

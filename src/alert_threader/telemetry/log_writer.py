@@ -33,7 +33,7 @@ class Writer(logging.Handler):
         self._process = 0
         self._starting = threading.Lock()
         self._has_thread = False
-        self._lines: SimpleQueue[str | threading.Event] = SimpleQueue()
+        self._lines: SimpleQueue[str | threading.Event | None] = SimpleQueue()
         #: How many lines were dropped, when the last one was, and since when a write goes on (monotonic; 0 for none).
         self._dropped = 0
         self._dropped_at = float("-inf")
@@ -80,6 +80,15 @@ class Writer(logging.Handler):
             self._lines.put(written)
             written.wait(_LAST_LINES)
 
+    def close(self) -> None:
+        """End the thread once it has written what was logged before; whoever logs later writes it at once."""
+        with self._starting:
+            has_thread = self._has_thread and self._process == os.getpid()
+            self._has_thread, self._process = False, os.getpid()
+            if has_thread:
+                self._lines.put(None)
+        super().close()
+
     def _start(self) -> None:
         """Begin anew in a process that has just been forked: it has none of its parent's threads, and their lines."""
         with self._starting:
@@ -94,9 +103,10 @@ class Writer(logging.Handler):
                 self._has_thread = False  # the system gives us no more, or the process ends
             self._process = os.getpid()
 
-    def _run(self, lines: "SimpleQueue[str | threading.Event]") -> None:
+    def _run(self, lines: "SimpleQueue[str | threading.Event | None]") -> None:
         told = 0
-        while True:
+        batch: list[str | threading.Event | None] = []
+        while None not in batch:
             batch = [lines.get()]
             while len(batch) < MAX_LINES:
                 try:
