@@ -3,13 +3,13 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alert_threader.slack import resolver
+from alert_threader.slack import resolver, transport
 from alert_threader.slack.client import Slack
 from alert_threader.slack.failures import FailureKind, SlackError
 from harness.network import (
@@ -486,3 +486,30 @@ class TestAfterTheCall:
         page = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=x-none\r\nContent-Length: 1\r\n\r\n"
         error = failure(slack_at(start(lambda sock, _: sock.sendall(page.encode() + b"\xff")).port))
         assert (error.code, error.outcome_unknown) == ("not_json", True)
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "Content-Length: 99999999\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Transfer-Encoding: chunked\r\n\r\nfffffff",
+            "Connection: close\r\n",
+        ],
+    )
+    def test_answer_without_an_end(
+        self, start: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch, head: str
+    ) -> None:
+        """Its beginning is enough to know that it is not Slack's: it must not fill the memory."""
+        monkeypatch.setattr(transport, "_MAX_ANSWER", 1_000_000)
+        sent: list[int] = []
+
+        def serve(sock: socket.socket, _head: bytes) -> None:
+            sock.sendall(f'HTTP/1.1 200 OK\r\n{head}\r\n{{"ok": "'.encode())
+            with suppress(OSError):
+                while len(sent) < 300:
+                    sock.sendall(b"x" * 100_000)
+                    sent.append(1)
+
+        error = failure(slack_at(start(serve).port))
+        assert (error.code, error.outcome_unknown) == ("not_json", True)
+        assert len(sent) < 300

@@ -20,6 +20,8 @@ from alert_threader.slack.proxy import Proxy, authority, proxy_for
 from alert_threader.slack.resolver import Resolver
 
 _PORTS = {"http": 80, "https": 443}
+#: How much of an answer is read, in bytes: 200 messages, a page, can have some 14 MB where each letter is escaped.
+_MAX_ANSWER = 32 * 1024 * 1024
 #: Whatever else stands where a redirect's host should be is not shown.
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 
@@ -89,7 +91,16 @@ def _exchange(
     connection.request("POST", path, body, {**headers, "Host": netloc, "Connection": "close"})
     answer = connection.getresponse()
     # Whatever is no UTF-8 is no JSON either, and so no answer of Slack's.
-    return Answer(answer.status, dict(answer.getheaders()), answer.read().decode(errors="replace"))
+    return Answer(answer.status, dict(answer.getheaders()), _read(answer).decode(errors="replace"))
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    """The answer's text, cut where it is too large to be Slack's: then it is no JSON."""
+    text = answer.read(_MAX_ANSWER)
+    # Told how much to read, it does not say itself that the connection broke off.
+    if answer.length and len(text) < _MAX_ANSWER:
+        raise http.client.IncompleteRead(text, answer.length)
+    return text
 
 
 def _redirect(url: str, answer: Answer) -> SlackError:
