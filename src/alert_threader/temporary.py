@@ -14,14 +14,21 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - whoever may write there, the files ar
 def settle(state: Path) -> Path:
     """Let this process, and those it starts, make temporary files where they can: as usual, in memory, or in ``state``.
 
-    Returns the folder. Raises AlertThreaderError where there is none.
+    Returns the folder for heartbeats. Unless TMPDIR names one, it is in memory: on a disk that stands still a worker
+    that is well would be taken for a hung one. Raises AlertThreaderError where no file can be made.
     """
+    is_named = bool(os.environ.get("TMPDIR"))
+    usual = _usual(state)
+    return _MEMORY if not is_named and _can_be_written(_MEMORY) else usual
+
+
+def _usual(state: Path) -> Path:
     with suppress(FileNotFoundError):
         return Path(tempfile.gettempdir())
     with suppress(OSError):
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (_MEMORY, state):
-        with suppress(OSError), tempfile.TemporaryFile(dir=folder):
+        if _can_be_written(folder):
             tempfile.tempdir = str(folder)
             # SQLite has its own list of places.
             os.environ["TMPDIR"] = os.environ["SQLITE_TMPDIR"] = str(folder)
@@ -30,3 +37,11 @@ def settle(state: Path) -> Path:
         f"no temporary file can be made, neither in /tmp nor in {_MEMORY} nor in {state}: "
         "set TMPDIR to a folder that can be written, or mount a tmpfs at /tmp"
     )
+
+
+def _can_be_written(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -24,19 +24,41 @@ def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noqa
     return places
 
 
-def test_usual_place(usual: list[str], tmp_path: Path) -> None:
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in memory."""
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    monkeypatch.setattr(temporary, "_MEMORY", folder)
+    return folder
+
+
+def test_usual_place(usual: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is one, it stays."""
+    monkeypatch.setattr(temporary, "_MEMORY", NOWHERE)
+    monkeypatch.delenv("TMPDIR")
     usual.append(str(tmp_path))
     assert temporary.settle(NOWHERE) == tmp_path
-    assert os.environ["TMPDIR"] == str(NOWHERE)
+    assert "TMPDIR" not in os.environ
+
+
+def test_heartbeats_are_in_memory(
+    usual: list[str], memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual place, which may be on a disk, stays that of other files; a folder that TMPDIR names is for both."""
+    usual.append(str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert temporary.settle(NOWHERE) == tmp_path
+    monkeypatch.delenv("TMPDIR")
+    assert temporary.settle(NOWHERE) == memory
+    assert tempfile.gettempdir() == str(tmp_path)
+    assert "TMPDIR" not in os.environ
+    assert not list(memory.iterdir())
 
 
 @pytest.mark.usefixtures("usual")
-def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory(memory: Path, tmp_path: Path) -> None:
     """Memory is next: on a slow disk a heartbeat could come too late."""
-    memory = tmp_path / "memory"
-    memory.mkdir()
-    monkeypatch.setattr(temporary, "_MEMORY", memory)
     assert temporary.settle(tmp_path / "state") == memory
     assert tempfile.gettempdir() == os.environ["TMPDIR"] == os.environ["SQLITE_TMPDIR"] == str(memory)
     assert not list(memory.iterdir())
