@@ -213,6 +213,7 @@ def post_worker_init(worker: Any) -> None:
         sys.exit(_BOOT_ERROR)
     worker.max_body = settings.max_body
     worker.count_refused = service.metrics.requests.refused
+    worker.stopping = service.begin_stop
     log.info("ready", extra={"store": settings.thread_store, "channel": settings.slack_channel})
 
 

@@ -96,6 +96,11 @@ class Service:
                 count.stay,
             )
 
+    def begin_stop(self) -> None:
+        """Begin no further call. Webhooks are still stored, and answered without waiting for Slack."""
+        if self._running is not None:
+            self._running.deliverer.begin_stop()
+
     def close(self, timeout: float) -> bool:
         """End delivery, waiting up to ``timeout`` seconds for calls in flight; close the store. Whether all ended."""
         running = self._running

@@ -379,6 +379,25 @@ def test_stop(make_service: Callable[..., Service], slack: SandboxServer) -> Non
     assert answer.startswith(b"HTTP/1.1 20")
 
 
+def test_stop_begins_no_further_call(make_service: Callable[..., Service], slack: SandboxServer) -> None:
+    """The call under way has all of GRACEFUL_TIMEOUT: none begins while clients have their last time."""
+    service = make_service(RESPONSE_WAIT="0")
+    service.start()
+    slack.workspace.faults.add("slow", method="chat.postMessage", seconds=0.4)
+    for number in range(10):
+        assert service.send(webhook(f"Pending{number}")).ok
+
+    def posts() -> int:
+        return len(slack.workspace.calls.all("chat.postMessage"))
+
+    slack.workspace.wait_for(posts)
+    with stalled(service, _BEGUN["half a body"], 1):
+        begun = posts()
+        assert service.stop() >= 1, "the client has its last time"
+    assert posts() <= begun + 1
+    assert "did not end in time" not in service.log
+
+
 @pytest.mark.parametrize("how", ["TTIN", "-w 4"])
 def test_more_workers_than_the_file_store_can_have(make_service: Callable[..., Service], how: str) -> None:
     """Asked for more workers, a service with a file store says that it has one, and goes on with it."""

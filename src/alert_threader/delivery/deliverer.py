@@ -66,15 +66,19 @@ class Deliverer:
         """Begin with what is pending, without waiting for a webhook."""
         self._watcher.start()
 
-    def stop(self, timeout: float) -> bool:
-        """Take up no more work, and wait up to ``timeout`` seconds for the calls in flight. Whether all ended."""
-        until = time.monotonic() + timeout
+    def begin_stop(self) -> None:
+        """Take up no more work, and let no request wait for any; return at once."""
         self._stopping.set()
         with self._guard:
             for sender in self._senders.values():
                 sender.wake.set()
         self._wake.set()
         self.waiting.end()
+
+    def stop(self, timeout: float) -> bool:
+        """Take up no more work, and wait up to ``timeout`` seconds for the calls in flight. Whether all ended."""
+        until = time.monotonic() + timeout
+        self.begin_stop()
         if self._watcher.ident is not None:
             self._watcher.join(max(until - time.monotonic(), 0))
         with self._guard:

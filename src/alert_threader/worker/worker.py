@@ -46,7 +46,7 @@ _EXHAUSTED = 0.1
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """See above. ``server`` sets ``max_body`` and ``count_refused``."""
+    """See above. ``server`` sets ``max_body``, ``count_refused`` and ``stopping``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what gunicorn gives."""
@@ -55,6 +55,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.max_body = 16_000_000
         #: Counts a request that was refused before the application saw it.
         self.count_refused: Callable[[Refused], None] = lambda _: None
+        #: Called when the worker begins to stop.
+        self.stopping: Callable[[], None] = lambda: None
         self._clients: Clients
         # Half of the threads are always there for the others.
         self._stays = threading.Semaphore(self.cfg.threads // 2)
@@ -96,6 +98,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             listener.close()
 
     def _stop(self, until: float) -> None:
+        # Before clients have their last time: a call to Slack that began meanwhile would not end in time.
+        self.stopping()
         self._clients.stop_at(time.monotonic() + _STOPPING)
         while len(self._clients) and time.monotonic() < until:
             self.notify()
