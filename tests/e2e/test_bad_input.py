@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.servers import HOST
-from harness.service import CHANNEL, Answer, Service, exchange
+from harness.service import CHANNEL, Answer, Service, exchange, wait_for
 from harness.story import delivered, root_of
 from harness.webhooks import print_of, webhook
 from slack_sandbox import SandboxServer
@@ -118,7 +118,7 @@ def test_unreadable_alert_costs_itself_only(service: Service, workspace: Workspa
     assert answer.json["count"] == 1
     ignored = ["alerts[1].labels: expected object, got number", "alerts[2]: expected object, got string"]
     assert answer.json["ignored"] == ignored
-    assert f"2 alerts ignored: {ignored[0]}" in service.log
+    wait_for(lambda: f"2 alerts ignored: {ignored[0]}" in service.log, 5)
     service.wait_until_delivered()
     assert print_of("Mixed") in delivered(workspace, CHANNEL)
 
