@@ -20,6 +20,8 @@ from harness.servers import HOST, RedisServer, free_port
 
 ROOT = Path(__file__).parents[1]
 _CODE = Path(alert_threader.__file__).parents[1]
+#: Names that hide installed libraries.
+_WITHOUT = Path(__file__).with_name("without")
 #: The service's own settings decide how everything runs; only what a measurement is not about is set here.
 NOOP, PLAIN, FLOOR, FILE, REDIS = "noop", "plain", "floor", "file", "redis"
 #: The service, with either store: what has goals to reach.
@@ -69,7 +71,7 @@ class Contender:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", "-c", str(self._config)],
                 cwd=self.folder,
-                env=_environ({**self._settings, "BENCH_APP": _APPS.get(self.name, "")}, self._code),
+                env=_environ({**self._settings, "BENCH_APP": _APPS.get(self.name, "")}, *self._code),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -95,9 +97,9 @@ class Contender:
         return time.monotonic() - began
 
     @property
-    def _code(self) -> Path:
-        """Where its package is."""
-        return first_release.extracted() / "src" if self.name in BEFORE.values() else _CODE
+    def _code(self) -> Sequence[Path]:
+        """Where its package is. The first release runs without a library that it did not require."""
+        return (_WITHOUT, first_release.extracted() / "src") if self.name in BEFORE.values() else (_CODE,)
 
     @property
     def _config(self) -> Path:
@@ -233,10 +235,10 @@ def python(module: str, arguments: Sequence[str], given: bytes) -> bytes:
     return ended.stdout
 
 
-def _environ(settings: dict[str, str], code: Path = _CODE) -> dict[str, str]:
+def _environ(settings: dict[str, str], *code: Path) -> dict[str, str]:
     """An environment in which nothing of the caller's own (proxies, credentials) is left."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "HOME") if name in os.environ}
-    path = os.pathsep.join((str(code), str(ROOT)))
+    path = os.pathsep.join(map(str, (*(code or (_CODE,)), ROOT)))
     return {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **settings}
 
 

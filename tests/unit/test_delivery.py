@@ -455,24 +455,22 @@ def test_waiting_sender_is_woken_by_a_webhook(run: Run, monkeypatch: pytest.Monk
     parts.deliver("b")
 
 
-def test_request_is_answered_as_soon_as_its_alert_is_delivered(
-    run: Run, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_request_is_answered_as_soon_as_its_alert_is_delivered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not wait for its time to be over."""
     taker = Gated()
     parts = run(taker)
-    waiting, read, reads = parts.deliverer.waiting, store.read, threading.Event()
+    waiting, asks = parts.deliverer.waiting, threading.Event()
+    is_delivered = waiting.is_delivered
 
-    def noted(key: str) -> AlertThread | None:
-        thread = read(key)
-        reads.set()
-        return thread
+    def noted(thread: AlertThread) -> bool:
+        asks.set()
+        return is_delivered(thread)
 
-    monkeypatch.setattr(store, "read", noted)
+    monkeypatch.setattr(waiting, "is_delivered", noted)
     began = time.monotonic()
     threads = parts.fire("a")
     request = Background(lambda: waiting.wait_until_delivered(threads, _PATIENCE))
-    assert reads.wait(10)
+    assert asks.wait(10)
     taker.gate.set()
     (answered,) = request.finish()
     assert answered.ts == "1.0"

@@ -61,7 +61,8 @@ class Sender:
         """Take the lane's name, who makes its calls, and what all senders share."""
         self.lane = lane
         self.wake = threading.Event()
-        #: The thread that a call is made for; None between two calls.
+        #: Whether it works the lane now, and the thread that a call is made for; None between two calls.
+        self.is_running = False
         self.busy_with: str | None = None
         #: The lane is left to other processes until then: this one cannot deliver.
         self.away_until = 0.0
@@ -101,6 +102,7 @@ class Sender:
     def run(self, lease: Lease) -> None:
         """Send what is due, as long as there is any, then give the lease back."""
         parts = self._parts
+        self.is_running = True
         try:
             self._send(lease)
         except LeaseLostError as error:
@@ -113,6 +115,7 @@ class Sender:
             parts.stopping.wait(RETRY_STORE)
         finally:
             self.busy_with = None
+            self.is_running = self.is_held_back = False
             try:
                 self._store.release(lease)
             except StoreError as error:
@@ -190,8 +193,10 @@ class Sender:
         soonest = float("inf")
         #: By method, how long there is no token.
         waits: dict[str, float] = {}
+        due = self._store.due(self.lane, self._parts.clock())
+        # Until here it is what the last look said: in a storm no request must take the look itself for a free lane.
         self.is_held_back = self._paced = False
-        for item in self._store.due(self.lane, self._parts.clock()):
+        for item in due:
             method = self._calls.method(item.action.step)
             wait = waits.get(method, 0.0) or self._holds.wait(method, item, now)
             if wait <= 0:

@@ -38,6 +38,8 @@ class Waiting:
         self._changed = threading.Condition()
         self._looks = 0
         self._places = threading.Semaphore(_MAX_WAITING)
+        #: Lanes in which others came first, and until when nobody need look again (monotonic).
+        self._queued_until: dict[str, float] = {}
         self._ended = False
 
     def looked(self) -> None:
@@ -73,9 +75,12 @@ class Waiting:
     def _wait(self, threads: Sequence[AlertThread], until: float) -> list[AlertThread]:
         keys = {thread.key for thread in threads}
         try:
+            if self._is_behind(threads, keys):
+                return list(threads)  # as they were stored a moment ago: in a storm nobody reads them again
             while True:
                 looks = self._looks
-                threads = [self._store.read(thread.key) or thread for thread in threads]
+                if not any(sender.busy_with in keys for sender in self._senders(threads)):
+                    threads = [self._store.read(thread.key) or thread for thread in threads]
                 left = until - time.monotonic()
                 if self._ended or all(map(self.is_delivered, threads)) or self._is_behind(threads, keys):
                     break
@@ -105,11 +110,17 @@ class Waiting:
         return self._store.shared and any(self._is_queued(lane, keys) for lane in self._lanes(threads))
 
     def _is_queued(self, lane: str, keys: Collection[str]) -> bool:
-        """Whether more is due in a lane that another process may work."""
+        """Whether more is due in a lane that another process may work; in a storm it stays so for a moment."""
         sender = self._sender_of(lane)
-        if sender is not None and sender.busy_with is not None:
+        if sender is not None and sender.is_running:
             return False
-        return any(item.key not in keys for item in self._store.due(lane, self._clock()))
+        now = time.monotonic()
+        if now < self._queued_until.get(lane, 0.0):
+            return True
+        is_queued = any(item.key not in keys for item in self._store.due(lane, self._clock()))
+        if is_queued:
+            self._queued_until[lane] = now + LOOK
+        return is_queued
 
     def _senders(self, threads: Sequence[AlertThread]) -> list[Sender]:
         found = (self._sender_of(lane) for lane in self._lanes(threads))
