@@ -7,10 +7,11 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 DEPLOY := $(VENV)/.deploy
 PYTHON_FILES := src tests $(wildcard harness bench chaos gunicorn.conf.py)
+PROMETHEUS_RULE := deploy/kubernetes/kube-prometheus-stack/prometheusrule.yaml
 SCRIPTS := .ci/run $(wildcard *.sh bin/* scripts/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint helm bench chaos lock clean
+.PHONY: help install demo test lint helm rules bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,13 @@ lint: $(DEV) ## style, types, the doors between modules, shell scripts
 
 # Not a part of `test`: 100 MB to fetch, for the tests of deploy/ alone, which are skipped without it (in CI they fail).
 helm: $(DEPLOY) ## what the tests of deploy/ need: Helm and Kubernetes' schemas
+
+# One file has the rules: monitoring/ is where they are changed and tried out.
+rules: ## copy the alerting rules into the chart and the manifests
+	@cp monitoring/alert-threader.rules.yml deploy/helm/alert-threader/
+	@{ sed '/^spec:/q' $(PROMETHEUS_RULE); sed -n '/^groups:/,$$ { s/^./  &/; p; }' \
+		monitoring/alert-threader.rules.yml; } >$(PROMETHEUS_RULE).new
+	@mv $(PROMETHEUS_RULE).new $(PROMETHEUS_RULE)
 
 chaos: $(DEV) ## every fault, each with its verdict: about 33 minutes
 	@$(BIN)/python -m chaos
