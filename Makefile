@@ -5,11 +5,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+DEPLOY := $(VENV)/.deploy
 PYTHON_FILES := src tests $(wildcard harness bench chaos gunicorn.conf.py)
+PROMETHEUS_RULE := deploy/kubernetes/kube-prometheus-stack/prometheusrule.yaml
 SCRIPTS := .ci/run $(wildcard *.sh bin/* scripts/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench chaos lock clean
+.PHONY: help install demo test lint helm rules bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +32,16 @@ lint: $(DEV) ## style, types, the doors between modules, shell scripts
 	elif [ -n "$${CI:-}" ]; then echo "shellcheck is missing" >&2; exit 1; \
 	else echo "shellcheck: not installed, skipped"; fi
 
+# Not a part of `test`: 100 MB to fetch, for the tests of deploy/ alone, which are skipped without it (in CI they fail).
+helm: $(DEPLOY) ## what the tests of deploy/ need: Helm and Kubernetes' schemas
+
+# One file has the rules: monitoring/ is where they are changed and tried out.
+rules: ## copy the alerting rules into the chart and the manifests
+	@cp monitoring/alert-threader.rules.yml deploy/helm/alert-threader/
+	@{ sed '/^spec:/q' $(PROMETHEUS_RULE); sed -n '/^groups:/,$$ { s/^./  &/; p; }' \
+		monitoring/alert-threader.rules.yml; } >$(PROMETHEUS_RULE).new
+	@mv $(PROMETHEUS_RULE).new $(PROMETHEUS_RULE)
+
 chaos: $(DEV) ## every fault, each with its verdict: about 33 minutes
 	@$(BIN)/python -m chaos
 
@@ -37,10 +49,12 @@ bench: $(DEV) ## the measurements
 	@$(BIN)/python -m bench
 
 # The oldest Python we support decides: redis needs async-timeout there.
-lock: ## renew both pinned requirement files with the newest versions
+lock: ## renew the pinned requirement files with the newest versions
 	@rm -rf .lock && $(PYTHON) -m venv .lock
 	@.lock/bin/pip --quiet install -e . && $(call pinned,requirements.txt)
 	@.lock/bin/pip --quiet install -e '.[dev]' && $(call pinned,requirements-dev.txt,-vxFf requirements.txt)
+	@.lock/bin/pip --quiet install -e '.[deploy]' && \
+		$(call pinned,requirements-deploy.txt,-vxFf requirements.txt -f requirements-dev.txt)
 	@rm -rf .lock
 
 # $(call pinned,FILE[,GREP OPTIONS]): keep the file's opening comment and `-r` line, replace the pins.
@@ -62,4 +76,9 @@ $(RUNTIME): requirements.txt pyproject.toml
 $(DEV): $(RUNTIME) requirements-dev.txt
 	@echo "installing the development tools into $(VENV)"
 	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+$(DEPLOY): $(DEV) requirements-deploy.txt
+	@echo "installing Helm and Kubernetes' schemas into $(VENV)"
+	@$(PIP) install -r requirements-deploy.txt
 	@touch $@
