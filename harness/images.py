@@ -1,11 +1,14 @@
 """Images for tests, of the names that people use, made here: no registry is asked.
 
-What stands for Python's official image is a minimal Debian with its Python.
+What stands for Python's official image is a minimal Debian with its Python; for Redis's and Alertmanager's, that Debian
+with this machine's programs.
 """
 
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.containers import Podman, unusable
@@ -64,3 +67,25 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_FETCHING
     )
+
+
+def stand_in(podman: Podman, folder: Path, name: str, programs: Sequence[str], *lines: str) -> None:
+    """Make an image of this name: the base, programs of this machine with their libraries, and a Containerfile's lines.
+
+    A program may be renamed, ``prometheus-alertmanager=alertmanager``; a path is a folder that they need.
+    """
+    root = folder / "root" / "usr"
+    (root / "bin").mkdir(parents=True)
+    for each in programs:
+        if each.startswith("/"):
+            shutil.copytree(each, folder / "root" / each[1:])
+            continue
+        here, _, there = each.partition("=")
+        path = program(here)
+        shutil.copy(path, root / "bin" / (there or here))
+        libraries = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        for library in re.findall(r"=> (?:/usr)?/(lib/\S+)", libraries):
+            (root / library).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path("/usr", library), root / library)
+    (folder / "Containerfile").write_text("\n".join([f"FROM {base_name()}", "COPY root/ /", *lines, ""]))
+    podman("build", "--isolation=chroot", "--format=docker", f"--tag={name}", folder)

@@ -10,6 +10,7 @@ from harness import images
 from harness.containers import Podman
 from slack_sandbox import SandboxServer
 from slack_sandbox.workspace import Workspace
+from tests.container.compose import Compose, make_stand_ins
 from tests.container.kit import SLACK_PORT, Container
 
 
@@ -62,6 +63,25 @@ def service(make: Callable[..., Container]) -> Container:
     container = make()
     container.start()
     return container
+
+
+@pytest.fixture(scope="session")
+def _stand_ins(podman: Podman, image: str, tmp_path_factory: pytest.TempPathFactory) -> None:  # noqa: ARG001
+    """Images for what compose.yaml runs beside the service."""
+    make_stand_ins(podman, tmp_path_factory.mktemp("stand-ins"))
+
+
+@pytest.fixture
+def make_compose(podman: Podman, tmp_path: Path, _stand_ins: None) -> Iterator[Callable[[str], Compose]]:
+    """Make the project in a folder of its own, for a profile; at the end nothing of it is left."""
+    with ExitStack() as closing:
+
+        def make(profile: str) -> Compose:
+            compose = Compose(podman, tmp_path, profile)
+            closing.callback(compose, "down", "--volumes")
+            return compose
+
+        yield make
 
 
 @pytest.fixture
