@@ -129,8 +129,9 @@ class SandboxServer:
 
     @property
     def url(self) -> str:
-        """The page's address."""
-        return f"http://{self._host}:{self._port}/"
+        """The page's address; on this machine, where it listens on every address."""
+        host = "127.0.0.1" if self._host == "0.0.0.0" else self._host
+        return f"http://{host}:{self._port}/"
 
     @property
     def api_url(self) -> str:

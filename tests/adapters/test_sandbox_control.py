@@ -231,3 +231,8 @@ def test_the_page_forbids_what_it_does_not_need(slack: SandboxServer) -> None:
         with urllib.request.urlopen(f"{slack.url}{path}", timeout=5) as answer:
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
             assert b"https://" not in answer.read().replace(b"https://docs.slack.dev", b"")
+
+
+def test_the_page_of_a_sandbox_on_every_address() -> None:
+    """In a container it listens on every address: nobody can open that, and its own machine always can."""
+    assert SandboxServer(8065, "0.0.0.0").url == "http://127.0.0.1:8065/"

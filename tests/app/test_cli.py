@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +22,13 @@ from alert_threader.cli import main as cli
 from alert_threader.cli.faults import CommandError
 from alert_threader.cli.send_test import send_test
 from alert_threader.service import service_of
+from alert_threader.settings.secret import Secret
 from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.slack.client import Slack
 from alert_threader.store import SqliteStore
 from alert_threader.store.lock import FileLock
 from alert_threader.threads import Policy
-from harness.network import Listener, answers
+from harness.network import Listener, Serve, answers, stands_still
 from slack_sandbox import SandboxServer
 
 CHANNEL = "C0ALERTS01"
@@ -120,7 +122,10 @@ def test_help_names_every_command(run: Cli) -> None:
     """Whoever asks for help learns of every command, and how the service is started."""
     ran = run("--help")
     assert ran.code == 0
-    commands = ("check", "send-test", "render", "migrate", "hand-back", "backup", "restore", "demo", "sandbox")
+    commands = (
+        *("check", "health", "send-test", "render", "migrate", "hand-back", "backup", "restore", "demo"),
+        "sandbox",
+    )
     for word in (*commands, "gunicorn -c gunicorn.conf.py"):
         assert word in ran.out
 
@@ -580,6 +585,77 @@ def test_send_test_wrong_address(run: Cli, slack: SandboxServer) -> None:
     ran = run("send-test", "--url", slack.url)
     assert ran.code == 1
     assert "is not Alert Threader (it answers 404): check --url" in ran.err
+
+
+# -- health ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service_port(service_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The port of a running service, in the settings."""
+    port = service_url.rpartition(":")[2]
+    monkeypatch.setenv("BIND_PORT", port)
+    return port
+
+
+@pytest.mark.usefixtures("service_port")
+def test_health(run: Cli, slack: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that takes alerts is healthy; only where it listens must be known for that, and no proxy is asked."""
+    for name in ("SLACK_BOT_TOKEN", "SLACK_CHANNEL"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("http_proxy", slack.url)
+    assert run("health") == (0, "healthy\n", "")
+
+
+@pytest.mark.usefixtures("service_port")
+def test_health_without_slack(run: Cli, slack: SandboxServer, service_url: str) -> None:
+    """While Slack refuses messages the service takes alerts all the same: it is not to be started again."""
+    slack.workspace.set_channel(CHANNEL, "archived")
+    with pytest.raises(CommandError, match="stored, but not in Slack"):
+        list(send_test(service_url, "info", None, Secret("webhook-secret"), resolve=False, patience=0))
+    ran = run("health")
+    assert ran.code == 0
+    assert ran.out.startswith("degraded: C0ALERTS01: is_archived: ")
+    assert len(ran.out.splitlines()) == 1
+
+
+def test_health_without_store(run: Cli, slack: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that cannot store alerts fails, with its own words on why."""
+    redis = {"THREAD_STORE": "redis", "REDIS_URL": "redis://127.0.0.1:1/0", "SLACK_API_URL": slack.api_url}
+    answer = create_app(Settings.from_environ({**os.environ, **redis})).test_client().get("/health")
+    with Listener(answers(answer.status_code, body=answer.text)) as unhealthy:
+        monkeypatch.setenv("BIND_PORT", str(unhealthy.port))
+        ran = run("health")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("alert-threader health: unhealthy: Redis ")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_health_nobody_there(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing listens, that is what is said; the address that everybody can reach is not one to ask."""
+    monkeypatch.setenv("BIND_HOST", "0.0.0.0")
+    monkeypatch.setenv("BIND_PORT", "1")
+    said = "nothing answers at http://127.0.0.1:1: is the service running?"
+    assert run("health") == (1, "", f"alert-threader health: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("serve", "said"),
+    [
+        (answers(200, body="<html>"), "is not Alert Threader: check BIND_HOST and BIND_PORT"),
+        (answers(404, body='{"detail": "Not Found"}'), "is not Alert Threader: check BIND_HOST and BIND_PORT"),
+        (stands_still, "did not answer (TimeoutError)"),
+    ],
+)
+def test_health_no_answer(run: Cli, monkeypatch: pytest.MonkeyPatch, serve: Serve, said: str) -> None:
+    """Neither another program nor one that stands still is taken for a service that takes alerts."""
+    monkeypatch.setattr("alert_threader.cli.health._TIMEOUT", 0.2)
+    with Listener(serve) as listener:
+        monkeypatch.setenv("BIND_PORT", str(listener.port))
+        began = time.monotonic()
+        ran = run("health")
+        assert time.monotonic() - began < 5
+    assert ran == (1, "", f"alert-threader health: http://127.0.0.1:{listener.port} {said}\n")
 
 
 # -- sandbox and demo -----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from alert_threader.errors import AlertThreaderError
 #: Where each command is defined, as module:function, in the order of the help.
 _COMMANDS = {
     "check": "check:check_command",
+    "health": "health:health_command",
     "send-test": "send_test:send_test_command",
     "render": "render:render_command",
     "migrate": "migrate:migrate_command",
