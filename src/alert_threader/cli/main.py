@@ -16,6 +16,7 @@ from alert_threader.errors import AlertThreaderError
 
 #: Where each command is defined, as module:function, in the order of the help.
 _COMMANDS = {
+    "serve": "serve:serve_command",
     "check": "check:check_command",
     "health": "health:health_command",
     "send-test": "send_test:send_test_command",
@@ -67,9 +68,7 @@ class _Commands(click.Group):
     cls=_Commands,
     subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100},
-    epilog="""\b
-The service itself is started by gunicorn: gunicorn -c gunicorn.conf.py
-Settings are environment variables: the README lists them, and `alert-threader check` validates them.""",
+    epilog="Settings are environment variables: see docs/configuration.md. `alert-threader check` validates them.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def command_line() -> None:
