@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.alertmanager import Alertmanager
 from harness.servers import HOST
 from harness.service import CHANNEL, Service, wait_for
 from harness.webhooks import FIRED, RESOLVED
 from slack_sandbox.workspace import Workspace
-from tests.e2e import test_alertmanager
-from tests.e2e.test_alertmanager import Alertmanager
-from tests.install.box import unusable
 
 _CONFIG = Path(__file__).parents[2] / "alertmanager-threader.yml"
 _TOKEN = "webhook-token-never-to-be-seen"
@@ -28,10 +26,8 @@ def service(make_service: Callable[..., Service]) -> Service:
 
 
 @pytest.fixture
-def alertmanager(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Alertmanager]:
+def alertmanager(tmp_path: Path, service: Service) -> Iterator[Alertmanager]:
     """An Alertmanager with the delivered configuration; only addresses and times are this test's."""
-    if test_alertmanager._PROGRAM is None:
-        unusable("prometheus-alertmanager is not installed")
     token = tmp_path / "token"
     token.write_text(f"{_TOKEN}\n")
     config = _CONFIG.read_text()
@@ -43,8 +39,7 @@ def alertmanager(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPat
     ):
         assert delivered in config
         config = config.replace(delivered, here)
-    monkeypatch.setattr(test_alertmanager, "_CONFIG", config)
-    running = Alertmanager(tmp_path / "alertmanager", service)
+    running = Alertmanager(tmp_path / "alertmanager", config)
     yield running
     running.stop()
 
