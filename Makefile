@@ -11,7 +11,7 @@ PROMETHEUS_RULE := deploy/kubernetes/kube-prometheus-stack/prometheusrule.yaml
 SCRIPTS := .ci/run $(wildcard *.sh bin/* scripts/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint helm rules bench chaos lock clean
+.PHONY: help install demo test lint docs helm rules bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ demo: $(RUNTIME) ## a scripted incident, shown on a local page that stands in fo
 	@$(BIN)/alert-threader demo
 
 test: $(DEV) ## all tests, with branch coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m tests
 
 lint: $(DEV) ## style, types, the doors between modules, shell scripts
 	@echo "ruff"; $(BIN)/ruff check --quiet $(PYTHON_FILES) && $(BIN)/ruff format --quiet --diff $(PYTHON_FILES)
@@ -41,6 +41,9 @@ rules: ## copy the alerting rules into the chart and the manifests
 	@{ sed '/^spec:/q' $(PROMETHEUS_RULE); sed -n '/^groups:/,$$ { s/^./  &/; p; }' \
 		monitoring/alert-threader.rules.yml; } >$(PROMETHEUS_RULE).new
 	@mv $(PROMETHEUS_RULE).new $(PROMETHEUS_RULE)
+
+docs: $(DEV) ## the documentation as a site, in site/
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 
 chaos: $(DEV) ## every fault, each with its verdict: about 33 minutes
 	@$(BIN)/python -m chaos
@@ -62,7 +65,7 @@ pinned = pins=$$(.lock/bin/pip freeze --exclude-editable | grep $(or $2,.)) && \
 	head=$$(grep -E '^(\#|-r)' $1) && printf '%s\n' "$$head" "$$pins" >$1 && echo "$1 renewed"
 
 clean: ## remove .venv and everything that is made
-	@rm -rf $(VENV) .lock build dist src/*.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	@rm -rf $(VENV) .lock build dist site src/*.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache
 	@find src tests -name __pycache__ -type d -exec rm -rf {} +
 

@@ -17,7 +17,7 @@
 #                              WEBHOOK_TOKEN     what a webhook must carry; without it, one is made
 #   --webhook-token-file FILE  WEBHOOK_TOKEN_FILE
 #   --no-webhook-token                           webhooks need none
-#   --set NAME=VALUE                             any other setting of the README's table; HTTPS_PROXY, NO_PROXY and
+#   --set NAME=VALUE                             any other setting of docs/configuration.md; HTTPS_PROXY, NO_PROXY and
 #                                                SSL_CERT_FILE, which are for this script as well
 #
 # How to run it:
@@ -224,14 +224,14 @@ is_secret() {
 
 need_root() {
   ((EUID == 0)) || die "run it as root: sudo ./install.sh"
-  if ! [[ -d /run/systemd/system ]]; then die "this machine does not run systemd: see \"Manual\" in README.md"; fi
+  if ! [[ -d /run/systemd/system ]]; then die "this machine does not run systemd: see \"By hand\" in docs/install.md"; fi
 }
 
 # -- 1. this machine -------------------------------------------------------------------------------------------
 
 look_at_machine() {
   local system part
-  command -v apt-get >/dev/null || die "this is neither Debian nor Ubuntu: see \"Manual\" in README.md"
+  command -v apt-get >/dev/null || die "this is neither Debian nor Ubuntu: see \"By hand\" in docs/install.md"
   system=$(sed -n 's/^PRETTY_NAME="\{0,1\}\([^"]*\)"\{0,1\}/\1/p' /etc/os-release)
   for part in "${PARTS[@]}"; do
     [[ -e $SOURCE/$part ]] || die "$SOURCE/$part is missing: run install.sh from a whole clone"
@@ -517,7 +517,7 @@ from alert_threader.settings.settings import SETTINGS, Settings
 from alert_threader.errors import ConfigError
 name, value = sys.argv[1], sys.stdin.read()
 if name == "HTTPS_PROXY" and "@" in value:
-    sys.exit(print("HTTPS_PROXY: a password belongs in /etc/alert-threader/credentials/proxy.env: see the README"))
+    sys.exit(print("HTTPS_PROXY: a password belongs in /etc/alert-threader/credentials/proxy.env: see docs/network.md"))
 if name == "SSL_CERT_FILE":
     try:
         ssl.create_default_context(cafile=value)
@@ -526,7 +526,7 @@ if name == "SSL_CERT_FILE":
 if name in {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}:
     sys.exit()
 if name not in {each.name for each in SETTINGS}:
-    sys.exit(print(f"{name}: there is no such setting: see the table in README.md"))
+    sys.exit(print(f"{name}: there is no such setting: see docs/configuration.md"))
 try:
     Settings.from_environ({"SLACK_BOT_TOKEN": "xoxb-unused", "SLACK_CHANNEL": "C0123456789", "THREAD_STORE": "redis",
                            name: value})
@@ -754,7 +754,7 @@ stage() {
     cp "$ENV_FILE" "$scratch/new/env"
   else
     cat >"$scratch/new/env" <<TEXT
-# The settings of Alert Threader; README.md lists them all. After a change: systemctl restart $SERVICE
+# The settings of Alert Threader; docs/configuration.md lists them all. After a change: systemctl restart $SERVICE
 # No secret belongs here: those are in $CREDENTIALS.
 TEXT
   fi
@@ -817,7 +817,7 @@ switch() {
   trap 'exit 143' TERM HUP
 }
 
-# An installation by hand (README.md) has a folder where we have a link.
+# An installation by hand (docs/install.md) has a folder where we have a link.
 is_by_hand() {
   [[ -d $CURRENT && ! -L $CURRENT ]]
 }

@@ -5,5 +5,5 @@ nothing (``noop.py``) and the least that could keep the service's promise (``flo
 settings, and the sandbox in Slack's place. Each is a process of its own, and so is the load: nobody shares an
 interpreter with what is measured.
 
-``--readme README.md README.ko.md`` puts the figures that matter most into the READMEs.
+``--page docs/performance.md docs/ko/performance.md`` puts the figures that matter most there.
 """

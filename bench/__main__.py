@@ -1,4 +1,4 @@
-"""``python -m bench [--quick] [--json FILE] [--readme FILE …] [NAME …]``: measure, print tables, write JSON."""
+"""``python -m bench [--quick] [--json FILE] [--page FILE …] [NAME …]``: measure, print tables, write JSON."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accept, burst, commit, growth, late, quiet, readme, redis_store, render, size, storm
+from bench import accept, burst, commit, growth, late, page, quiet, redis_store, render, size, storm
 from bench.report import Result, Row, machine, table, write_json
 
 _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -43,7 +43,7 @@ def main() -> int:
         print(f"\n({results[name].seconds:.0f} s, load average before {load:.2f})", flush=True)
         # After each: what fails later, or is broken off, takes nothing away.
         write_json(arguments.json, about, results)
-    readme.write(arguments.readme, about, results, quick=arguments.quick)
+    page.write(arguments.page, about, results, quick=arguments.quick)
     missed = [
         f"{name}: {row.what} ({', '.join(row.missed)} {row.goal})"
         for name, result in results.items()
@@ -69,7 +69,7 @@ def _arguments() -> argparse.Namespace:
         help="where the figures go",
     )
     parser.add_argument(
-        "--readme", type=Path, nargs="+", default=[], metavar="FILE", help="READMEs whose table is to be replaced"
+        "--page", type=Path, nargs="+", default=[], metavar="FILE", help="pages whose tables are to be replaced"
     )
     parser.add_argument(
         "--folder", type=Path, default=Path(__file__).parent, help="where files are kept meanwhile: the disk to measure"
@@ -82,10 +82,10 @@ def _arguments() -> argparse.Namespace:
         if shutil.which(program) is None:
             parser.error(f"{program} is not installed (Debian: apt-get install {program})")
     names = arguments.names or _MEASUREMENTS
-    if arguments.readme and not readme.tables_of(names):
-        parser.error("--readme needs all measurements of a table: " + ", or ".join(map(", ".join, readme.NEEDED)))
-    for path in arguments.readme:
-        if missing := readme.missing_marks(path.read_text("utf-8")):
+    if arguments.page and not page.tables_of(names):
+        parser.error("--page needs all measurements of a table: " + ", or ".join(map(", ".join, page.NEEDED)))
+    for path in arguments.page:
+        if missing := page.missing_marks(path.read_text("utf-8")):
             parser.error(f"{path} has no place for a table: {missing}, once")
     return arguments
 

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from harness.servers import program
-from tests.readme import blocks
+from tests.documents import OPERATIONS, blocks, both, text
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "monitoring"
@@ -199,18 +199,18 @@ def test_dashboard_expressions(tmp_path: Path) -> None:
     promtool("check", "rules", file)
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
-def test_readme_names_what_there_is(name: str, samples: list[Sample]) -> None:
-    """Every metric that a README names is one that GET /metrics shows."""
-    named = set(re.findall(r"\balert_threader_\w+", (ROOT / name).read_text("utf-8")))
+@pytest.mark.parametrize("name", both(OPERATIONS))
+def test_documents_name_what_there_is(name: str, samples: list[Sample]) -> None:
+    """Every metric that the documents name is one that GET /metrics shows."""
+    named = set(re.findall(r"\balert_threader_\w+", text(name)))
     assert len(named) > 10
     assert named - {metric(sample) for sample, _ in samples} == set()
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
-def test_readme_names_every_rule(name: str) -> None:
+@pytest.mark.parametrize("name", both(OPERATIONS))
+def test_documents_name_every_rule(name: str) -> None:
     """The table of alerts has every rule with its severities, in the order of the file, and no other."""
-    rows = re.findall(r"^\| `(AlertThreader\w+)` \| ([a-z, ]+) \|", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `(AlertThreader\w+)` \| ([a-z, ]+) \|", text(name), re.MULTILINE)
     severities: dict[str, list[str]] = {}
     for rule in rules():
         severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
@@ -218,8 +218,8 @@ def test_readme_names_every_rule(name: str) -> None:
 
 
 def test_second_way(tmp_path: Path) -> None:
-    """With the README's example, alerts about the service take both ways, and others the usual one."""
-    (example,) = [block for block in blocks("README.md", "yaml") if "email_configs" in block]
+    """With the documents' example, alerts about the service take both ways, and others the usual one."""
+    (example,) = [block for block in blocks("yaml") if "email_configs" in block]
     config = tmp_path / "alertmanager.yml"
     config.write_text(example)
 

@@ -1,4 +1,4 @@
-"""What the measurements report: goals, tables, the READMEs' section. The measuring itself is `make bench`."""
+"""What the measurements report: goals, tables, the page about performance. The measuring itself is `make bench`."""
 
 import json
 from collections import defaultdict
@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from bench import accept, late, readme, report, size, storm
+from bench import accept, late, page, report, size, storm
+from bench.page import TABLES, missing_marks, replaced
 from bench.processes import BEFORE
-from bench.readme import TABLES, missing_marks, replaced
 from bench.report import Result, Row, at_least, at_most, table
 
 LINES = [line for table in TABLES for line in table.lines]
-#: What a README needs, where nothing was measured yet.
+#: What a page needs, where nothing was measured yet.
 MARKS = "<!-- bench -->\n<!-- /bench -->\n<!-- late -->\n<!-- /late -->\n"
 MACHINE = {"date": "2026-01-15", "cpu": "Z80", "cpus": 2, "memory_gb": 0.1, "kernel": "6.1", "python": "3.11.2"}
 BOTH = ("file", "redis")
 
 
 def results(missed: Sequence[str] = ()) -> dict[str, Result]:
-    """All that the READMEs show; these contenders miss each goal."""
+    """All that the page shows; these contenders miss each goal."""
     values = {name: 2.0 if name in missed else 1.0 for name in ("noop", "plain", "floor", *BOTH, "alertmanager")}
     rows: dict[str, list[Row]] = defaultdict(list)
     for line in LINES:
@@ -109,16 +109,17 @@ def test_section_is_replaced() -> None:
     ],
 )
 def test_marks(text: str, missing: str) -> None:
-    """A README needs both marks of each table in this order, once."""
+    """A page needs both marks of each table in this order, once."""
     assert missing_marks(text) == (missing and f"<!-- {missing} --> and <!-- /{missing} -->")
 
 
-def test_readmes(tmp_path: Path) -> None:
-    """Each README gets the table in its language, and the machine; what is around it stays."""
-    english, korean = tmp_path / "README.md", tmp_path / "README.ko.md"
+def test_pages(tmp_path: Path) -> None:
+    """Each page gets the table in its language, and the machine; what is around it stays."""
+    english, korean = tmp_path / "page.md", tmp_path / "ko/page.md"
+    korean.parent.mkdir()
     for path in (english, korean):
         path.write_text(f"before\n{MARKS}after\n", "utf-8")
-    readme.write([english, korean], MACHINE, results(missed=["redis"]), quick=True)
+    page.write([english, korean], MACHINE, results(missed=["redis"]), quick=True)
     lines = english.read_text("utf-8").splitlines()
     assert (lines[0], lines[1], lines[-2], lines[-1]) == ("before", "<!-- bench -->", "<!-- /late -->", "after")
     assert lines[2] == "|  | no-op route | plain poster | floor | file | Redis | goal |  |"
@@ -128,11 +129,11 @@ def test_readmes(tmp_path: Path) -> None:
     assert "| 초당 받은 웹훅, 연결 8개 | 1 | 1 | 1 | 1 | 2 | ≤ 1.5 | 미달: Redis |" in korean.read_text("utf-8")
 
 
-def test_readme_of_a_full_run(tmp_path: Path) -> None:
+def test_page_of_a_full_run(tmp_path: Path) -> None:
     """A full run says met where it is met, and nothing of a trial."""
-    path = tmp_path / "README.md"
+    path = tmp_path / "page.md"
     path.write_text(MARKS.replace("\n<!-- /", "\nold\n<!-- /"), "utf-8")
-    readme.write([path], MACHINE, results(), quick=False)
+    page.write([path], MACHINE, results(), quick=False)
     text = path.read_text("utf-8")
     assert text.count("| met |") == len(LINES)
     assert "MISSED" not in text
@@ -141,7 +142,7 @@ def test_readme_of_a_full_run(tmp_path: Path) -> None:
 
 
 def test_lines_are_measured() -> None:
-    """The rows that the READMEs show are named as the measurements name them."""
+    """The rows that the page shows are named as the measurements name them."""
     one = dict.fromkeys(("noop", "plain", "floor", *BOTH, *BEFORE.values()), 1.0)
     accepted: dict[str, dict[str, list[float]]] = defaultdict(lambda: {name: [value] for name, value in one.items()})
     sizes: dict[str, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(lambda: one))

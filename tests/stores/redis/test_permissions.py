@@ -1,4 +1,4 @@
-"""A user of Redis who may do little: what the README lists is enough, and what is missing for the work is named."""
+"""A user of Redis who may do little: what the documents list is enough, and what is missing for the work is named."""
 
 import shlex
 from pathlib import Path
@@ -14,23 +14,23 @@ from alert_threader.store import Threads
 from harness.servers import HOST, RedisServer
 from slack_sandbox import SandboxServer
 from tests.build import CHANNEL, NOW
-from tests.readme import blocks
+from tests.documents import blocks
 from tests.stores.redis.kit import CALLS, PREFIX, Open, failure_of
 from tests.stores.sending import claimed, fires, kept
 
-ADVICE = f"give it ~{PREFIX}* and the commands that the README names"
+ADVICE = f"give it ~{PREFIX}* and the commands that docs/stores.md names"
 
 
 def documented() -> list[str]:
-    """The rules of the README's command, with the user's name in front."""
-    (line,) = [line for block in blocks("README.md", "sh") for line in block.splitlines() if "ACL SETUSER" in line]
+    """The rules of the documented command, with the user's name in front."""
+    (line,) = [line for block in blocks("sh") for line in block.splitlines() if "ACL SETUSER" in line]
     words = shlex.split(line)
     assert words[:3] == ["redis-cli", "ACL", "SETUSER"]
     return words[3:]
 
 
 def url_of(server: RedisServer, *without: str, more: tuple[str, ...] = ()) -> str:
-    """The address for the README's user, less or more than what is documented."""
+    """The address for the documented user, less or more than what is documented."""
     name, *rules = documented()
     assert set(without) <= set(rules)
     with redis.Redis(port=server.port) as client:

@@ -19,7 +19,7 @@ _TIMEOUT = 1.0
 
 #: How Redis says that a script does something that its user may not do (src/script.c, scriptCall).
 _SCRIPT_MAY_NOT = "The user executing the script can't"
-_README = 'the commands that the README names under "A user of its own"'
+_DOCUMENTED = 'the commands that docs/stores.md names under "A Redis user of its own"'
 
 
 def connect(url: str, sentinels: Sequence[tuple[str, int]] = (), master: str = "", prefix: str = "") -> redis.Redis:
@@ -94,7 +94,7 @@ def _advice(error: BaseException, prefix: str) -> str:
     if isinstance(error, redis.exceptions.AuthenticationError):
         return f"Redis refuses the login: correct user and password in REDIS_URL ({text})"
     if isinstance(error, redis.exceptions.NoPermissionError) or text.startswith(_SCRIPT_MAY_NOT):
-        return f"Redis does not let the user in REDIS_URL do this ({text}): give it ~{prefix}* and {_README}"
+        return f"Redis does not let the user in REDIS_URL do this ({text}): give it ~{prefix}* and {_DOCUMENTED}"
     if isinstance(error, redis.exceptions.TimeoutError):
         return f"Redis does not answer: check that it runs and is not overloaded ({text})"
     if isinstance(error, redis.exceptions.ConnectionError | OSError):

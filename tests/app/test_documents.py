@@ -1,4 +1,4 @@
-"""The READMEs say what is so, and both say the same."""
+"""The documents say what is so, and both languages say the same."""
 
 import json
 import re
@@ -14,9 +14,8 @@ from alert_threader.errors import ConfigError
 from alert_threader.settings.settings import SETTINGS, Settings
 from slack_sandbox import SandboxServer
 from tests.app.conftest import MakeApp, webhook
-from tests.readme import ROOT, blocks, text
+from tests.documents import CONFIGURATION, DOCUMENTS, HTTP, OPERATIONS, PAGES, PAIRS, README, ROOT, blocks, both, text
 
-READMES = ("README.md", "README.ko.md")
 #: What stands in the place of a default, in either language.
 NO_DEFAULT = {"(required)": True, "(필수)": True, "(none)": False, "(없음)": False}
 GREEN = "#2EB67D"
@@ -32,7 +31,7 @@ def sayings(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> str:
-    """What is said in all the troubles of the READMEs' table."""
+    """What is said in all the troubles of the table."""
     environ = {"SLACK_BOT_TOKEN": "xoxb-sandbox-1", "SLACK_CHANNEL": "C0123456789", "SLACK_API_URL": sandbox.api_url}
     with pytest.raises(ConfigError) as refused:
         Settings.from_environ({**environ, "SLACK_CHANNEL": "#alerts"})
@@ -50,15 +49,16 @@ def sayings(
     return "\n".join([str(refused.value), health, caplog.text, capsys.readouterr().out, counted])
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", both(CONFIGURATION))
 def test_settings(name: str) -> None:
-    """The table of settings has every setting with its default, in the order of the code, and no other."""
+    """The tables of settings have every setting once, with its default, and no other."""
     rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`|(\(\S+\))) \| \S.* \|$", text(name), re.MULTILINE)
     documented = [(setting, default or NO_DEFAULT[missing]) for setting, default, missing in rows]
-    assert documented == [(s.name, s.required if s.default is None else s.default) for s in SETTINGS]
+    there = [(setting.name, setting.required if setting.default is None else setting.default) for setting in SETTINGS]
+    assert sorted(documented, key=str) == sorted(there, key=str)
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", both(CONFIGURATION))
 def test_bounds(name: str) -> None:
     """The row of every number says the least and the most that it can be."""
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| \S+ \| (.*) \|$", text(name), re.MULTILINE))
@@ -67,45 +67,67 @@ def test_bounds(name: str) -> None:
     assert missing == []
 
 
-def test_same_blocks() -> None:
+@pytest.mark.parametrize(("english", "korean"), PAIRS.items())
+def test_same_blocks(english: str, korean: str) -> None:
     """The code blocks are identical in both languages, down to the last sign."""
-    english, korean = (blocks(name) for name in READMES)
-    assert english == korean
-    assert len(english) > 10
+    assert blocks(of=english) == blocks(of=korean)
 
 
-def test_same_outline() -> None:
+@pytest.mark.parametrize(("english", "korean"), PAIRS.items())
+def test_same_outline(english: str, korean: str) -> None:
     """Both have the same headings at the same places, and rows and items of the same number below each."""
-    english, korean = (re.findall(r"^(#+(?= )|\||- |\d\. |```)", text(name), re.MULTILINE) for name in READMES)
-    assert english == korean
+    outlines = [re.findall(r"^(#+(?= )|\||- |\d\. |```)", text(name), re.MULTILINE) for name in (english, korean)]
+    assert outlines[0] == outlines[1]
+    assert "#" in outlines[0]
 
 
-def test_same_figures() -> None:
+@pytest.mark.parametrize("mark", ["bench", "late"])
+def test_same_figures(mark: str) -> None:
     """Both show what the same run of `make bench` has measured: between the marks, all numbers are the same."""
     english, korean = (
-        re.findall(r"^<!-- bench -->$(.*?)^<!-- /bench -->$", text(name), re.MULTILINE | re.DOTALL) for name in READMES
+        re.findall(rf"^<!-- {mark} -->$(.*?)^<!-- /{mark} -->$", text(name), re.MULTILINE | re.DOTALL)
+        for name in both("docs/performance.md")
     )
     assert len(english) == len(korean) == 1
     assert _figures(english[0]) == _figures(korean[0])
     assert len(_figures(english[0])) > 10
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", both(README))
+def test_readme_is_short(name: str) -> None:
+    """Whoever opens the repository reads the README to its end: what does not belong there has a page."""
+    assert len(text(name)) <= 12_000
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_links(name: str) -> None:
-    """What a README links to within the repository is there; the picture is small enough for a first look."""
-    targets = [link for link in re.findall(r"\]\(([^)]+)\)", text(name)) if "://" not in link]
-    assert {"docs/demo.png", "LICENSE", "ARCHITECTURE.md", "CONTRIBUTING.md", *READMES} - {name} == set(targets)
-    assert all((ROOT / target).is_file() for target in targets)
+    """What a document links to within the repository is there, down to the heading."""
+    links = re.findall(r"\]\(([^)]+)\)", text(name))
+    for link in (link for link in links if "://" not in link):
+        path, _, heading = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.is_file(), link
+        assert not heading or heading in _anchors(target.read_text("utf-8")), link
+
+
+def test_every_page_is_reached() -> None:
+    """Each README, and each first page, names all other pages of its language."""
+    for first in (*both(README), *both("docs/index.md")):
+        folder = {"README.md": "docs/", "README.ko.md": "docs/ko/"}.get(first, "")
+        assert [page for page in PAGES[1:] if f"]({folder}{page}.md)" not in text(first)] == [], first
+
+
+def test_picture() -> None:
+    """It is small enough for a first look."""
     assert (ROOT / "docs/demo.png").stat().st_size < 300_000
 
 
 def test_commands() -> None:
     """Every command of ours in a code block is one that the command line takes."""
-    lines = [
-        shlex.split(line) for block in blocks("README.md", "sh") if "curl" not in block for line in block.splitlines()
-    ]
-    ours = [words[1:] for words in lines if words[0].endswith("/alert-threader")]
-    assert {words[0] for words in ours} == {"check", "send-test", "render", "migrate", "sandbox", "demo"}
+    blocks_of_ours = [block for block in blocks("sh") if not re.search("curl |docker |kubectl ", block)]
+    lines = [shlex.split(line) for block in blocks_of_ours for line in block.splitlines()]
+    ours = [words[1:] for words in lines if words[0].rpartition("/")[2] == "alert-threader"]
+    assert {words[0] for words in ours} >= {"serve", "check", "send-test", "render", "migrate"}
     for words in ours:
         name, command, rest = command_line.resolve_command(click.Context(command_line), words)
         assert command is not None
@@ -114,17 +136,17 @@ def test_commands() -> None:
 
 def test_make_targets() -> None:
     """Every `make` target in a code block is in the Makefile."""
-    targets = set(re.findall(r"^make (\w+)$", "".join(blocks("README.md", "sh")), re.MULTILINE))
+    targets = set(re.findall(r"^make (\w+)$", "".join(blocks("sh")), re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text()
-    assert targets >= {"install", "demo", "test", "lint"}
+    assert targets >= {"demo", "test", "chaos"}
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
 def test_first_request(client: FlaskClient, sandbox: SandboxServer) -> None:
     """The example is answered as promised, but for the time in ``thread_ts``: one thread, green at the end."""
     channel = client.get("/health").get_json()["channel"]
-    requests = [shlex.split(block) for block in blocks("README.md", "sh") if "curl" in block]
-    promises = [json.loads(block) for block in blocks("README.md", "json")]
+    requests = [shlex.split(block) for block in blocks("sh", of=HTTP)]
+    promises = [json.loads(block) for block in blocks("json", of=HTTP)]
     assert len(requests) == len(promises) == 2
     answers = [_post(client, words) for words in requests]
     (root,) = sandbox.workspace.roots(channel)
@@ -136,13 +158,19 @@ def test_first_request(client: FlaskClient, sandbox: SandboxServer) -> None:
     assert len(sandbox.workspace.replies(channel, root.ts)) == 1
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", both(OPERATIONS))
 def test_troubleshooting(name: str, sayings: str) -> None:
     """What the table quotes is what is said then, to the letter; `…` stands for more, and scripts count themselves."""
     quotes = re.findall(r"^\| [^|`]+ \| `[^`]+` \| `([^`]+)` \| \S.* \|$", text(name), re.MULTILINE)
     assert len(quotes) == 8
     wanted = [quote.removesuffix("…") for quote in quotes if quote != OF_SYSTEMD]
     assert [quote for quote in wanted if quote not in sayings and re.sub(r"\d+", "N", quote) not in sayings] == []
+
+
+def _anchors(document: str) -> set[str]:
+    """The names by which GitHub and the site link to a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", document, re.MULTILINE)
+    return {re.sub(r"[^\w\s-]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def _figures(section: str) -> list[tuple[list[str], bool]]:

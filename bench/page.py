@@ -1,4 +1,4 @@
-"""The READMEs' tables: the figures that matter most, each table between two marks."""
+"""The tables of docs/performance.md: the figures that matter most, each table between two marks."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -51,7 +51,7 @@ _KOREAN = _Language(
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a measurement, and what the READMEs call it; ``…`` goes on from the line above."""
+    """A row of a measurement, and what the page calls it; ``…`` goes on from the line above."""
 
     measurement: str
     what: str
@@ -152,7 +152,7 @@ LATE_LINES = (
         "late",
         "storm: all threads are open after",
         "1,000 alerts in 40 threads: all open after, s",
-        "스레드 40개의 알림 1,000건: 모두 열릴 때까지, s",
+        "알림 1,000건, 스레드 40개: 모두 열릴 때까지, s",
     ),
     Line("late", "storm: 429 from Slack", "… 429 from Slack", "… Slack의 429"),
     Line("late", "storm: the slowest webhook", "… the slowest webhook, s", "… 가장 느린 웹훅, s"),
@@ -177,9 +177,9 @@ def tables_of(measurements: Collection[str]) -> list[Table]:
 
 
 def write(paths: Sequence[Path], machine: Mapping[str, object], results: Mapping[str, Result], *, quick: bool) -> None:
-    """Replace the tables that were measured in each README; the ``.ko`` in a name makes it Korean."""
+    """Replace the tables that were measured in each page; one in a folder ``ko`` is Korean."""
     for path in paths:
-        language = _KOREAN if ".ko" in path.suffixes else _ENGLISH
+        language = _KOREAN if path.parent.name == "ko" else _ENGLISH
         about = _about(machine, language.quick if quick else "")
         text = path.read_text("utf-8")
         for table in tables_of(results):

@@ -1,10 +1,10 @@
-"""The README's commands for an installation, as they stand there, on a Debian with systemd (see box.py)."""
+"""The documented commands for an installation, as they stand there, on a Debian with systemd (see box.py)."""
 
 import re
 
 import pytest
 
-from tests.install.box import ROOT
+from tests.documents import blocks, text
 from tests.install.kit import (
     CHANNEL,
     CLONE,
@@ -18,15 +18,14 @@ from tests.install.kit import (
     said,
 )
 from tests.install.story import tell
-from tests.readme import blocks
 
 #: What another test runs (it asks, or removes), and what is for a token that is elsewhere.
 _NOT_HERE = re.compile(r"sudo \./setup-redis\.sh|sudo \./install\.sh(?: --uninstall.*|.* --token-file .*)?")
 
 
 def commands() -> tuple[list[str], list[str]]:
-    """The lines of the README's blocks that an administrator types: by hand, and with what install.sh has set up."""
-    typed = blocks("README.md", "sh")
+    """The lines of the documents' blocks that an administrator types: by hand, and with what install.sh has set up."""
+    typed = blocks("sh")
     by_hand: list[str] = next((block.splitlines() for block in typed if "useradd" in block), [])
     others = [
         line for block in typed for line in block.splitlines() if line.startswith("sudo ") and line not in by_hand
@@ -39,7 +38,7 @@ def story(place: Place) -> Played:
     """First by hand, then with install.sh."""
     by_hand, others = commands()
     if not by_hand:
-        pytest.skip("README.md says nothing about it")
+        pytest.skip("the documents say nothing about it")
     settings = f"printf 'SLACK_CHANNEL={CHANNEL}\\nBIND_PORT={place.port}\\nSLACK_API_URL={place.slack.api_url}\\n'"
     typed = [line.replace("echo SLACK_CHANNEL=C0123456789", settings) for line in by_hand]
     script = place.script
@@ -100,8 +99,8 @@ def test_with_install(story: Played) -> None:
 
 
 def test_secret_gone(story: Played) -> None:
-    """Without one of its secrets systemd does not start the service, and says so in the words that README.md has."""
-    assert "status=243/CREDENTIALS" in (ROOT / "README.md").read_text("utf-8")
+    """Without one of its secrets systemd does not start the service, and says so as documented."""
+    assert "status=243/CREDENTIALS" in text("docs/operations.md")
     assert "status=243/CREDENTIALS" in story["secret gone"].out
 
 
