@@ -113,3 +113,55 @@ def test_what_nobody_tries_any_more_is_no_trouble(holds: Holds, monkeypatch: pyt
     assert holds.is_in_trouble
     monkeypatch.setattr("time.monotonic", lambda: 12.0)
     assert not holds.is_in_trouble
+
+
+def _fail(holds: Holds, item: Due, *at: float, method: str = POST) -> None:
+    for now in at:
+        holds.called(method, item, fails(1), now)
+
+
+class TestOneThreadThatAlwaysFails:
+    """Its text is what Slack cannot take, say: it must not stand in the way of its channel."""
+
+    def test_another_gets_its_turn(self, holds: Holds) -> None:
+        """However often it is tried meanwhile, and before it, though it is more severe; nobody else before that."""
+        _fail(holds, CRITICAL, 1, 2)
+        assert list(holds.in_turn([CRITICAL, ALIKE], lambda _: POST, 4)) == [CRITICAL, ALIKE]
+        _fail(holds, CRITICAL, 3, 5)
+        assert holds.wait(POST, ALIKE, 6) == 0
+        assert list(holds.in_turn([CRITICAL, ALIKE], lambda _: POST, 6)) == [ALIKE, CRITICAL]
+
+    def test_in_an_outage_one_more_every_few_seconds(self, holds: Holds) -> None:
+        """The next one waits, though the first two are tried again and again."""
+        _fail(holds, CRITICAL, 1, 2, 3, 5)
+        _fail(holds, ALIKE, 6)
+        third = Due("third", ALIKE.action)
+        for now in (7.0, 8.0, 9.0):
+            assert [holds.wait(POST, item, now) > 0 for item in (CRITICAL, ALIKE, third)] == [False, False, True]
+            _fail(holds, CRITICAL, now)
+        assert next(iter(holds.in_turn([CRITICAL, ALIKE, third], lambda _: POST, 10))) is third
+        assert holds.wait(POST, third, 10) == 0
+
+    def test_afterwards_it_waits_alone(self, holds: Holds) -> None:
+        """Once another has succeeded it holds nobody back, and waits longer each time."""
+        _fail(holds, CRITICAL, 1, 2, 3, 5)
+        holds.called(POST, ALIKE, WORKS, 6)
+        third = Due("third", ALIKE.action)
+        for now, wait in ((6, 3), (9, 6), (15, 12), (27, 24), (51, 48), (99, 60), (159, 60)):
+            assert holds.wait(POST, CRITICAL, now) == 0
+            _fail(holds, CRITICAL, now)
+            assert holds.wait(POST, CRITICAL, now) == wait
+            assert holds.wait(POST, third, now) == 0
+
+    def test_until_it_succeeds(self, holds: Holds) -> None:
+        """Then it is like any other."""
+        _fail(holds, CRITICAL, 1, 2, 3, 5)
+        holds.called(POST, ALIKE, WORKS, 6)
+        holds.called(POST, CRITICAL, WORKS, 6)
+        _fail(holds, CRITICAL, 7)
+        assert holds.wait(POST, ALIKE, 7) > 0
+
+    def test_edits_too(self, holds: Holds) -> None:
+        """Each method for itself."""
+        _fail(holds, CRITICAL, 1, 2, 3, 5, method="chat.update")
+        assert holds.wait("chat.update", ALIKE, 6) == 0

@@ -462,6 +462,33 @@ class TestLateCopy:
         reposted.thread = record_outcome(reposted.thread, "", later, reposted.now, POLICY)
         assert reposted.wait == 20
 
+    def test_search_goes_back_to_the_post_however_often_it_is_put_off(self, reposted: Life) -> None:
+        """History is away for a quarter of an hour: the copy is still where it was posted."""
+        [post] = reposted.thread.uncertain_posts
+        posted_at = post.at - post.wait
+        for _ in range(60):
+            assert reposted.action is not None
+            reposted.now = reposted.action.at
+            later = CopiesRemoved(ids=(), retry=Wait(reposted.now + 20, 20))
+            reposted.thread = record_outcome(reposted.thread, "", later, reposted.now, POLICY)
+        [post] = reposted.thread.uncertain_posts
+        assert post.at > NOW + 1000
+        assert post.at - post.wait == pytest.approx(posted_at)
+
+    def test_what_is_pending_does_not_wait_behind_everything_for_it(self, life: Life) -> None:
+        """With as many as are remembered the pass comes first, in the thread's own place among others."""
+        life.notify(alert("a"))
+        for number in range(20):
+            life.start(f"id{number}")
+            life.end(LOST)
+            life.end(NotFound())
+            assert life.action is not None
+            life.now = max(life.now, life.action.at)
+        life.now += SHOWN_AFTER
+        assert life.due is Step.REMOVE_COPIES
+        assert life.action is not None
+        assert life.action.rank[0] < 100
+
     def test_keeps_a_thread_that_is_forgotten(self, reposted: Life) -> None:
         """An operator clears the cache a moment too early."""
         kept = forget(reposted.thread, reposted.now)

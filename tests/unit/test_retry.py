@@ -146,6 +146,15 @@ def test_late_copies_are_looked_for_later_where_that_may_help() -> None:
         assert (judged.outcome, judged.hold, judged.pause, judged.trouble) == (expected, 0, 0, False)
 
 
+def test_a_refused_pass_ends_only_for_posts_whose_time_has_come() -> None:
+    """One that was made a second ago may still arrive."""
+    posts = (UncertainPost(id="old", at=NOW - 1), UncertainPost(id="new", at=NOW + 24))
+    thread = AlertThread(key="k", channel="C", uncertain_posts=posts)
+    error = SlackError(FailureKind.UNKNOWN_CODE, "c", "t")
+    judged = judge(error, thread, Step.REMOVE_COPIES, now=NOW, chance=0, failures=1)
+    assert judged.outcome == CopiesRemoved(ids=("old",))
+
+
 def test_refusal_that_meets_everyone_costs_no_form() -> None:
     """It is taken for the channel's fault, whose messages wait, and are sent in full."""
     error = SlackError(FailureKind.UNKNOWN_CODE, "posting_denied", "text")

@@ -138,7 +138,7 @@ def _judge_copies(error: SlackError, thread: AlertThread, now: float) -> Verdict
     if error.kind in later and not _is_blind(error):
         wait = max(_COPIES_AGAIN, error.retry_after)
         return Verdict(outcome=CopiesRemoved(ids=(), retry=Wait(now + wait, wait)), limit=error.retry_after)
-    return Verdict(outcome=CopiesRemoved(ids=tuple(post.id for post in thread.uncertain_posts)))
+    return Verdict(outcome=CopiesRemoved(ids=tuple(post.id for post in thread.uncertain_posts if post.at <= now)))
 
 
 class _Again(NamedTuple):

@@ -149,6 +149,10 @@ class Sender:
         parts = self._parts
         parts.looked()
         if item is None:
+            if self._store.shared and not self._paced and (held := self._holds.post_wait(time.monotonic())) > 0:
+                # Where this process cannot reach Slack, another may.
+                self.away_until = time.monotonic() + held
+                return float("inf")
             return wait
         asked = time.monotonic()
         attempt_id = uuid.uuid4().hex
@@ -179,9 +183,8 @@ class Sender:
         if isinstance(verdict.outcome, Posted) and thread.attempt is not None:
             delays = (parts.clock() - event.at for event in thread.attempt.batch.events.values())
             parts.metrics.delivery.delivered(delays)
-        if self._store.shared and (wait := max(verdict.pause, verdict.hold)):
-            # Where this process cannot reach Slack, another may.
-            self.away_until = time.monotonic() + wait
+        if self._store.shared and verdict.pause:
+            self.away_until = time.monotonic() + verdict.pause
             return float("inf")
         return 0
 
@@ -193,7 +196,8 @@ class Sender:
         soonest = float("inf")
         #: By method, how long there is no token.
         waits: dict[str, float] = {}
-        due = self._store.due(self.lane, self._parts.clock())
+        found = self._store.due(self.lane, self._parts.clock())
+        due = self._holds.in_turn(found, lambda item: self._calls.method(item.action.step), now)
         # Until here it is what the last look said: in a storm no request must take the look itself for a free lane.
         self.is_held_back = self._paced = False
         for item in due:

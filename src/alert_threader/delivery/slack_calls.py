@@ -42,6 +42,8 @@ METHODS = {
     Step.LOOK_UP: LOOK_UP,
     Step.REMOVE_COPIES: LOOK_UP,
 }
+#: How Slack says that a message stays as it is.
+_REFUSED = (FailureKind.UNEDITABLE, FailureKind.UNKNOWN_CODE)
 #: How a call can end, in the metrics: well, in one of Slack's kinds of failure, or in a fault of ours.
 OUTCOMES = ("ok", *(kind.value for kind in FailureKind), "fault")
 
@@ -190,15 +192,17 @@ class SlackCalls:
 
     def _remove_copies(self, thread: AlertThread) -> Outcome:
         """Look for posts that were made again and arrived all the same, late: what the thread has is kept."""
-        into = sorted({post.thread_ts for post in thread.uncertain_posts})
-        for thread_ts in into:
-            posts = [post for post in thread.uncertain_posts if post.thread_ts == thread_ts]
+        # One that may still arrive is looked for later, though another's time has come.
+        now = self._clock()
+        ended = [post for post in thread.uncertain_posts if post.at <= now]
+        for thread_ts in sorted({post.thread_ts for post in ended}):
+            posts = [post for post in ended if post.thread_ts == thread_ts]
             since = min(post.at - post.wait for post in posts)
             found = self._chat.find(thread.channel, [post.id for post in posts], since, thread_ts or None)
             for copy in found.values():
                 if copy.ts != thread.ts:
                     self._remove(thread, copy)
-        return CopiesRemoved(ids=tuple(post.id for post in thread.uncertain_posts))
+        return CopiesRemoved(ids=tuple(post.id for post in ended))
 
     def _remove(self, thread: AlertThread, copy: Sent) -> None:
         """Delete a copy. One that people have answered stays, as does one that Slack keeps: it says what it is."""
@@ -210,9 +214,14 @@ class SlackCalls:
         except SlackError as error:
             if error.kind is FailureKind.GONE:
                 return
-            if error.kind not in (FailureKind.UNEDITABLE, FailureKind.UNKNOWN_CODE):
+            if error.kind not in _REFUSED:
                 raise
-        self._chat.update(thread.channel, copy.ts, render_duplicate(self._link(thread), self._words))
+        try:
+            self._chat.update(thread.channel, copy.ts, render_duplicate(self._link(thread), self._words))
+        except SlackError as error:
+            if error.kind is not FailureKind.GONE and error.kind not in _REFUSED:
+                raise
+            log.info("a copy that arrived late stays: %s", error, extra={"key": thread.key, "ts": copy.ts})
 
     def _link(self, thread: AlertThread) -> str:
         return self._chat.link(thread.channel, thread.ts) if thread.ts else ""

@@ -222,7 +222,11 @@ def _copies_removed(thread: AlertThread, removed: CopiesRemoved) -> AlertThread:
     left = tuple(post for post in thread.uncertain_posts if post.id not in removed.ids)
     if removed.retry.length:
         until, length = removed.retry
-        left = tuple(msgspec.structs.replace(post, at=max(post.at, until), wait=length) for post in left)
+        # The search goes back to when the post was made, however often it is put off.
+        left = tuple(
+            msgspec.structs.replace(post, at=at, wait=at - (post.at - post.wait))
+            for post, at in ((post, max(post.at, until)) for post in left)
+        )
     return thread if left == thread.uncertain_posts else msgspec.structs.replace(thread, uncertain_posts=left)
 
 

@@ -272,7 +272,9 @@ def _next(thread: AlertThread) -> Action | None:
         waits = [Wait(post.at, post.wait) for post in thread.uncertain_posts]
         # All of them at once, unless one would be forgotten.
         wait = max(waits) if len(waits) < MAX_UNCERTAIN else min(waits)
-        actions.append(_afterwards(thread, Step.REMOVE_COPIES, wait))
+        late = _afterwards(thread, Step.REMOVE_COPIES, wait)
+        # What is pending waits behind it, and must not wait behind everything else as well.
+        actions.append(msgspec.structs.replace(late, rank=min([late.rank, *(action.rank for action in actions)])))
     is_doubtful = thread.shown.uncertain_until and not thread.uneditable
     if is_doubtful and thread.attempt is None and thread.ts is not None:
         actions.append(_afterwards(thread, Step.UPDATE_ROOT, thread.shown.uncertain))
