@@ -45,7 +45,7 @@ def call_method(method: str) -> ResponseReturnValue:
         unreadable = error
     channel = arguments.text("channel")
     call = workspace.calls.begin(method, channel, arguments.text("thread_ts") or None)
-    rule = workspace.faults.meet(method, channel)
+    rule = workspace.faults.meet(method, channel, arguments.text("text"))
     if rule is not None and rule.kind is Kind.HTTP_LATE:
         workspace.calls.record(call, f"http {rule.status}")
         _run_later(workspace, rule.seconds, method, arguments, token)

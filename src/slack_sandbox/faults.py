@@ -47,6 +47,7 @@ class Rule:
     kind: Kind
     method: str = "*"
     channel: str | None = None
+    containing: str | None = None  #: only calls whose message's text has this in it
     count: int | None = None  #: how many calls are left to meet it; None: until cleared
     probability: float = 1.0
     status: int = 503  #: for http, http_after and http_late; for redirect any but 3xx is 302
@@ -57,12 +58,13 @@ class Rule:
     seconds: float = 1.0  #: for hang, slow, hang_after, http_late and lag
     until: float | None = None  #: the time at which the rule ends
 
-    def fits(self, method: str, channel: str, now: float) -> bool:
+    def fits(self, method: str, channel: str, now: float, text: str = "") -> bool:
         """Say whether the call is one of those this rule is for."""
         return (
             self.count != 0
             and self.method in {"*", method}
             and self.channel in {None, channel}
+            and (self.containing is None or self.containing in text)
             and (self.until is None or now < self.until)
         )
 
@@ -83,6 +85,7 @@ class Faults:
         *,
         method: str = "*",
         channel: str | None = None,
+        containing: str | None = None,
         count: int | None = None,
         probability: float = 1.0,
         status: int = 503,
@@ -99,7 +102,8 @@ class Faults:
         """
         until = None if lasting is None else self._clock() + lasting
         rule = Rule(
-            Kind(kind), method, channel, count, probability, status, location, body, error, retry_after, seconds, until
+            *(Kind(kind), method, channel, containing, count, probability, status),
+            *(location, body, error, retry_after, seconds, until),
         )
         with self._lock:
             self._rules.append(rule)
@@ -114,14 +118,16 @@ class Faults:
         """Return the rules that still can meet a call."""
         now = self._clock()
         with self._lock:
-            return [rule for rule in self._rules if rule.fits(rule.method, rule.channel or "", now)]
+            return [
+                rule for rule in self._rules if rule.fits(rule.method, rule.channel or "", now, rule.containing or "")
+            ]
 
-    def meet(self, method: str, channel: str) -> Rule | None:
+    def meet(self, method: str, channel: str, text: str = "") -> Rule | None:
         """Return the rule that decides this call, and count it."""
         now = self._clock()
         with self._lock:
             for rule in self._rules:
-                if rule.fits(method, channel, now) and self._random.random() < rule.probability:
+                if rule.fits(method, channel, now, text) and self._random.random() < rule.probability:
                     if rule.count is not None:
                         rule.count -= 1
                     return rule

@@ -128,6 +128,18 @@ def test_a_message_that_cannot_be_looked_up_is_posted_all_the_same(service: Serv
     assert_delivered(workspace, CHANNEL, {print_of("Unseen"): [FIRED]})
 
 
+def test_a_thread_that_always_fails_holds_up_no_other(service: Service, workspace: Workspace) -> None:
+    """Slack, or a filter on the way, fails on what one alert says: the rest of its channel is told all the same."""
+    workspace.faults.add("http", method="chat.postMessage", containing="Poisoned", status=500)
+    assert service.send(webhook("Poisoned", severity="critical")).status == 202
+    assert service.send(webhook("Harmless", severity="warning")).status == 202
+    workspace.wait_for(lambda: workspace.roots(CHANNEL), 40)
+    service.send(webhook("Another", severity="warning"))
+    workspace.wait_for(lambda: len(workspace.roots(CHANNEL)) == 2, 5)
+    workspace.faults.clear()
+    workspace.wait_for(lambda: len(workspace.roots(CHANNEL)) == 3, 40)
+
+
 def duplicate_of(workspace: Workspace, copy: Message) -> str:
     """Wait until a copy says that it is one, and return what it says."""
 

@@ -2,8 +2,8 @@
 
 While a method fails, its calls would all fail, and each would leave one more thread in doubt. So it is tried again with
 the thread that failed, or with its look-up, or with one that is more severe. When that does not help, the fault may be
-that thread's own (its text, say): others get their turn, and once one of them succeeds, it waits alone. Times are of the
-monotonic clock.
+that thread's own (its text, say): others get their turn, and once one of them succeeds, it waits alone. Times are of
+the monotonic clock.
 """
 
 import time

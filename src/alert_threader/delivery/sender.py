@@ -149,11 +149,7 @@ class Sender:
         parts = self._parts
         parts.looked()
         if item is None:
-            if self._store.shared and not self._paced and (held := self._holds.post_wait(time.monotonic())) > 0:
-                # Where this process cannot reach Slack, another may.
-                self.away_until = time.monotonic() + held
-                return float("inf")
-            return wait
+            return self._leave(self._holds.post_wait(time.monotonic())) if self._is_cut_off else wait
         asked = time.monotonic()
         attempt_id = uuid.uuid4().hex
         try:
@@ -183,10 +179,17 @@ class Sender:
         if isinstance(verdict.outcome, Posted) and thread.attempt is not None:
             delays = (parts.clock() - event.at for event in thread.attempt.batch.events.values())
             parts.metrics.delivery.delivered(delays)
-        if self._store.shared and verdict.pause:
-            self.away_until = time.monotonic() + verdict.pause
-            return float("inf")
-        return 0
+        return self._leave(verdict.pause) if self._store.shared and verdict.pause else 0
+
+    @property
+    def _is_cut_off(self) -> bool:
+        """Whether another process should try: posts of this one have failed, and it has nothing else to do."""
+        return self._store.shared and not self._paced and self._holds.post_wait(time.monotonic()) > 0
+
+    def _leave(self, seconds: float) -> float:
+        """Leave the lane to others for so long: where this process cannot reach Slack, another may."""
+        self.away_until = time.monotonic() + seconds
+        return float("inf")
 
     # -- choosing ------------------------------------------------------------------------------------------------
 

@@ -221,7 +221,7 @@ def _not_found(thread: AlertThread, policy: Policy) -> AlertThread:
 def _copies_removed(thread: AlertThread, removed: CopiesRemoved) -> AlertThread:
     left = tuple(post for post in thread.uncertain_posts if post.id not in removed.ids)
     if removed.retry.length:
-        until, length = removed.retry
+        until = removed.retry.until
         # The search goes back to when the post was made, however often it is put off.
         left = tuple(
             msgspec.structs.replace(post, at=at, wait=at - (post.at - post.wait))
