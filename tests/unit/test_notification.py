@@ -19,9 +19,10 @@ from alert_threader.threads import (
     Wait,
     apply,
 )
+from alert_threader.threads.events import MAX_TRACED
 from alert_threader.threads.notification import REPEAT_AFTER
 from alert_threader.threads.plan import DEBOUNCE, TEXT_DEBOUNCE, is_delivered
-from alert_threader.threads.record import MAX_ALERTS, MAX_DETAILED, MAX_TRACED, Common
+from alert_threader.threads.record import MAX_ALERTS, MAX_DETAILED, Common
 from alert_threader.threads.schema import encode
 from tests.build import CHANNEL, DAY, HOUR, NOW, alert, change, described, thread
 from tests.life import Life, message, rendered

@@ -42,10 +42,10 @@ from alert_threader.formatter.times import reply_times, root_times
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import (
     LISTED,
-    NOT_EDITABLE,
     AlertState,
     Batch,
     EventKind,
+    NoteKind,
     one_line,
 )
 
@@ -172,7 +172,7 @@ def _read(content: Content) -> str:
 def _notes(view: ThreadView, batch: Batch) -> list[str]:
     """What is to be said that is no alert's."""
     kinds = {note.kind for note in batch.notes}
-    return [view.words.not_editable] if NOT_EDITABLE in kinds else []
+    return [view.words.not_editable] if NoteKind.NOT_EDITABLE in kinds else []
 
 
 def _names_content(view: ThreadView, batch: Batch) -> Content:

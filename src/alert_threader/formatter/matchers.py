@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
-from alert_threader.threads import CUT, DEFAULT_KEY_LABELS, ENVIRONMENT_LABELS
+from alert_threader.threads import CUT, DEFAULT_KEY_LABELS, ENVIRONMENT_LABELS, of_alert
 
 #: The matchers of an address together, percent-encoded. Past it there is no link, since to leave one of the thread's
 #: own out would silence more than the thread.
@@ -58,19 +58,11 @@ def matchers_of(
 
 
 def matchers_of_one(labels: Mapping[str, str], identity: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> str:
-    """What matches one alert of a thread and none of the others, percent-encoded; empty where nothing does.
-
-    ``others`` are the labels of the thread's alerts. Of one that has all labels of this alert and more, one of those is
-    matched as empty.
-    """
-    if any(value.endswith(CUT) for value in labels.values()):
+    """What matches one alert of a thread and none of the others (see ``of_alert``), percent-encoded; empty for none."""
+    chosen = of_alert(labels, identity, others)
+    if chosen is None or not _is_specific(chosen):
         return ""
-    chosen = {**{name: "" for name in identity if not labels.get(name)}, **labels}
-    for each in others:
-        more = [name for name in each if each[name] and not labels.get(name)]
-        if more and all(each.get(name, "") == value for name, value in chosen.items()):
-            chosen[more[0]] = ""
-    return _whole({name: _piece(name, value) for name, value in chosen.items()}) if _is_specific(chosen) else ""
+    return _whole({name: _piece(name, value) for name, value in chosen.items()})
 
 
 def _is_specific(labels: Mapping[str, str]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from alert_threader.errors import ConfigError
-from alert_threader.settings import misspelt
+from alert_threader.settings import misspelt, two_way
 from alert_threader.settings import values as kinds
 from alert_threader.settings.secret import Secret, redactor
 from alert_threader.settings.values import Kind, channel_fault, is_loopback, parse_duration
@@ -96,6 +96,28 @@ class Settings:
     repeat_policy: Literal["update", "reply", "ignore"] = _row(
         kinds.choice("update", "reply", "ignore"), "update", "what a repeated notification does to its thread"
     )
+    slack_app_token: Secret | None = _row(kinds.APP_TOKEN, None, "takes presses over Socket Mode, without an open port")
+    slack_signing_secret: Secret | None = _row(
+        kinds.SIGNING_SECRET, None, "takes presses over HTTP, at /slack/interactive"
+    )
+    allowed_to_press: tuple[str, ...] = _row(
+        kinds.PRESSERS, "channel", "who may press: whoever sees the message, or a list of users and user groups"
+    )
+    ack_timeout: float = _row(kinds.duration("0", "1y"), "0", "how long an acknowledgement holds, 0 for ever")
+    alertmanager_url: tuple[tuple[str, ...], ...] | None = _row(
+        kinds.CLUSTERS, None, "where silences go: a cluster's members separated by commas, clusters by blanks"
+    )
+    alertmanager_user: str | None = _row(kinds.LINE, None, "user of basic authentication there")
+    alertmanager_password: Secret | None = _row(kinds.PASSWORD, None, "password of basic authentication there")
+    alertmanager_token: Secret | None = _row(kinds.HEADER_TOKEN, None, "bearer token there instead")
+    alertmanager_ca: Path | None = _row(kinds.FILE, None, "certificates that its own must be signed by, a PEM file")
+    alertmanager_headers: tuple[tuple[str, str], ...] | None = _row(
+        kinds.HEADERS, None, "further headers for it: X-Scope-OrgID=team-a, …"
+    )
+    silence_durations: tuple[tuple[str, float], ...] = _row(
+        kinds.DURATIONS, "1h,4h,24h", "how long a silence may be made with one press"
+    )
+    silence_max: float = _row(kinds.duration("1m", "1y"), "7d", "how long a silence may be made at most")
     slack_rate: float = _row(kinds.RATE, "1", "messages per second in one channel; edits keep pace, 45 a minute at 1")
     slack_burst: int = _row(kinds.integer(1, 100), "3", "messages that may go out at once after a pause")
     slack_timeout: float = _row(kinds.duration("1ms", "5m"), "10s", "how long one call to Slack may take")
@@ -129,9 +151,15 @@ class Settings:
             )
         if values.get("protect_metrics") and values.get("webhook_token") is None:
             faults.append("PROTECT_METRICS: needs WEBHOOK_TOKEN, the token that /metrics and /stats would ask for")
+        faults += two_way.faults(values, {setting.name for setting in parsed if raws[setting]})
         if faults:
             raise ConfigError([*faults, *misspelt_in(environ)])
         return cls(**values)
+
+    @property
+    def takes_presses(self) -> bool:
+        """Whether people can press buttons: without a way for presses, messages have none."""
+        return bool(self.slack_app_token or self.slack_signing_secret)
 
     @property
     def metrics_token(self) -> Secret | None:
@@ -162,7 +190,10 @@ class Settings:
     def secrets(self) -> tuple[Secret, ...]:
         """Return what must never be written. The password in REDIS_URL is there as written and percent-decoded."""
         password = urlsplit(self.redis_url.reveal()).password or ""
-        secrets = (self.slack_bot_token, self.webhook_token, Secret(password), Secret(unquote(password)))
+        secrets = (
+            *(self.slack_bot_token, self.slack_app_token, self.slack_signing_secret, self.webhook_token),
+            *(self.alertmanager_password, self.alertmanager_token, Secret(password), Secret(unquote(password))),
+        )
         return tuple(secret for secret in secrets if secret and secret.reveal())
 
 

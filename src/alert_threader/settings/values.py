@@ -89,6 +89,21 @@ def _token_fault(value: str) -> str | None:
     return f'{kind}must be the "Bot User OAuth Token" (xoxb-…) on the Slack app\'s page "OAuth & Permissions"'
 
 
+def _app_token_fault(value: str) -> str | None:
+    if re.fullmatch("xapp-[A-Za-z0-9_-]+", value):
+        return None
+    is_bots = "is a bot token, but " if value.startswith("xoxb-") else ""
+    return f'{is_bots}must be an app-level token (xapp-…) from the Slack app\'s page "Basic Information"'
+
+
+def _signing_secret_fault(value: str) -> str | None:
+    is_token = re.match("xox|xapp-", value)
+    if re.fullmatch("[!-~]{8,200}", value) and not is_token:
+        return None
+    prefix = "is a token, but " if is_token else ""
+    return f'{prefix}must be the "Signing Secret" on the Slack app\'s page "Basic Information"'
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
     """How a value is read. `parse` raises ValueError, with whatever text, for what is not as `allowed` says.
@@ -212,6 +227,37 @@ def _api_url(raw: str) -> str:
     return _only(raw.rstrip("/") + "/", url.scheme in {"http", "https"}, url.hostname, url.port != 0, is_bare)
 
 
+def _clusters(raw: str) -> tuple[tuple[str, ...], ...]:
+    clusters = tuple(tuple(_api_url(each).rstrip("/") for each in cluster.split(",")) for cluster in raw.split())
+    members = [member for cluster in clusters for member in cluster]
+    return _only(clusters, clusters, len(set(members)) == len(members))
+
+
+def _headers(raw: str) -> tuple[tuple[str, str], ...]:
+    def header(text: str) -> tuple[str, str]:
+        name, _, value = (part.strip() for part in text.partition("="))
+        # https://www.rfc-editor.org/rfc/rfc9110#section-5
+        return _only(name, re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name)), _only(
+            value, re.fullmatch("[!-~]([ -~]*[!-~])?", value)
+        )
+
+    return tuple(header(each) for each in raw.split(","))
+
+
+def _pressers(raw: str) -> tuple[str, ...]:
+    """Read who may press: nobody in particular (``channel``), or users and user groups by their IDs."""
+    if raw.strip().lower() == "channel":
+        return ()
+    ids = tuple(each.strip() for each in raw.split(","))
+    return _only(ids, all(re.fullmatch("[UWS][A-Z0-9]{6,30}", each) for each in ids))
+
+
+def _durations(raw: str) -> tuple[tuple[str, float], ...]:
+    durations = tuple((text, parse_duration(text)) for text in (each.strip() for each in raw.split(",")))
+    seconds = [each for _, each in durations]
+    return _only(durations, min(seconds) >= 60, len(durations) <= 20, len(set(seconds)) == len(seconds))
+
+
 def _redis_url(raw: str) -> str:
     url = urlsplit(_only(raw, raw.isprintable(), " " not in raw))
     is_located = url.path if url.scheme == "unix" else url.hostname and url.port != 0
@@ -232,15 +278,24 @@ def _addresses(raw: str) -> tuple[tuple[str, int], ...]:
 ADDRESSES = Kind(
     _addresses, "host:port separated by commas, such as 10.0.0.1:26379,10.0.0.2:26379; ports are from 1 to 65535"
 )
+APP_TOKEN = _concealed(_faultless(_app_token_fault))
 API_URL = Kind(_api_url, "an http or https URL without user, query and fragment")
 BOT_TOKEN = _concealed(_faultless(_token_fault))
 CHANNEL = _faultless(channel_fault)
+CLUSTERS = Kind(
+    _clusters,
+    "http or https URLs without user and query, each once: http://am-0:9093,http://am-1:9093 for one cluster of two",
+)
+DURATIONS = Kind(_durations, "up to 20 durations from 1m, separated by commas, each once, such as 1h,4h,24h")
 FILE = Kind(lambda raw: Path(_only(raw, "\0" not in raw, not raw.endswith("/"))), "the path of a file")
+HEADERS = Kind(_headers, "name=value separated by commas, such as X-Scope-OrgID=team-a")
 HEADER_TOKEN = _concealed(_matching("[!-~]+", "printable ASCII without spaces, to travel in a header"))
 HOST = _matching("[A-Za-z0-9._:-]+", "an IP address or a host name")
 LABELS = Kind(_label_names, "label names separated by commas, each once")
 LABEL = _matching("[a-zA-Z_][a-zA-Z0-9_]*", "a label's name")
 LINE = Kind(_line, "one line of at most 100 characters")
+PASSWORD = _concealed(_matching("[ -~]+", "printable ASCII"))
+PRESSERS = Kind(_pressers, "channel, or IDs of users (U…, W…) and user groups (S…) separated by commas")
 RATE = Kind(_rate, "a number above 0, up to 9,999, such as 1, 0.5 or 1/s", bounds=("0", "9,999"))
 #: A prefix is also matched by pattern (`KEYS prefix:*`), so it must not contain glob characters. In cluster mode a hash
 #: tag in it keeps all names in one slot.
@@ -253,5 +308,6 @@ SEVERITY_MAP = Kind(
     _severity_map,
     f"word=level separated by commas, such as major=critical,minor=warning; levels: {', '.join(_SEVERITY_LEVELS)}",
 )
+SIGNING_SECRET = _concealed(_faultless(_signing_secret_fault))
 SWITCH = Kind(_switch, "yes or no")
 SIZE = Kind(_size, "a size from 1B to 1GiB, such as 16MB, 512KB or 1MiB", bounds=("1B", "1GiB"))

@@ -19,6 +19,8 @@ from alert_threader.threads import (
     Change,
     Outcome,
     Policy,
+    Press,
+    Pressed,
     Reason,
     Step,
     age,
@@ -26,10 +28,13 @@ from alert_threader.threads import (
     divided,
     following,
     forget,
+    is_slack_lane,
+    press,
     record_outcome,
     record_unchanged,
     slack_lane,
     start_attempt,
+    start_command,
     waits_elsewhere,
 )
 
@@ -72,16 +77,29 @@ class Threads:
 
         None where none is due any more, or the record is damaged: then the thread is not due before it can be read.
         """
+        is_slack = is_slack_lane(lease.lane)
 
         def decide(thread: AlertThread | None) -> tuple[AlertThread | None, Attempted | None]:
             if thread is None:
                 return None, None
+            if not is_slack:
+                commanded = start_command(thread, attempt_id, now)
+                return (thread, None) if commanded is None else (commanded, Attempted(commanded, Step.COMMAND))
             started, step = start_attempt(thread, attempt_id, now, self.policy)
             return started, None if step is None else Attempted(started, step)
 
         with suppress(RecordDamagedError):
             return self.store.transact(key, decide, lease)
         return None
+
+    def press(self, key: str, pressed: Press, now: float) -> Pressed:
+        """Apply what somebody pressed on the thread's first message; on return what came of it is durable."""
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, Pressed]:
+            result = press(thread, pressed, now, self.policy)
+            return result.thread, result
+
+        return self.store.transact(key, decide)
 
     def record_outcome(self, lease: Lease, key: str, attempt_id: str, outcome: Outcome, now: float) -> None:
         """Write a call's outcome onto the thread as it is now, durably. Nothing happens if it is gone, or damaged."""

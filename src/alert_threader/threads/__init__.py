@@ -1,7 +1,8 @@
 """The life of a thread, as pure functions: no clock, no I/O, no logging, no randomness.
 
 Each input has one function that takes the record and returns the new one: ``apply`` (a notification), ``age`` (time),
-``forget`` (an operator), ``following`` (another SLACK_CHANNEL), ``start_attempt`` and ``record_outcome`` (a call).
+``forget`` (an operator), ``press`` (somebody in Slack), ``following`` (another SLACK_CHANNEL), ``start_attempt`` and
+``record_outcome`` (a call).
 ``plan`` says what is missing. Imports only ``alertmanager``.
 
 The rules:
@@ -36,8 +37,9 @@ bookkeeping, and from the hash of the message that was sent last: never from a l
 """
 
 from alert_threader.threads.ageing import age, forget
-from alert_threader.threads.answers import NOT_EDITABLE
+from alert_threader.threads.answers import Acknowledgement, Command, CommandKind, Note, NoteKind, Silence
 from alert_threader.threads.details import STATE_REASON, in_common, severity_of
+from alert_threader.threads.events import Batch, Event, EventKind
 from alert_threader.threads.keys import (
     DEFAULT_KEY_LABELS,
     ENVIRONMENT_LABELS,
@@ -50,6 +52,7 @@ from alert_threader.threads.keys import (
     environment_of,
     thread_key,
 )
+from alert_threader.threads.matchers import of_alert, of_target
 from alert_threader.threads.moving import following, waits_elsewhere
 from alert_threader.threads.names import (
     EXPORTED,
@@ -86,8 +89,10 @@ from alert_threader.threads.plan import (
     Policy,
     RepeatPolicy,
     ages_at,
+    alertmanager_lane,
     is_delivered,
     is_pending,
+    is_slack_lane,
     lease_name,
     next_step,
     plan,
@@ -95,6 +100,7 @@ from alert_threader.threads.plan import (
     slack_lane,
     start_attempt,
 )
+from alert_threader.threads.press import Operation, Press, Pressed, Verdict, cluster_of, press
 from alert_threader.threads.record import (
     CUT,
     LISTED,
@@ -102,16 +108,14 @@ from alert_threader.threads.record import (
     AlertState,
     AlertThread,
     Attempt,
-    Batch,
     Common,
-    Event,
-    EventKind,
     Shown,
     Step,
     Wait,
 )
 from alert_threader.threads.room import BETWEEN_NAMES, LEAST_LINES, fitting, length_sent
 from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, Severities, level_of, severity_rank
+from alert_threader.threads.silencing import Expired, NotDone, OfCommand, Silenced, covers, start_command, tag_of
 from alert_threader.threads.titles import MAX_TITLE
 
 __all__ = [
@@ -130,10 +134,10 @@ __all__ = [
     "MAX_LABEL",
     "MAX_SIMPLE",
     "MAX_TITLE",
-    "NOT_EDITABLE",
     "OF_EXPORTER",
     "RULE",
     "STATE_REASON",
+    "Acknowledgement",
     "Action",
     "AlertState",
     "AlertThread",
@@ -141,35 +145,51 @@ __all__ = [
     "Attempt",
     "Batch",
     "Change",
+    "Command",
+    "CommandKind",
     "Common",
     "CopiesRemoved",
     "Event",
     "EventKind",
+    "Expired",
     "Failed",
     "Identity",
+    "NotDone",
     "NotFound",
     "NotMade",
+    "Note",
+    "NoteKind",
+    "OfCommand",
+    "Operation",
     "Outcome",
     "Plan",
     "Policy",
     "Posted",
     "PostedBefore",
+    "Press",
+    "Pressed",
     "Reason",
     "RepeatPolicy",
     "RootGone",
     "Severities",
     "Shown",
+    "Silence",
+    "Silenced",
     "Step",
     "ThreadBy",
     "Uneditable",
     "Unknown",
     "Updated",
+    "Verdict",
     "Wait",
     "age",
     "ages_at",
+    "alertmanager_lane",
     "apply",
     "changes",
     "clean",
+    "cluster_of",
+    "covers",
     "distinct_part",
     "divided",
     "environment_of",
@@ -181,13 +201,17 @@ __all__ = [
     "in_common",
     "is_delivered",
     "is_pending",
+    "is_slack_lane",
     "lease_name",
     "length_sent",
     "level_of",
     "named_by",
     "next_step",
+    "of_alert",
+    "of_target",
     "one_line",
     "plan",
+    "press",
     "record_outcome",
     "record_unchanged",
     "severity_of",
@@ -196,6 +220,8 @@ __all__ = [
     "shown_now",
     "slack_lane",
     "start_attempt",
+    "start_command",
+    "tag_of",
     "thread_key",
     "waits_elsewhere",
 ]

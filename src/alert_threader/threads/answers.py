@@ -1,8 +1,10 @@
 """What people and Alertmanager add to a thread: acknowledgement, silences, mutes, commands, notes, future actions.
 
-Only their form is laid down here, so that a record written today holds what later releases add. All times are seconds
-since the epoch, all lengths seconds.
+Only their form is laid down here; what a press does is in ``press``, what becomes of a silence in ``silencing``. All
+times are seconds since the epoch, all lengths seconds.
 """
+
+from enum import StrEnum
 
 import msgspec
 
@@ -17,14 +19,20 @@ class Acknowledgement(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Silence(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A silence in Alertmanager that covers the thread; ``ours`` if a press in Slack made it."""
+    """A silence in Alertmanager that covers the thread; ``ours`` if a press in Slack made it.
+
+    ``by`` is a Slack user id, ``name`` the name shown; of a silence that was made elsewhere, the name alone.
+    """
 
     id: str
     by: str = ""
+    name: str = ""
     comment: str = ""
     ends_at: float = 0
     ours: bool = False
     matchers: tuple[tuple[str, str], ...] = ()
+    #: The fingerprint of the one alert that it covers; empty where it covers the whole thread.
+    alert: str = ""
     #: Whether it is to be expired when the thread resolves.
     ends_with_problem: bool = False
     cluster: str = ""
@@ -40,25 +48,67 @@ class Mute(msgspec.Struct, omit_defaults=True, kw_only=True):
     until: float | None = None
 
 
+class CommandKind(StrEnum):
+    """What can be asked of Alertmanager."""
+
+    SILENCE = "silence"
+    EXTEND = "extend"
+    UNSILENCE = "unsilence"
+
+
 class Command(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What a press asked of Alertmanager and is not done yet. ``op`` identifies the press."""
+    """What a press asked of Alertmanager and is not done yet. ``op`` identifies the press.
+
+    ``targets`` are what is still to be done, one call for each: for a silence the fingerprints of the alerts to
+    silence, or one empty text for the whole thread; otherwise the ids of silences. ``attempt`` is the call under way.
+    """
 
     op: str
-    kind: str
+    kind: CommandKind
+    targets: tuple[str, ...]
+    cluster: str
     by: str = ""
     name: str = ""
-    seconds: float = 0
+    #: When the silence is to end.
+    until: float = 0
     comment: str = ""
-    matchers: tuple[tuple[str, str], ...] = ()
+    ends_with_problem: bool = False
     at: float = 0
+    attempt: str = ""
     tries: int = 0
     next_try: float = 0
     next_try_wait: float = 0
+    #: Whether Alertmanager may have done the first of the targets, though nobody knows.
     outcome_unknown: bool = False
+    error: str = ""
 
 
-#: The kind of a note that says what a root cannot show any more.
-NOT_EDITABLE = "not_editable"
+class NoteKind(StrEnum):
+    """The kinds of notes: what a thread is told that is no alert's. A record may hold others, of a newer version."""
+
+    #: What a root cannot show any more.
+    NOT_EDITABLE = "not_editable"
+    ACKNOWLEDGED = "acknowledged"
+    #: Acknowledged by another person than before, who is in ``text``.
+    TAKEN_OVER = "taken_over"
+    UNACKNOWLEDGED = "unacknowledged"
+    #: An acknowledgement ended: the problem became worse, came back after a while, or its time was over.
+    ENDED_WORSE = "ack_ended_worse"
+    ENDED_REOPENED = "ack_ended_reopened"
+    ENDED_TIMEOUT = "ack_ended_timeout"
+    #: The problem came back soon, and the acknowledgement goes on.
+    KEPT = "ack_kept"
+    #: ``until`` is the end, ``text`` the comment.
+    SILENCED = "silenced"
+    EXTENDED = "extended"
+    UNSILENCED = "unsilenced"
+    #: A silence ended by itself, with the problem, or in Alertmanager by somebody else.
+    SILENCE_ENDED = "silence_ended"
+    ENDED_WITH_PROBLEM = "silence_ended_with_problem"
+    EXPIRED_ELSEWHERE = "silence_expired_elsewhere"
+    #: ``text`` says why.
+    NOT_SILENCED = "not_silenced"
+    NOT_UNSILENCED = "not_unsilenced"
 
 
 class Note(msgspec.Struct, omit_defaults=True, kw_only=True):

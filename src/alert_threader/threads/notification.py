@@ -6,21 +6,16 @@ from enum import StrEnum
 import msgspec
 
 from alert_threader.alertmanager.webhook import Alert, Status
+from alert_threader.threads.acknowledging import carried_over, review
 from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved, restore, severity_of
+from alert_threader.threads.events import Batch, Event, EventKind, fold
 from alert_threader.threads.keys import Change
 from alert_threader.threads.moving import moved
 from alert_threader.threads.names import name_alerts
 from alert_threader.threads.plan import Policy, RepeatPolicy, is_pending
-from alert_threader.threads.record import (
-    MAX_ALERTS,
-    AlertState,
-    AlertThread,
-    Batch,
-    Event,
-    EventKind,
-    fold,
-)
+from alert_threader.threads.record import MAX_ALERTS, AlertState, AlertThread
 from alert_threader.threads.severity import Severities
+from alert_threader.threads.silencing import end_with_problem
 from alert_threader.threads.titles import title_of
 
 #: An unchanged notification is a repeat, not a duplicate, once this long has passed (seconds): a duplicate comes from
@@ -72,7 +67,8 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
     opened = thread is None or _is_over(thread, change, now, policy)
     before = thread
     if before is None or opened:
-        before = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
+        new = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
+        before = carried_over(thread, new)
     thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now)
     refreshed = policy.repeat is not RepeatPolicy.IGNORE and refresh(thread, change.alerts)
     events = _take_alerts(thread, change.alerts, now, policy)
@@ -85,7 +81,11 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         thread = _revised(thread, change)
         if was_resolved and thread.firing:
             thread.quiet_for = _quiet(before, [thread.alerts[each] for each in events], now)
-        _note_events(thread, events, change, now, reopened=was_resolved and thread.firing > 0)
+        reopened = was_resolved and thread.firing > 0
+        _note_events(thread, events, change, now, reopened=reopened)
+        review(thread, now, resolved_for=now - (before.resolved_at or now) if reopened else None)
+        if not thread.firing:
+            end_with_problem(thread, now)
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
     elif thread.firing and _is_test(change):
         thread = _revised(thread, change)

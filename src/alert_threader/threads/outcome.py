@@ -8,9 +8,11 @@ from typing import assert_never
 import msgspec
 
 from alert_threader.alertmanager.webhook import Status
-from alert_threader.threads.answers import NOT_EDITABLE, Note, UncertainPost
+from alert_threader.threads.answers import Note, NoteKind, UncertainPost
+from alert_threader.threads.events import Batch
 from alert_threader.threads.plan import MAX_UNCERTAIN, Policy, next_step, shown_now
-from alert_threader.threads.record import AlertThread, Batch, Shown, Step, Wait
+from alert_threader.threads.record import AlertThread, Shown, Step, Wait
+from alert_threader.threads.silencing import Expired, NotDone, OfCommand, Silenced, record_command
 
 #: How simple a message may become: 0 in full, 1 without its attachment, 2 plain text, 3 plain text without metadata.
 MAX_SIMPLE = 3
@@ -92,7 +94,7 @@ class RootGone(msgspec.Struct, frozen=True, tag=True):
 
 #: What became of the call under way.
 _OfCall = Posted | PostedBefore | Updated | Uneditable | NotFound | NotMade | Failed | Unknown | RootGone
-Outcome = _OfCall | CopiesRemoved
+Outcome = _OfCall | CopiesRemoved | OfCommand
 
 #: A post that is made for the second, third, ... time follows the one before it by so many seconds, then by the last:
 #: so it is tried again soon after an outage, and few copies can come of it.
@@ -107,6 +109,8 @@ def record_outcome(thread: AlertThread, attempt_id: str, outcome: Outcome, now: 
     """
     if isinstance(outcome, CopiesRemoved):
         return _copies_removed(thread, outcome)
+    if isinstance(outcome, Silenced | Expired | NotDone):
+        return record_command(thread, attempt_id, outcome, now)
     is_under_way = attempt_id and attempt_id == thread.under_way
     is_of_another_root = isinstance(outcome, Updated | Uneditable | RootGone) and outcome.ts != thread.ts
     return _recorded(thread, outcome, now, policy) if is_under_way and not is_of_another_root else thread
@@ -171,7 +175,7 @@ def _uneditable(thread: AlertThread, now: float) -> AlertThread:
     left = _succeeded(thread, thread.ts, shown_now(thread), now)
     left.uneditable = True
     if left.status is Status.RESOLVED:
-        left.pending = left.pending.then(Batch(notes=(Note(kind=NOT_EDITABLE, at=now),)))
+        left.pending = left.pending.then(Batch(notes=(Note(kind=NoteKind.NOT_EDITABLE, at=now),)))
     return left
 
 

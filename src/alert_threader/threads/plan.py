@@ -4,7 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
-from alert_threader.threads.record import AlertThread, Attempt, Batch, Shown, Step, Wait
+from alert_threader.threads.events import Batch
+from alert_threader.threads.record import AlertThread, Attempt, Shown, Step, Wait
 from alert_threader.threads.room import beyond_one_message, fitting
 from alert_threader.threads.schema import root_digest
 from alert_threader.threads.severity import Severities, severity_rank
@@ -23,10 +24,19 @@ KEEP_CLOSED = 60 * 60
 #: between the clocks of two machines.
 CLOCK_TOLERANCE = 1.0
 
-_SLACK = "slack:"
+_SLACK, _ALERTMANAGER = "slack:", "alertmanager:"
 #: Behind every severity.
 _AFTER_ALL = 100
-_STEP_RANK = {Step.LOOK_UP: 0, Step.POST_ROOT: 1, Step.POST_REPLY: 2, Step.UPDATE_ROOT: 3, Step.REMOVE_COPIES: 4}
+#: In front of every severity.
+_AT_ONCE = -1
+_STEP_RANK = {
+    Step.LOOK_UP: 0,
+    Step.POST_ROOT: 1,
+    Step.POST_REPLY: 2,
+    Step.UPDATE_ROOT: 3,
+    Step.REMOVE_COPIES: 4,
+    Step.COMMAND: 5,
+}
 
 #: How long after a lost answer a post is looked up, in seconds, and how long it is looked up in vain: being late is
 #: nearly as bad as a loss, and a copy that arrives later is found and removed.
@@ -55,6 +65,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     severities: Severities = Severities()
     #: The labels to name an alert by, before the built-in ones (``threads.names``).
     name_labels: tuple[str, ...] = ()
+    #: How long an acknowledgement holds, 0 for ever; how long a silence may be made.
+    ack_timeout: float = 0
+    silence_max: float = 7 * 24 * 60 * 60
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
     call_timeout: float = 10
 
@@ -73,7 +86,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rank`` sorts the actions of a lane, lowest first; its last part is since when something is pending.
     ``is_pending`` is false for what only makes sure that Slack still shows what was delivered. ``give_up_at`` is when
-    a look-up that could not be made is given up.
+    a look-up that could not be made is given up. ``answers_press`` is true where somebody who pressed waits for it.
     """
 
     step: Step
@@ -82,6 +95,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     rank: tuple[int, int, float]
     is_pending: bool = True
     give_up_at: float | None = None
+    answers_press: bool = False
 
     def is_due(self, now: float) -> bool:
         """Whether it is time, or the clock was set back and the wait must be anchored anew (``start_attempt``)."""
@@ -105,6 +119,8 @@ def plan(thread: AlertThread, policy: Policy) -> Plan:
     """The next action of a thread in each lane, and when it ages."""
     action = _next(thread)
     actions = {} if action is None else {slack_lane(thread.channel): action}
+    if thread.commands:
+        actions[alertmanager_lane(thread.commands[0].cluster)] = next_command(thread)
     return Plan(
         actions=actions,
         ages_at=ages_at(thread, policy),
@@ -115,6 +131,16 @@ def plan(thread: AlertThread, policy: Policy) -> Plan:
 def slack_lane(channel: str) -> str:
     """The name of the lane in which a channel's messages go out."""
     return f"{_SLACK}{channel}"
+
+
+def is_slack_lane(lane: str) -> bool:
+    """Whether a lane leads to Slack."""
+    return lane.startswith(_SLACK)
+
+
+def alertmanager_lane(cluster: str) -> str:
+    """The name of the lane in which commands to an Alertmanager cluster go out."""
+    return f"{_ALERTMANAGER}{cluster}"
 
 
 def lease_name(lane: str) -> str:
@@ -133,6 +159,8 @@ def next_step(thread: AlertThread) -> Step | None:
         return None
     if thread.ts is None:
         return Step.POST_ROOT
+    if _answers_press(thread) and not thread.failures:
+        return Step.UPDATE_ROOT
     if thread.pending:
         return Step.POST_REPLY
     if thread.shown.revision != thread.revision and not thread.uneditable:
@@ -140,9 +168,14 @@ def next_step(thread: AlertThread) -> Step | None:
     return Step.POST_REPLY if thread.unnamed else None
 
 
+def _answers_press(thread: AlertThread) -> bool:
+    """Whether somebody who pressed waits for an edit of the root."""
+    return thread.shown.revision < thread.answered_revision and not thread.uneditable
+
+
 def is_pending(thread: AlertThread) -> bool:
-    """Whether anything of the thread is still to be delivered."""
-    return next_step(thread) is not None
+    """Whether anything of the thread is still to be delivered, to Slack or to Alertmanager."""
+    return next_step(thread) is not None or bool(thread.commands)
 
 
 def is_delivered(thread: AlertThread, now: float) -> bool:
@@ -159,7 +192,7 @@ def is_delivered(thread: AlertThread, now: float) -> bool:
 
 
 def start_attempt(thread: AlertThread, attempt_id: str, now: float, policy: Policy) -> tuple[AlertThread, Step | None]:
-    """Start the thread's next call; no step where none is due.
+    """Start the thread's next call to Slack; no step where none is due.
 
     The record that is returned must be stored before the call. A post takes what is pending with it, as an attempt;
     what happens to the thread during the call becomes pending anew. An edit can be repeated, so it only leaves a mark.
@@ -249,10 +282,16 @@ def anchored(thread: AlertThread, now: float) -> AlertThread:
 def ages_at(thread: AlertThread, policy: Policy) -> float | None:
     """When time alone changes a thread of which nothing more is heard (rule 9), in seconds since the epoch.
 
-    A firing one becomes stale; one that is over, and has nothing pending, is dropped.
+    An acknowledgement or a silence ends; a firing thread becomes stale; one that is over, and has nothing pending, is
+    dropped.
     """
+    ends = [silence.ends_at for silence in thread.silences]
     if thread.closed_at is None and thread.firing:
-        return thread.seen_at + policy.stale_after
+        if thread.acknowledgement is not None and policy.ack_timeout:
+            ends.append(thread.acknowledgement.at + policy.ack_timeout)
+        return min([thread.seen_at + policy.stale_after, *ends])
+    if ends:
+        return min(ends)
     if is_pending(thread):
         return None
     if thread.closed_at is not None:
@@ -293,12 +332,28 @@ def _action(thread: AlertThread, step: Step) -> Action:
         waits.append(thread.attempt.look_up)
         if thread.attempt.doubtful_at:
             give_up_at = thread.attempt.doubtful_at + GIVE_UP_AFTER
-    elif step is Step.UPDATE_ROOT and thread.shown.status == thread.state:
+    answers_press = step is Step.UPDATE_ROOT and _answers_press(thread)
+    if step is Step.UPDATE_ROOT and thread.shown.status == thread.state and not answers_press:
         debounce = TEXT_DEBOUNCE if thread.differs_in_texts_only else DEBOUNCE
         waits.append(Wait(thread.shown.at + debounce, debounce))
     last = max(waits)
     is_last = (step is Step.UPDATE_ROOT and thread.differs_in_texts_only) or (
         step is Step.POST_REPLY and _only_names(thread)
     )
-    rank = (_AFTER_ALL if is_last else severity_rank(thread.severity_level), _STEP_RANK[step], thread.pending_since)
-    return Action(step=step, at=last.until, since=last.since, rank=rank, give_up_at=give_up_at)
+    first = _AT_ONCE if answers_press else severity_rank(thread.severity_level)
+    rank = (_AFTER_ALL if is_last else first, _STEP_RANK[step], thread.pending_since)
+    return Action(
+        step=step,
+        at=last.until,
+        since=last.since,
+        rank=rank,
+        give_up_at=give_up_at,
+        answers_press=answers_press,
+    )
+
+
+def next_command(thread: AlertThread) -> Action:
+    """The next call to Alertmanager, for a thread that has commands."""
+    command = thread.commands[0]
+    rank = (severity_rank(thread.severity_level), _STEP_RANK[Step.COMMAND], command.at)
+    return Action(step=Step.COMMAND, at=command.next_try, since=command.next_try - command.next_try_wait, rank=rank)

@@ -17,10 +17,10 @@ from alert_threader.threads.answers import (
     Command,
     Future,
     Mute,
-    Note,
     Silence,
     UncertainPost,
 )
+from alert_threader.threads.events import Batch
 from alert_threader.threads.severity import level_of
 
 #: The version of the record's form. A record with ``revision`` 0 was written by schema 2.
@@ -35,8 +35,6 @@ MAX_LABELS = 100
 MAX_LABEL = 300
 #: What a value ends in that was cut when it was kept.
 CUT = "…"
-#: Webhook ids kept with a message, so that it can be traced back to them; the newest.
-MAX_TRACED = 20
 #: Alerts of a thread that are told apart at all. Past it the longest resolved ones are only counted.
 MAX_ALERTS = 5000
 
@@ -53,13 +51,6 @@ class Wait(NamedTuple):
         return self.until - self.length
 
 
-class EventKind(StrEnum):
-    """What happened to an alert."""
-
-    FIRED = "fired"
-    RESOLVED = "resolved"
-
-
 class Step(StrEnum):
     """The kinds of call that a thread can need, most pressing first."""
 
@@ -69,6 +60,8 @@ class Step(StrEnum):
     UPDATE_ROOT = "update"
     #: Of posts that were made again, the copies that arrived late.
     REMOVE_COPIES = "copies"
+    #: What a press asked of Alertmanager, in a lane of its own.
+    COMMAND = "command"
 
     @property
     def is_post(self) -> bool:
@@ -127,64 +120,6 @@ class Common(msgspec.Struct, omit_defaults=True, kw_only=True):
     annotations: dict[str, str] = {}
     links: dict[str, str] = {}
     values: str = ""
-
-
-class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What is pending for one alert: its newest change, how many were folded into it, and when the first came."""
-
-    kind: EventKind
-    at: float
-    changes: int = 1
-    #: Whether the thread knew the alert before: then one that fires is not new, it fires again.
-    known: bool = False
-
-
-def fold(events: dict[str, Event], fingerprint: str, later: Event) -> None:
-    """Write an alert's later event over its earlier one, in the order of the latest, and count the changes."""
-    earlier = events.pop(fingerprint, None)
-    if earlier is not None:
-        later = Event(
-            kind=later.kind,
-            at=earlier.at,
-            changes=earlier.changes + later.changes,
-            known=earlier.known,
-        )
-    events[fingerprint] = later
-
-
-class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What one message delivers: events by fingerprint, oldest first, and what happened to the thread as a whole."""
-
-    events: dict[str, Event] = {}
-    reopened: bool = False
-    repeated: bool = False
-    #: The ids of the webhooks that brought it, oldest first.
-    webhooks: tuple[str, ...] = ()
-    notes: tuple[Note, ...] = ()
-    #: The alerts that the message only names, by fingerprint: an earlier message had no room for them.
-    named: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to deliver."""
-        return bool(self.events) or self.reopened or self.repeated or bool(self.notes)
-
-    @property
-    def fired_first(self) -> list[tuple[str, Event]]:
-        """Its events by fingerprint, in the order in which a message lists them."""
-        return sorted(self.events.items(), key=lambda item: item[1].kind is not EventKind.FIRED)
-
-    def then(self, later: "Batch") -> "Batch":
-        """Both batches as one message: the newest change of each alert wins, all are counted."""
-        events = dict(self.events)
-        for fingerprint, event in later.events.items():
-            fold(events, fingerprint, event)
-        return Batch(
-            events=events,
-            reopened=self.reopened or later.reopened,
-            repeated=self.repeated or later.repeated,
-            webhooks=tuple(dict.fromkeys(self.webhooks + later.webhooks))[-MAX_TRACED:],
-            notes=self.notes + later.notes,
-        )
 
 
 class Shown(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -307,6 +242,8 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     commands: tuple[Command, ...] = ()
     #: The presses that were taken last, by their ``op``: one that arrives again is ignored.
     presses: tuple[str, ...] = ()
+    #: The newest revision that a press made: until the root shows it, its edit goes before others.
+    answered_revision: int = 0
     future: tuple[Future, ...] = ()
     #: Slack does not let its root be edited any more: what the root cannot show is told in the channel.
     uneditable: bool = False
@@ -343,7 +280,7 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     @property
     def under_way(self) -> str:
-        """The id of the call whose outcome is not recorded, empty where there is none."""
+        """The id of the call to Slack whose outcome is not recorded, empty where there is none."""
         return self.attempt.id if self.attempt is not None else self.shown.edit
 
     @property

@@ -1,0 +1,63 @@
+"""How long an acknowledgement holds, when nobody takes it back."""
+
+import msgspec
+
+from alert_threader.threads.answers import Note, NoteKind
+from alert_threader.threads.notes import answer, tell
+from alert_threader.threads.record import AlertThread
+from alert_threader.threads.severity import severity_rank
+
+#: Whoever works on a problem that comes and goes is not called every few minutes: it may come back this soon, in
+#: seconds, and stays acknowledged.
+KEPT_FOR = 15 * 60.0
+
+
+def review(thread: AlertThread, now: float, *, resolved_for: float | None) -> None:
+    """End the acknowledgement where what has just happened is not what was acknowledged; change the given record.
+
+    ``resolved_for`` is for how long nothing fired before the thread was re-opened, in seconds; None where it was not.
+    """
+    acknowledgement = thread.acknowledgement
+    if acknowledgement is None or not thread.firing:
+        return
+    kind = None
+    if severity_rank(thread.severity_level) < severity_rank(acknowledgement.severity):
+        kind = NoteKind.ENDED_WORSE
+    elif resolved_for is not None:
+        kind = NoteKind.ENDED_REOPENED if resolved_for > KEPT_FOR else NoteKind.KEPT
+    if kind is None:
+        return
+    if kind is not NoteKind.KEPT:
+        thread.acknowledgement = None
+    tell(thread, Note(kind=kind, who=acknowledgement.name or acknowledgement.by, at=now))
+
+
+def acknowledged_for_too_long(thread: AlertThread, now: float, timeout: float) -> AlertThread:
+    """The thread without its acknowledgement where that is older than ``timeout`` seconds; 0 is for never."""
+    by = thread.acknowledgement
+    if by is None or not timeout or now < by.at + timeout or not thread.firing or thread.closed_at is not None:
+        return thread
+    lifted = msgspec.structs.replace(thread, acknowledgement=None)
+    tell(lifted, Note(kind=NoteKind.ENDED_TIMEOUT, who=by.name or by.by, at=now))
+    answer(lifted)
+    return lifted
+
+
+def is_answered(thread: AlertThread) -> bool:
+    """Whether people have answered: acknowledged the problem while it fires, or silenced it."""
+    return bool(thread.silences) or (thread.acknowledgement is not None and thread.firing > 0)
+
+
+def carried_over(before: AlertThread | None, thread: AlertThread) -> AlertThread:
+    """A new thread for a problem, with the answers to the thread before it that still hold.
+
+    Silences hold until they end. An acknowledgement does where the thread was only forgotten (``forget``).
+    """
+    if before is None:
+        return thread
+    was_forgotten = before.firing > 0 and not before.stale
+    return msgspec.structs.replace(
+        thread,
+        silences=before.silences,
+        acknowledgement=before.acknowledgement if was_forgotten else None,
+    )

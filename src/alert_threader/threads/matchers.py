@@ -1,0 +1,49 @@
+"""What a silence must match: a thread's alerts, or one of them, and never more than that."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from alert_threader.threads.record import CUT, AlertThread
+
+Matchers = dict[str, str]
+
+
+def of_thread(identity: Mapping[str, str]) -> Matchers | None:
+    """What matches all alerts of a thread: the labels that its key was made from, a missing one as empty.
+
+    None where they are not known, or where all are empty: that would silence whatever lacks these labels.
+    """
+    return dict(identity) if any(identity.values()) else None
+
+
+def of_alert(
+    labels: Mapping[str, str], identity: Mapping[str, str], others: Sequence[Mapping[str, str]]
+) -> Matchers | None:
+    """What matches one alert of a thread and none of the others; None where its labels are not all known.
+
+    ``others`` are the labels of the thread's alerts. Of one that has all labels of this alert and more, one of those is
+    matched as empty.
+    """
+    if not labels or any(value.endswith(CUT) for value in labels.values()):
+        return None
+    chosen = {**{name: "" for name in identity if not labels.get(name)}, **labels}
+    for each in others:
+        more = [name for name in each if each[name] and not labels.get(name)]
+        if more and all(each.get(name, "") == value for name, value in chosen.items()):
+            chosen[more[0]] = ""
+    return chosen
+
+
+def of_target(thread: AlertThread, fingerprint: str) -> Matchers | None:
+    """What matches one of the thread's alerts, or all of them where the fingerprint is empty."""
+    if not fingerprint:
+        return of_thread(thread.identity)
+    alert = thread.alerts.get(fingerprint)
+    if alert is None or alert.left_out:
+        return None
+    others = [each.labels for name, each in thread.alerts.items() if name != fingerprint and each.labels]
+    return of_alert(alert.labels, thread.identity, others)
+
+
+def silenceable(thread: AlertThread, fingerprints: Collection[str]) -> bool:
+    """Whether each of these alerts can be silenced by itself."""
+    return all(of_target(thread, each) for each in fingerprints)

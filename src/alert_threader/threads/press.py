@@ -1,0 +1,237 @@
+"""What a person's press in Slack makes of a thread. Pure: whoever presses was let in before.
+
+The rules:
+
+1.  A press counts only on the thread's newest first message, and once, however often it arrives (by its ``op``).
+2.  On a thread that is over it changes nothing: a late acknowledgement must not open it again.
+3.  An acknowledgement has an owner. It ends when the problem becomes worse than it was then, when the thread is
+    re-opened more than 15 minutes after it had resolved, after ACK_TIMEOUT, or by a press; each end is told. A second
+    person's press makes that person the owner, and is told. New alerts that are no worse stay covered.
+4.  A silence is asked of Alertmanager, as a command that stays in the record until it is done or given up
+    (``silencing``). Only the Alertmanager that holds one of the thread's firing alerts is asked, and only for
+    matchers that hold for this thread and no other (``matchers``).
+5.  A silence of ours that covers the thread already is made longer, never shorter, and never a second one.
+6.  Unsilencing ends our own silences only.
+"""
+
+from enum import StrEnum
+from typing import assert_never
+
+import msgspec
+
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads import matchers
+from alert_threader.threads.answers import Acknowledgement, Command, CommandKind, Note, NoteKind
+from alert_threader.threads.notes import answer, tell
+from alert_threader.threads.plan import Policy
+from alert_threader.threads.record import AlertThread
+
+#: How many presses are remembered, so that one that arrives again is known.
+MAX_PRESSES = 20
+#: How many commands may wait for Alertmanager, how many silences a thread can have, and so how many alerts of it can be
+#: silenced one by one.
+MAX_COMMANDS = 5
+MAX_SILENCES = 10
+
+
+class Operation(StrEnum):
+    """What can be pressed."""
+
+    ACKNOWLEDGE = "acknowledge"
+    UNACKNOWLEDGE = "unacknowledge"
+    SILENCE = "silence"
+    EXTEND = "extend"
+    UNSILENCE = "unsilence"
+
+
+class Press(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody pressed, on which message, and when (seconds since the epoch).
+
+    ``op`` identifies the press. ``seconds`` is for how long to silence; ``each_alert`` is for silencing the alerts that
+    fire now one by one, instead of the whole thread.
+    """
+
+    op: str
+    operation: Operation
+    user: str
+    name: str
+    channel: str
+    ts: str
+    at: float
+    seconds: float = 0
+    comment: str = ""
+    each_alert: bool = False
+    ends_with_problem: bool = False
+
+
+class Verdict(StrEnum):
+    """What became of a press. The same word goes into the log, the metric and the answer."""
+
+    ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
+    SILENCING = "silencing"
+    EXTENDING = "extending"
+    UNSILENCING = "unsilencing"
+    #: It came before.
+    DUPLICATE = "duplicate"
+    #: It would change nothing.
+    UNCHANGED = "unchanged"
+    #: The message is not, or not any more, the first one of a thread.
+    OUT_OF_DATE = "out_of_date"
+    #: Nothing fires any more.
+    OVER = "over"
+    #: Other commands of the thread wait for Alertmanager.
+    BUSY = "busy"
+    #: No Alertmanager that is configured holds an alert of the thread.
+    NOT_HELD = "not_held"
+    #: There are no matchers that silence this and nothing else.
+    NO_MATCHERS = "no_matchers"
+    #: There are too many alerts to silence them one by one.
+    TOO_MANY = "too_many"
+    TOO_LONG = "too_long"
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the press did something."""
+        return self in _CHANGES
+
+
+_CHANGES = frozenset(
+    {Verdict.ACKNOWLEDGED, Verdict.UNACKNOWLEDGED, Verdict.SILENCING, Verdict.EXTENDING, Verdict.UNSILENCING}
+)
+
+
+class Pressed(msgspec.Struct, frozen=True):
+    """A thread after a press, and what became of the press. The thread is the given one where nothing changed."""
+
+    thread: AlertThread | None
+    verdict: Verdict
+
+
+def press(thread: AlertThread | None, pressed: Press, now: float, policy: Policy) -> Pressed:
+    """Apply a press to the thread on whose first message it was made. ``now`` is in seconds since the epoch."""
+    if thread is None or thread.ts != pressed.ts or thread.channel != pressed.channel:
+        return Pressed(thread, Verdict.OUT_OF_DATE)
+    if pressed.op in thread.presses:
+        return Pressed(thread, Verdict.DUPLICATE)
+    if not thread.firing or thread.closed_at is not None:
+        return Pressed(thread, Verdict.OVER)
+    changed = msgspec.structs.replace(thread)
+    verdict = _apply(changed, pressed, now, policy)
+    if not verdict.has_changed:
+        return Pressed(thread, verdict)
+    changed.presses = (*thread.presses, pressed.op)[-MAX_PRESSES:]
+    answer(changed)
+    return Pressed(changed, verdict)
+
+
+def cluster_of(thread: AlertThread) -> str:
+    """The Alertmanager cluster that was seen to hold a firing alert of the thread; empty for none."""
+    firing = (alert for alert in thread.alerts.values() if alert.status is Status.FIRING)
+    return next((alert.cluster for alert in firing if alert.cluster), "")
+
+
+def _apply(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> Verdict:
+    match pressed.operation:
+        case Operation.ACKNOWLEDGE:
+            return _acknowledge(thread, pressed)
+        case Operation.UNACKNOWLEDGE:
+            return _unacknowledge(thread, pressed)
+        case Operation.SILENCE:
+            return _silence(thread, pressed, now, policy)
+        case Operation.EXTEND:
+            return _extend(thread, pressed, now, policy)
+        case Operation.UNSILENCE:
+            return _unsilence(thread, pressed)
+        case _:
+            assert_never(pressed.operation)
+
+
+def _acknowledge(thread: AlertThread, pressed: Press) -> Verdict:
+    before = thread.acknowledgement
+    if before is not None and before.by == pressed.user:
+        return Verdict.UNCHANGED
+    thread.acknowledgement = Acknowledgement(
+        by=pressed.user, name=pressed.name, at=pressed.at, severity=thread.severity_level
+    )
+    kind = NoteKind.ACKNOWLEDGED if before is None else NoteKind.TAKEN_OVER
+    former = "" if before is None else before.name or before.by
+    tell(thread, Note(kind=kind, who=pressed.name, at=pressed.at, text=former))
+    return Verdict.ACKNOWLEDGED
+
+
+def _unacknowledge(thread: AlertThread, pressed: Press) -> Verdict:
+    if thread.acknowledgement is None:
+        return Verdict.UNCHANGED
+    thread.acknowledgement = None
+    tell(thread, Note(kind=NoteKind.UNACKNOWLEDGED, who=pressed.name, at=pressed.at))
+    return Verdict.UNACKNOWLEDGED
+
+
+def _silence(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> Verdict:
+    if pressed.seconds > policy.silence_max:
+        return Verdict.TOO_LONG
+    until = now + pressed.seconds
+    whole = [silence for silence in thread.silences if silence.ours and not silence.alert]
+    if whole and not pressed.each_alert:
+        if all(silence.ends_at >= until for silence in whole):
+            return Verdict.UNCHANGED
+        return _command(thread, pressed, CommandKind.EXTEND, (whole[0].id,), until, whole[0].cluster)
+    cluster = cluster_of(thread)
+    if not cluster:
+        return Verdict.NOT_HELD
+    targets: tuple[str, ...] = ("",)
+    if pressed.each_alert:
+        targets = tuple(each for each, alert in thread.alerts.items() if alert.status is Status.FIRING)
+    if len(targets) + len(thread.silences) > MAX_SILENCES:
+        return Verdict.TOO_MANY
+    if not matchers.silenceable(thread, targets):
+        return Verdict.NO_MATCHERS
+    return _command(thread, pressed, CommandKind.SILENCE, targets, until, cluster)
+
+
+def _extend(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> Verdict:
+    ours = [silence for silence in thread.silences if silence.ours]
+    if not ours:
+        return _silence(thread, pressed, now, policy)
+    until = max(silence.ends_at for silence in ours) + pressed.seconds
+    if until > now + policy.silence_max:
+        return Verdict.TOO_LONG
+    ids = tuple(silence.id for silence in ours)
+    return _command(thread, pressed, CommandKind.EXTEND, ids, until, ours[0].cluster)
+
+
+def _unsilence(thread: AlertThread, pressed: Press) -> Verdict:
+    ours = [silence for silence in thread.silences if silence.ours]
+    if not ours:
+        return Verdict.UNCHANGED
+    ids = tuple(silence.id for silence in ours)
+    return _command(thread, pressed, CommandKind.UNSILENCE, ids, 0, ours[0].cluster)
+
+
+def _command(
+    thread: AlertThread, pressed: Press, kind: CommandKind, targets: tuple[str, ...], until: float, cluster: str
+) -> Verdict:
+    if len(thread.commands) >= MAX_COMMANDS:
+        return Verdict.BUSY
+    command = Command(
+        op=pressed.op,
+        kind=kind,
+        targets=targets,
+        cluster=cluster,
+        by=pressed.user,
+        name=pressed.name,
+        until=until,
+        comment=pressed.comment,
+        ends_with_problem=pressed.ends_with_problem,
+        at=pressed.at,
+    )
+    thread.commands = (*thread.commands, command)
+    return _WORDS[kind]
+
+
+_WORDS = {
+    CommandKind.SILENCE: Verdict.SILENCING,
+    CommandKind.EXTEND: Verdict.EXTENDING,
+    CommandKind.UNSILENCE: Verdict.UNSILENCING,
+}

@@ -1,0 +1,191 @@
+"""What becomes of a command to Alertmanager, and of the silences that came of it.
+
+A command is done one call after the other. Each call is noted in the record before it is made; one whose answer was
+lost is looked up by its tag, which is in the comment of the silence, before it is made again.
+"""
+
+from typing import NamedTuple, assert_never
+
+import msgspec
+
+from alert_threader.threads.answers import Command, CommandKind, Note, NoteKind, Silence
+from alert_threader.threads.notes import answer, tell
+from alert_threader.threads.plan import next_command
+from alert_threader.threads.record import AlertThread, Wait
+
+#: How long Alertmanager is asked again, in seconds: then somebody should know that it was in vain.
+GIVE_UP_COMMAND_AFTER = 15 * 60.0
+
+
+class Silenced(msgspec.Struct, frozen=True, tag=True):
+    """Alertmanager has the silence, or has made it longer: then ``former`` is the id that it had."""
+
+    silence: Silence
+    former: str = ""
+
+
+class Expired(msgspec.Struct, frozen=True, tag=True):
+    """Alertmanager does not have the silence of this id any more."""
+
+    id: str
+
+
+class NotDone(msgspec.Struct, frozen=True, tag=True):
+    """It is not done. Try again after ``retry``; where it ``is_final``, never: Alertmanager will not have it."""
+
+    error: str
+    retry: Wait = Wait()
+    outcome_unknown: bool = False
+    is_final: bool = False
+
+
+#: What became of a call to Alertmanager.
+OfCommand = Silenced | Expired | NotDone
+
+
+class Tag(NamedTuple):
+    """What a call to Alertmanager is found by: the press and, of several alerts, which one."""
+
+    op: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.op}/{self.target}" if self.target else self.op
+
+
+def tag_of(command: Command) -> Tag:
+    """The tag of the command's next call."""
+    return Tag(command.op, command.targets[0])
+
+
+def start_command(thread: AlertThread, attempt_id: str, now: float) -> AlertThread | None:
+    """The thread with its first command under way; None where none is due. One that was so before lost its outcome.
+
+    The record that is returned must be stored before the call.
+    """
+    if not thread.commands or not next_command(thread).is_due(now):
+        return None
+    command = thread.commands[0]
+    started = msgspec.structs.replace(
+        command,
+        attempt=attempt_id,
+        tries=command.tries + 1,
+        outcome_unknown=command.outcome_unknown or bool(command.attempt),
+    )
+    return msgspec.structs.replace(thread, commands=(started, *thread.commands[1:]))
+
+
+def record_command(thread: AlertThread, attempt_id: str, outcome: OfCommand, now: float) -> AlertThread:
+    """Write down what became of the call ``attempt_id``; the thread itself where another one is under way by now."""
+    if not thread.commands or thread.commands[0].attempt != attempt_id:
+        return thread
+    recorded = msgspec.structs.replace(thread)
+    command = thread.commands[0]
+    match outcome:
+        case Silenced():
+            _silenced(recorded, command, outcome, now)
+        case Expired():
+            _expired(recorded, command, outcome, now)
+        case NotDone():
+            _not_done(recorded, command, outcome, now)
+        case _:
+            assert_never(outcome)
+    return recorded
+
+
+def end_with_problem(thread: AlertThread, now: float) -> None:
+    """Ask for the end of the silences that were to end with the problem, which has resolved."""
+    for silence in thread.silences:
+        if silence.ours and silence.ends_with_problem and not _is_being_ended(thread, silence.id):
+            command = Command(
+                op=f"end-{silence.id}",
+                kind=CommandKind.UNSILENCE,
+                targets=(silence.id,),
+                cluster=silence.cluster,
+                by=silence.by,
+                name=silence.name,
+                ends_with_problem=True,
+                at=now,
+            )
+            thread.commands = (*thread.commands, command)
+
+
+def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
+    """The thread without the silences whose time is over; the thread itself where there are none."""
+    over = [silence for silence in thread.silences if silence.ends_at <= now]
+    if not over:
+        return thread
+    ended = msgspec.structs.replace(thread)
+    ended.silences = tuple(silence for silence in thread.silences if silence.ends_at > now)
+    answer(ended)
+    if thread.firing and thread.closed_at is None:
+        for who in dict.fromkeys(silence.name for silence in over):
+            tell(ended, Note(kind=NoteKind.SILENCE_ENDED, who=who, at=now))
+    return ended
+
+
+def covers(silence: Silence, fingerprint: str) -> bool:
+    """Whether a silence is for this alert of its thread."""
+    return not silence.alert or silence.alert == fingerprint
+
+
+def _is_being_ended(thread: AlertThread, silence_id: str) -> bool:
+    return any(c.kind is CommandKind.UNSILENCE and silence_id in c.targets for c in thread.commands)
+
+
+def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: float) -> None:
+    silence = outcome.silence
+    others = tuple(each for each in thread.silences if each.id not in (silence.id, outcome.former))
+    thread.silences = (*others, silence)
+    kind = NoteKind.SILENCED if command.kind is CommandKind.SILENCE else NoteKind.EXTENDED
+    note = Note(kind=kind, who=command.name, at=now, until=silence.ends_at, text=command.comment)
+    _next_target(thread, command, note)
+    if not thread.firing:
+        end_with_problem(thread, now)
+
+
+def _expired(thread: AlertThread, command: Command, outcome: Expired, now: float) -> None:
+    thread.silences = tuple(each for each in thread.silences if each.id != outcome.id)
+    kind = NoteKind.ENDED_WITH_PROBLEM if command.ends_with_problem else NoteKind.UNSILENCED
+    _next_target(thread, command, Note(kind=kind, who=command.name, at=now))
+
+
+def _next_target(thread: AlertThread, command: Command, note: Note) -> None:
+    """Go on with what is left of a command; once nothing is, tell it."""
+    left = command.targets[1:]
+    rest = thread.commands[1:]
+    if left:
+        again = msgspec.structs.replace(
+            command,
+            targets=left,
+            attempt="",
+            tries=0,
+            next_try=0.0,
+            next_try_wait=0.0,
+            outcome_unknown=False,
+            error="",
+        )
+        thread.commands = (again, *rest)
+    else:
+        thread.commands = rest
+        tell(thread, note)
+    answer(thread)
+
+
+def _not_done(thread: AlertThread, command: Command, outcome: NotDone, now: float) -> None:
+    if outcome.is_final or now - command.at >= GIVE_UP_COMMAND_AFTER:
+        is_end = command.kind is CommandKind.UNSILENCE
+        kind = NoteKind.NOT_UNSILENCED if is_end else NoteKind.NOT_SILENCED
+        thread.commands = thread.commands[1:]
+        tell(thread, Note(kind=kind, who=command.name, at=now, text=outcome.error))
+        answer(thread)
+        return
+    again = msgspec.structs.replace(
+        command,
+        attempt="",
+        next_try=outcome.retry.until,
+        next_try_wait=outcome.retry.length,
+        outcome_unknown=command.outcome_unknown or outcome.outcome_unknown,
+        error=outcome.error,
+    )
+    thread.commands = (again, *thread.commands[1:])
