@@ -1,8 +1,9 @@
 """What people see: an AlertThread and a step become the arguments of one Slack call.
 
 ``view`` reads the record once for each message, ``content`` says what is said, with ``labels``, ``listing``,
-``links``, ``displaced`` and ``times`` for the parts that need rules of their own, in the ``words`` of a language;
-``layout`` puts it into Slack's forms. Pure, and for any record: an alert that cannot be shown well is shown somehow.
+``links``, ``notes``, ``buttons``, ``displaced`` and ``times`` for the parts that need rules of their own, in the
+``words`` of a language; ``layout`` puts it into Slack's forms. Pure, and for any record: an alert that cannot be shown
+well is shown somehow.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 
 from alert_threader.formatter import layout
+from alert_threader.formatter.buttons import CUSTOM, Pressing, key_hash
 from alert_threader.formatter.content import reply_content, root_content
 from alert_threader.formatter.view import ThreadView
 from alert_threader.formatter.words import ENGLISH, LANGUAGES, Words
@@ -21,7 +23,17 @@ from alert_threader.threads import AlertThread, Batch, Severities, Step
 _WITHOUT_METADATA = 3
 _LAYOUTS = (layout.in_full, layout.in_blocks, layout.in_text, layout.in_ascii)
 
-__all__ = ["ENGLISH", "LANGUAGES", "Words", "message_hash", "render", "render_duplicate"]
+__all__ = [
+    "CUSTOM",
+    "ENGLISH",
+    "LANGUAGES",
+    "Pressing",
+    "Words",
+    "key_hash",
+    "message_hash",
+    "render",
+    "render_duplicate",
+]
 
 EVENT_TYPE = "alert_threader"
 #: How many events a message's metadata names, and how long it may be, in bytes of JSON (Slack publishes no
@@ -35,7 +47,7 @@ _SHOWN = ("text", "blocks", "attachments")
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
-def render(
+def render(  # noqa: PLR0913 - a keyword for each setting that a message depends on
     thread: AlertThread,
     step: Step,
     batch: Batch,
@@ -45,15 +57,17 @@ def render(
     severities: Severities = Severities(),  # noqa: B008 - an immutable value
     attempt_id: str | None = None,
     simple: int = 0,
+    pressing: Pressing | None = None,
 ) -> dict[str, Any]:
     """The arguments of chat.postMessage or chat.update for a step, but for channel, ts and thread_ts.
 
     ``batch`` is what the message delivers; a root shows the thread as it is, whatever the batch. ``environment`` is
     for alerts that name none, ``words`` are those of a language, ``severities`` the settings of severities. ``simple``
-    is the record's: 0 in full, 1 without attachment, 2 text only, 3 a plain line without metadata. Never raises.
+    is the record's: 0 in full, 1 without attachment, 2 text only, 3 a plain line without metadata. ``pressing`` is what
+    can be pressed; None for nothing. Never raises.
     """
-    view = ThreadView(thread, environment, words, severities)
-    content = reply_content(view, batch) if step is Step.POST_REPLY else root_content(view)
+    view = ThreadView(thread, environment, words, severities, links_people=step is Step.UPDATE_ROOT)
+    content = reply_content(view, batch) if step is Step.POST_REPLY else root_content(view, pressing)
     message = _LAYOUTS[min(max(simple, 0), len(_LAYOUTS) - 1)](content)
     message |= {"unfurl_links": False, "unfurl_media": False}
     if step is Step.POST_REPLY and thread.uneditable and _changes_state(thread, batch):

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from alert_threader.formatter import facts
+from alert_threader.formatter.buttons import Block, Pressing, buttons
 from alert_threader.formatter.displaced import displaced
 from alert_threader.formatter.labels import fields_of, labels_line
 from alert_threader.formatter.links import links_line, source_link
@@ -38,6 +39,7 @@ from alert_threader.formatter.mrkdwn import (
     truncate,
     unmarked,
 )
+from alert_threader.formatter.notes import Told, told
 from alert_threader.formatter.times import reply_times, root_times
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import (
@@ -77,6 +79,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     description: list[str] = []
     links: str = ""
     context: list[str] = []
+    buttons: list[Block] = []
 
     @property
     def parts(self) -> list[str]:
@@ -85,8 +88,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
         return [self.headline, *self.fields, *alerts, *self.description, self.links, *self.context]
 
 
-def root_content(view: ThreadView) -> Content:
-    """The opening message: the thread as it is now."""
+def root_content(view: ThreadView, pressing: Pressing | None = None) -> Content:
+    """The opening message: the thread as it is now, with what can be pressed."""
     headline = f"{view.sign}{view.counted_title}"
     fields, (links, unlinked) = fields_of(view), links_line(view)
     content = Content(
@@ -101,6 +104,7 @@ def root_content(view: ThreadView) -> Content:
         ],
         links=links,
         context=[*root_times(view), *labels_line(view, fields, unlinked)],
+        buttons=buttons(view, pressing),
     )
     if view.total < 2:
         return content
@@ -121,6 +125,9 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
     """
     if batch.named:
         return _names_content(view, batch)
+    notes = told(view, batch.notes)
+    if notes and not (batch.events or batch.reopened or batch.repeated):
+        return _notes_content(view, notes)
     events = listed_events(view, batch)
     level = view.level_of([event.alert for event in events if event.fires])
     opening, state = _happened(view, batch, level)
@@ -130,7 +137,8 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
         is_root=False,
         colour=view.colour(state, level),
         text=_text(opening, view, _reply_names(view, events)),
-        context=[*_notes(view, batch), *reply_times(view, batch, events)],
+        description=_lines(notes),
+        context=[*_not_editable(view, batch), *reply_times(view, batch, events)],
     )
     if not view.firing and view.total == 1:
         fields, (links, unlinked) = fields_of(view), links_line(view)
@@ -138,6 +146,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
             content,
             fields=fields.lines,
             description=[
+                *content.description,
                 *(_ending(view) or _description(view)),
                 *_values(view, view.ended_values or view.shared_values),
             ],
@@ -169,8 +178,25 @@ def _read(content: Content) -> str:
     return "\n".join((content.text, *content.parts))
 
 
-def _notes(view: ThreadView, batch: Batch) -> list[str]:
-    """What is to be said that is no alert's."""
+def _notes_content(view: ThreadView, notes: Sequence[Told]) -> Content:
+    """A message that tells only what people or Alertmanager did; the last of it is in the headline."""
+    *earlier, last = notes
+    opening = f"{last.line} — "
+    return Content(
+        headline=truncate(f"{opening}{view.title}", MAX_HEADER),
+        is_root=False,
+        colour=view.colour(view.state, view.level),
+        text=_text(opening, view, ""),
+        description=[*([last.text] if last.text else []), *_lines(earlier)],
+    )
+
+
+def _lines(notes: Sequence[Told]) -> list[str]:
+    return [f"{note.line}: {note.text}" if note.text else note.line for note in notes]
+
+
+def _not_editable(view: ThreadView, batch: Batch) -> list[str]:
+    """That the first message does not show any more what is."""
     kinds = {note.kind for note in batch.notes}
     return [view.words.not_editable] if NoteKind.NOT_EDITABLE in kinds else []
 

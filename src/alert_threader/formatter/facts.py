@@ -144,6 +144,15 @@ def moment(at: float) -> str:
         return ""
 
 
+def clock(at: float, beside: float) -> str:
+    """A time to the minute, ``14:30 UTC``; with its date where ``beside``, which is shown too, has another one."""
+    try:
+        when, other = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(beside, UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return when.strftime("%H:%M UTC" if when.date() == other.date() else "%Y-%m-%d %H:%M UTC")
+
+
 def between(began: float, ended: float) -> int:
     """The seconds between two moments as they are written, without fractions; 0 where one of them is none."""
     return int(ended) - int(began) if isfinite(began) and isfinite(ended) else 0

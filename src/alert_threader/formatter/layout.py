@@ -17,6 +17,7 @@ def in_full(content: Content) -> dict[str, Any]:
         *_section_fields(content.fields),
         *_sections(*_alerts(content), *_packed(content.description), content.links),
         *_context(content.context),
+        *content.buttons,
     ]
     attachment = {"color": content.colour, "fallback": content.text, "blocks": blocks}
     return {
@@ -32,7 +33,8 @@ def in_blocks(content: Content) -> dict[str, Any]:
         _headline(content),
         *_sections("\n".join(content.fields), *_alerts(content), *_packed(content.description)),
     ]
-    return {"text": content.text, "blocks": [*blocks, *_context(content.context)], "attachments": []}
+    blocks += [*_context(content.context), *content.buttons]
+    return {"text": content.text, "blocks": blocks, "attachments": []}
 
 
 def in_text(content: Content) -> dict[str, Any]:

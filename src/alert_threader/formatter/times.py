@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from alert_threader.formatter import facts
 from alert_threader.formatter.listing import Listed
 from alert_threader.formatter.mrkdwn import literal
+from alert_threader.formatter.notes import answers_line
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import AlertState, Batch
 
@@ -23,8 +24,7 @@ def root_times(view: ThreadView) -> list[str]:
         _flapped(view, began),
         _left_out(view),
         words.marked_stale if view.state == "stale" else "",
-        _acknowledged(view),
-        _silenced(view),
+        answers_line(view),
     ]
     return [line for line in said if line]
 
@@ -91,23 +91,6 @@ def _flapped(view: ThreadView, began: float) -> str:
         firing=facts.lasting(whole - thread.quiet, words),
         whole=facts.lasting(whole, words),
     )
-
-
-def _acknowledged(view: ThreadView) -> str:
-    """Whose the problem is, as long as it is one."""
-    by = view.thread.acknowledgement
-    if by is None or not view.firing:
-        return ""
-    return view.words.acknowledged_by.format(who=literal(by.name or by.by, _MAX_REASON), time=facts.moment(by.at))
-
-
-def _silenced(view: ThreadView) -> str:
-    """Until when all firing alerts are muted in Alertmanager: until the first of these mutes ends."""
-    if view.state != "silenced":
-        return ""
-    ends = [alert.mute.until for alert in view.alerts if facts.fires(alert) and alert.mute and alert.mute.until]
-    words = view.words
-    return words.silenced_until.format(time=facts.moment(min(ends))) if ends else words.silenced_open
 
 
 def _left_out(view: ThreadView) -> str:

@@ -1,14 +1,16 @@
 """A thread as people see it, read once for each message: its title, its alerts' names, what they share and do not."""
 
+import re
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from urllib.parse import quote
 
 import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.facts import Said
 from alert_threader.formatter.matchers import matchers_of, matchers_of_one
-from alert_threader.formatter.mrkdwn import truncate, unmarked
+from alert_threader.formatter.mrkdwn import literal, truncate, unmarked
 from alert_threader.formatter.words import Words
 from alert_threader.threads import (
     ENVIRONMENT_LABELS,
@@ -18,6 +20,7 @@ from alert_threader.threads import (
     AlertThread,
     Common,
     Severities,
+    covers,
     environment_of,
     full_name,
     in_common,
@@ -27,13 +30,30 @@ from alert_threader.threads import (
     short_name,
 )
 
+#: Users of Slack; one of another workspace begins with a W.
+_USER = re.compile("[UW][A-Z0-9]+")
+#: A longer name is cut, in characters.
+_MAX_PERSON = 80
+
 
 class ThreadView:
     """What all parts of a message read. Nothing in it changes the thread."""
 
-    def __init__(self, thread: AlertThread, environment: str, words: Words, severities: Severities) -> None:
-        """Take the record, the ``ENVIRONMENT`` for alerts that name none, and the settings of words and severities."""
+    def __init__(
+        self,
+        thread: AlertThread,
+        environment: str,
+        words: Words,
+        severities: Severities,
+        *,
+        links_people: bool = False,
+    ) -> None:
+        """Take the record, the ``ENVIRONMENT`` for alerts that name none, and the settings of words and severities.
+
+        ``links_people`` is for an edit, which notifies nobody: there people may be linked to.
+        """
         self.thread = thread
+        self._links_people = links_people
         self.words = words
         self.severities = severities
         self._environment = environment
@@ -53,7 +73,18 @@ class ThreadView:
         """The same thread as it would be without some alerts."""
         alerts = {each: state for each, state in self.thread.alerts.items() if each not in fingerprints}
         thread = msgspec.structs.replace(self.thread, alerts=alerts)
-        return ThreadView(thread, self._environment, self.words, self.severities)
+        return ThreadView(thread, self._environment, self.words, self.severities, links_people=self._links_people)
+
+    def person(self, user: str, name: str) -> str:
+        """A person, as mrkdwn: linked to where that notifies nobody, else by name."""
+        if self._links_people and _USER.fullmatch(user):
+            return f"<@{user}>"
+        return literal(name or user, _MAX_PERSON)
+
+    def silence_page(self, silence_id: str) -> str:
+        """The page of a silence in Alertmanager; empty where it is not known."""
+        base = self.thread.external_url.rstrip("/")
+        return f"{base}/#/silences/{quote(silence_id, safe='')}" if base and not self.is_grafana else ""
 
     @cached_property
     def alerts(self) -> list[AlertState]:
@@ -272,6 +303,7 @@ def _state(thread: AlertThread) -> str:
     """Of several states the first that holds: resolved, stale, silenced, acknowledged, firing."""
     if thread.state != "firing":
         return thread.state
-    if all(alert.mute for alert in thread.alerts.values() if facts.fires(alert)):
+    firing = [(name, alert) for name, alert in thread.alerts.items() if facts.fires(alert)]
+    if all(alert.mute or any(covers(each, name) for each in thread.silences) for name, alert in firing):
         return "silenced"
     return "acknowledged" if thread.acknowledgement else "firing"

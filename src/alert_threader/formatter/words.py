@@ -77,7 +77,6 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     left_out_one: str
     left_out: str
     marked_stale: str
-    acknowledged_by: str
     silenced_until: str
     silenced_open: str
     started: str
@@ -93,6 +92,36 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     # A copy of a message that arrived late, and a first message that is out of date.
     duplicate: str
     not_editable: str
+
+    # Buttons and menus.
+    acknowledge: str
+    unacknowledge: str
+    unsilence: str
+    extend: str
+    custom: str
+
+    # People's answers, on the first message.
+    answer_acknowledged: str
+    answer_silenced: str
+    answer_silencing: str
+    answer_unsilencing: str
+
+    # Notes: what people and Alertmanager did.
+    note_acknowledged: str
+    note_taken_over: str
+    note_unacknowledged: str
+    note_ended_worse: str
+    note_ended_reopened: str
+    note_ended_timeout: str
+    note_kept: str
+    note_silenced: str
+    note_extended: str
+    note_unsilenced: str
+    note_silence_ended: str
+    note_ended_with_problem: str
+    note_expired_elsewhere: str
+    note_not_silenced: str
+    note_not_unsilenced: str
 
     # A duration in its two largest units.
     days: str
@@ -159,7 +188,6 @@ ENGLISH = Words(
     quiet_for="Quiet for {time}",
     left_out_one="1 more alert was left out by Alertmanager (max_alerts)",
     left_out="{count} more alerts were left out by Alertmanager (max_alerts)",
-    acknowledged_by="Acknowledged by {who}, {time}",
     silenced_until="Silenced in Alertmanager until {time}",
     silenced_open="Silenced in Alertmanager",
     marked_stale="Nothing heard for a long time: marked stale",
@@ -174,6 +202,30 @@ ENGLISH = Words(
     rule_deleted="the rule was deleted",
     duplicate="Duplicate, see {link}",
     not_editable="Slack no longer lets the first message be edited",
+    acknowledge="Acknowledge",
+    unacknowledge="Unacknowledge",
+    unsilence="Unsilence",
+    extend="Extend",
+    custom="Custom…",
+    answer_acknowledged="{who} since {since}",
+    answer_silenced="by {who} until {until}",
+    answer_silencing="silencing… ({who})",
+    answer_unsilencing="ending the silence… ({who})",
+    note_acknowledged="Acknowledged by {who}",
+    note_taken_over="Acknowledged by {who}, taking over from {former}",
+    note_unacknowledged="No longer acknowledged: taken back by {who}",
+    note_ended_worse="It got worse: the acknowledgement by {who} has ended",
+    note_ended_reopened="It came back: the acknowledgement by {who} has ended",
+    note_ended_timeout="The acknowledgement by {who} has expired",
+    note_kept="Still acknowledged by {who}",
+    note_silenced="Silenced by {who} until {until}",
+    note_extended="Silence extended by {who} until {until}",
+    note_unsilenced="Silence ended by {who}",
+    note_silence_ended="The silence by {who} ended",
+    note_ended_with_problem="The silence by {who} ended with the problem",
+    note_expired_elsewhere="The silence by {who} was ended in Alertmanager",
+    note_not_silenced="Could not be silenced ({who})",
+    note_not_unsilenced="The silence could not be ended ({who})",
     days="{count}d",
     hours="{count}h",
     minutes="{count}m",
@@ -238,7 +290,6 @@ KOREAN = Words(
     quiet_for="{time} 동안 잠잠했음",
     left_out_one="Alertmanager가 생략한 알림 1건 더 있음 (max_alerts)",
     left_out="Alertmanager가 생략한 알림 {count}건 더 있음 (max_alerts)",
-    acknowledged_by="{who} 님이 확인함, {time}",
     silenced_until="{time}까지 Alertmanager에서 음소거됨",
     silenced_open="Alertmanager에서 음소거됨",
     marked_stale="오랫동안 소식이 없어 종료된 것으로 표시함",
@@ -253,6 +304,30 @@ KOREAN = Words(
     rule_deleted="규칙이 삭제됨",
     duplicate="중복된 메시지입니다. 원본: {link}",
     not_editable="Slack이 첫 메시지의 수정을 더 이상 허용하지 않습니다",
+    acknowledge="확인",
+    unacknowledge="확인 취소",
+    unsilence="음소거 해제",
+    extend="연장",
+    custom="직접 설정…",
+    answer_acknowledged="{who} 님이 {since}부터 확인 중",
+    answer_silenced="{who} 님이 {until}까지 음소거",
+    answer_silencing="음소거하는 중… ({who})",
+    answer_unsilencing="음소거를 해제하는 중… ({who})",
+    note_acknowledged="{who} 님이 확인함",
+    note_taken_over="{who} 님이 {former} 님을 이어받아 확인함",
+    note_unacknowledged="{who} 님이 확인을 취소함",
+    note_ended_worse="더 심각해져 {who} 님의 확인이 해제됨",
+    note_ended_reopened="다시 발생해 {who} 님의 확인이 해제됨",
+    note_ended_timeout="{who} 님의 확인이 만료됨",
+    note_kept="{who} 님의 확인이 유지됨",
+    note_silenced="{who} 님이 {until}까지 음소거함",
+    note_extended="{who} 님이 음소거를 {until}까지 연장함",
+    note_unsilenced="{who} 님이 음소거를 해제함",
+    note_silence_ended="{who} 님의 음소거가 끝남",
+    note_ended_with_problem="문제가 해소되어 {who} 님의 음소거가 끝남",
+    note_expired_elsewhere="{who} 님의 음소거가 Alertmanager에서 해제됨",
+    note_not_silenced="음소거하지 못함 ({who})",
+    note_not_unsilenced="음소거를 해제하지 못함 ({who})",
     days="{count}일",
     hours="{count}시간",
     minutes="{count}분",
