@@ -85,6 +85,11 @@ class Alertmanager:
         wait_for(self._is_ready, 20, lambda: self.log)
 
     @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
     def log(self) -> str:
         """What it logged."""
         return self.log_file.read_text()

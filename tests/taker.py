@@ -22,7 +22,7 @@ class Taker:
         """The call that a step needs."""
         return METHODS[step]
 
-    def budget(self, step: Step, lane: str) -> tuple[str, Budget]:
+    def budget(self, step: Step, lane: str, *, answers_press: bool = False) -> tuple[str, Budget]:  # noqa: ARG002
         """The budget of a step's call."""
         return self._pacing.budget(METHODS[step], lane)
 

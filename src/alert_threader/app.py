@@ -3,20 +3,30 @@
 import json
 import os
 import time
+from functools import partial
 from typing import Any
 
 import msgspec
 from flask import Flask
 from flask.json.provider import JSONProvider
 
+from alert_threader.alertmanager.api import Alertmanager, Login
+from alert_threader.delivery.access import Access
+from alert_threader.delivery.afterwards import Afterwards
+from alert_threader.delivery.alertmanager_calls import KIND as ALERTMANAGER
+from alert_threader.delivery.alertmanager_calls import AlertmanagerCalls, matching
+from alert_threader.delivery.calls import Calls
 from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.pacing import Pacing
+from alert_threader.delivery.poller import Poller
 from alert_threader.delivery.slack_calls import KIND, METHODS, OUTCOMES, SlackCalls
 from alert_threader.delivery.token_health import TokenHealth
-from alert_threader.formatter import LANGUAGES
+from alert_threader.formatter import LANGUAGES, Pressing, lasting
 from alert_threader.intake import Intake
+from alert_threader.presses import ACTIONS, VERDICTS, Longest, Presses
 from alert_threader.routes import alert, cache, errors, health, stats
 from alert_threader.routes import metrics as metrics_route
+from alert_threader.routes import slack as slack_route
 from alert_threader.service import Running, Service, install
 from alert_threader.settings.settings import Settings
 from alert_threader.slack.client import Slack
@@ -24,6 +34,9 @@ from alert_threader.store import Threads, open_store
 from alert_threader.telemetry import logs
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import DEFAULT_MAP, Identity, Policy, Reason, RepeatPolicy, Severities, ThreadBy
+
+#: How long a call that somebody waits for may take, in seconds: Slack's trigger for a form is good for 3 s.
+_QUICK = 1.5
 
 
 def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Flask:
@@ -38,7 +51,7 @@ def create_app(settings: Settings | None = None, *, open_now: bool = True) -> Fl
     # A doubled slash is a wrong address like any other: a redirection would be followed without the body.
     app.url_map.merge_slashes = False
     app.json = _Json(app)
-    for route in (alert, health, stats, cache, metrics_route):
+    for route in (alert, health, stats, cache, metrics_route, slack_route):
         app.register_blueprint(route.blueprint)
     errors.register(app)
     service = make_service(settings)
@@ -64,6 +77,27 @@ class _Json(JSONProvider):
         return msgspec.json.decode(s)
 
 
+def _pressing(settings: Settings) -> Pressing | None:
+    """What people can press: nothing without a way for presses to come, no silences without an Alertmanager."""
+    if not settings.takes_presses:
+        return None
+    durations = tuple(text for text, _ in settings.silence_durations) if settings.alertmanager_url else ()
+    return Pressing(durations=durations)
+
+
+def _clusters(settings: Settings) -> dict[str, Alertmanager]:
+    token, password = settings.alertmanager_token, settings.alertmanager_password
+    login = Login(
+        token=token.reveal() if token else "",
+        user=settings.alertmanager_user or "",
+        password=password.reveal() if password else "",
+        ca=str(settings.alertmanager_ca) if settings.alertmanager_ca else None,
+        headers=settings.alertmanager_headers or (),
+    )
+    clusters = [Alertmanager(members, login) for members in settings.alertmanager_url or ()]
+    return {cluster.name: cluster for cluster in clusters}
+
+
 def make_service(settings: Settings) -> Service:
     """Wire a service from its settings; nothing is opened or started."""
     policy = Policy(
@@ -74,6 +108,8 @@ def make_service(settings: Settings) -> Service:
             label=settings.severity_label, levels={**DEFAULT_MAP, **dict(settings.severity_map or ())}
         ),
         name_labels=settings.name_labels or (),
+        ack_timeout=settings.ack_timeout,
+        silence_max=settings.silence_max,
         call_timeout=settings.slack_timeout,
     )
     identity = Identity(
@@ -82,19 +118,46 @@ def make_service(settings: Settings) -> Service:
         by=ThreadBy(settings.thread_by),
         labels=settings.thread_key_labels,
     )
-    metrics = Metrics(Reason, set(METHODS.values()), OUTCOMES)
+    metrics = Metrics(Reason, set(METHODS.values()), OUTCOMES, actions=ACTIONS, verdicts=VERDICTS)
     metrics.started(time.time())
     logs.when_dropped(metrics.log.dropped)
 
     def wire(threads: Threads) -> Running:
         slack = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, settings.slack_timeout)
         pacing = Pacing(settings.slack_rate, settings.slack_burst)
+        quick = Slack(settings.slack_bot_token.reveal(), settings.slack_api_url, min(_QUICK, settings.slack_timeout))
         words = LANGUAGES[settings.language]
-        calls = SlackCalls(slack, policy, pacing, metrics, environment=settings.environment, words=words)
-        deliverer = Deliverer(threads, {KIND: calls}, metrics, burst=settings.slack_burst)
-        intake = Intake(threads, deliverer, metrics, identity=identity, response_wait=settings.response_wait)
+        calls = SlackCalls(
+            slack,
+            policy,
+            pacing,
+            metrics,
+            environment=settings.environment,
+            words=words,
+            pressing=_pressing(settings),
+        )
+        clusters = _clusters(settings)
+        commands = AlertmanagerCalls(clusters, quick.link, words)
+        kinds: dict[str, Calls] = {KIND: calls, ALERTMANAGER: commands}
+        deliverer = Deliverer(threads, kinds, metrics, burst=settings.slack_burst)
+        poller = Poller(clusters.values(), threads, deliverer.wake)
+        intake = Intake(
+            threads, deliverer, metrics, identity=identity, response_wait=settings.response_wait, opened=poller.look
+        )
         token = TokenHealth(slack.identify, metrics.slack)
-        return Running(threads, deliverer, calls.troubles, intake, token)
+        access, afterwards = Access(settings.allowed_to_press, slack.members), Afterwards()
+        presses = Presses(
+            intake,
+            quick,
+            access,
+            afterwards,
+            metrics.presses,
+            words=words,
+            longest=Longest(settings.silence_max, lasting(settings.silence_max, words)),
+            team=lambda: (token.state.identity and token.state.identity.team_id) or "",
+            matching=partial(matching, clusters),
+        )
+        return Running(threads, deliverer, calls.troubles, intake, token, presses, access, afterwards, poller, commands)
 
     return Service(
         settings=settings,

@@ -1,20 +1,33 @@
 """The one door for every input that changes a thread.
 
 An input is applied atomically and durably by one verb of ``store.verbs``, counted and logged with its reason, and
-delivery is woken. Today these are notifications; the outcomes of calls and the passing of time reach the same verbs
-from delivery.
+delivery is woken. These are notifications and presses; the outcomes of calls and the passing of time reach the same
+verbs from delivery.
 """
 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from alert_threader.alertmanager.webhook import Notification, Status
 from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.errors import RecordDamagedError
 from alert_threader.store.verbs import Threads
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import AlertThread, Applied, Identity, Reason, changes, slack_lane
+from alert_threader.threads import (
+    AlertThread,
+    Applied,
+    Identity,
+    Press,
+    Reason,
+    Verdict,
+    changes,
+    cluster_of,
+    lanes_of,
+    slack_lane,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +51,15 @@ class Intake:
         *,
         identity: Identity,
         response_wait: float,
+        opened: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts; ``response_wait`` is how long an input waits for Slack at most, in seconds."""
+        """Take the parts.
+
+        ``response_wait`` is how long an input waits for Slack at most, in seconds; ``opened`` is called when something
+        fires of which nobody knows yet which Alertmanager holds it.
+        """
+        self._opened = opened
         self._threads = threads
         self._deliverer = deliverer
         self._metrics = metrics
@@ -58,12 +77,31 @@ class Intake:
             applied = self._threads.notify(changes(notification, self._identity, channel, webhook), self._clock())
         changed = {slack_lane(each.thread.channel) for each in applied if each.reason is not Reason.DUPLICATE}
         self._deliverer.wake(changed)
+        if any(each.fired and not cluster_of(each.thread) for each in applied):
+            self._opened()
         self._count(notification, applied, webhook, time.perf_counter() - began)
         waiting = self._deliverer.waiting
         threads = waiting.wait_until_delivered([each.thread for each in applied], self._response_wait)
         return [
             Taken(each, thread, waiting.is_delivered(thread)) for each, thread in zip(applied, threads, strict=True)
         ]
+
+    def press(self, key: str, pressed: Press) -> Verdict:
+        """Take what somebody pressed on the first message of the thread with this key; what came of it is stored."""
+        with self._metrics.store.measure("press"):
+            try:
+                result = self._threads.press(key, pressed, self._clock())
+            except RecordDamagedError:
+                return Verdict.OUT_OF_DATE  # /health names it
+        if result.verdict.has_changed and result.thread is not None:
+            self._deliverer.wake(lanes_of(result.thread))
+        return result.verdict
+
+    def read(self, key: str) -> AlertThread | None:
+        """The thread with this key as it is now; None where there is none."""
+        with suppress(RecordDamagedError):
+            return self._threads.store.read(key)
+        return None
 
     def _count(self, notification: Notification, applied: list[Applied], webhook: str, took: float) -> None:
         firing = sum(alert.status is Status.FIRING for alert in notification.alerts)

@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
+from alert_threader.delivery.access import Access
+from alert_threader.delivery.afterwards import Afterwards
+from alert_threader.delivery.alertmanager_calls import AlertmanagerCalls
 from alert_threader.delivery.deliverer import Deliverer
+from alert_threader.delivery.poller import Poller
 from alert_threader.delivery.token_health import TokenHealth
 from alert_threader.delivery.troubles import Troubles
 from alert_threader.errors import StoreError
 from alert_threader.intake import Intake
+from alert_threader.presses import Presses
 from alert_threader.settings.settings import Settings
 from alert_threader.store.base import Store
 from alert_threader.store.verbs import Threads
@@ -31,6 +36,11 @@ class Running:
     troubles: Troubles
     intake: Intake
     token: TokenHealth
+    presses: Presses
+    access: Access
+    afterwards: Afterwards
+    poller: Poller
+    commands: AlertmanagerCalls
 
 
 @dataclass
@@ -71,6 +81,11 @@ class Service:
         """The door for every input. Raises as ``running`` does."""
         return self.running.intake
 
+    @property
+    def presses(self) -> Presses:
+        """What takes presses. Raises as ``running`` does."""
+        return self.running.presses
+
     def open(self, lock_wait: float = 0) -> None:
         """Open the store, waiting up to ``lock_wait`` seconds for a process that is leaving it. Raises StoreError."""
         self._running = self.wire(Threads(self.open_store(lock_wait), self.policy, self.identity.channel))
@@ -80,6 +95,8 @@ class Service:
         self._follow_channel()
         self.running.deliverer.start()
         self.running.token.start()
+        self.running.access.start()
+        self.running.poller.start()
 
     def _follow_channel(self) -> None:
         try:
@@ -107,6 +124,9 @@ class Service:
         if running is None:
             return True
         running.token.stop()
+        running.access.stop()
+        running.poller.stop(timeout)
+        running.afterwards.stop()
         # Requests that wait for Slack are answered meanwhile, and answer with what they read from the store.
         ended = running.deliverer.stop(timeout)
         running.threads.store.close()

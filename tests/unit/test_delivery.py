@@ -116,7 +116,7 @@ class Budgets(Taker):
         self.asked: list[Step] = []
         self._calls = calls
 
-    def budget(self, step: Step, lane: str) -> tuple[str, Budget]:
+    def budget(self, step: Step, lane: str, *, answers_press: bool = False) -> tuple[str, Budget]:  # noqa: ARG002
         """The budget of a step's call."""
         self.asked.append(step)
         return self._calls.budget(step, lane)

@@ -1,1 +1,1 @@
-"""Alertmanager's side: its webhook, from bytes to typed values. Imports only ``errors``."""
+"""Alertmanager's side: ``webhook``, from bytes to typed values, is pure; ``api`` asks it. Imports only ``errors``."""

@@ -13,8 +13,11 @@ class Calls(Protocol):
     def method(self, step: Step) -> str:
         """The call that a step needs, by which it is limited."""
 
-    def budget(self, step: Step, lane: str) -> tuple[str, Budget]:
-        """The budget that a step's call takes a token from, and its name."""
+    def budget(self, step: Step, lane: str, *, answers_press: bool = False) -> tuple[str, Budget]:
+        """The budget that a step's call takes a token from, and its name.
+
+        Of one that ``answers_press`` the last token may be taken, which is kept for such calls.
+        """
 
     def is_unchanged(self, thread: AlertThread) -> bool:
         """Whether an edit of the root would send what was sent last, so that no call is needed."""

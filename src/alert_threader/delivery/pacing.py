@@ -7,7 +7,7 @@ from alert_threader.store.tokens import Budget
 _TIER_3_RATE = 45 / 60
 _TIER_3_BURST = 5
 
-POST = "chat.postMessage"
+POST, EDIT = "chat.postMessage", "chat.update"
 #: By which all look-ups are counted; one may need conversations.replies too.
 LOOK_UP = "conversations.history"
 
@@ -22,7 +22,11 @@ class Pacing:
         """
         self._posts = Budget(rate, burst)
         self._others = Budget(_TIER_3_RATE * rate, _TIER_3_BURST * rate)
+        #: What is left of edits while one token is kept for those that answer a press.
+        self._but_one = Budget(self._others.rate, max(self._others.burst - 1, 1))
 
-    def budget(self, method: str, channel: str) -> tuple[str, Budget]:
+    def budget(self, method: str, channel: str, *, answers_press: bool = False) -> tuple[str, Budget]:
         """The budget of a method in a channel, and the name that all who share it give it."""
-        return (f"{method}:{channel}", self._posts) if method == POST else (method, self._others)
+        if method == POST:
+            return f"{method}:{channel}", self._posts
+        return method, self._but_one if method == EDIT and not answers_press else self._others

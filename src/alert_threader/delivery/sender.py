@@ -17,6 +17,7 @@ from alert_threader.delivery.holds import Holds
 from alert_threader.delivery.store_watch import StoreWatch
 from alert_threader.errors import LeaseLostError, RecordDamagedError, StoreError
 from alert_threader.store.base import LEASE_TTL, Due, Lease
+from alert_threader.store.tokens import Budget
 from alert_threader.store.verbs import Threads
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import NotFound, NotMade, Outcome, Posted, Step
@@ -171,9 +172,9 @@ class Sender:
         thread = started.thread
         verdict = self._calls.call(thread, started.step)
         with suppress(StoreError):  # it only means that the pace is not known as well
-            self._store.arrived(*self._calls.budget(started.step, self.lane))
+            self._store.arrived(*self._budget(item))
         has_recovered = self._holds.called(self._calls.method(started.step), item, verdict, time.monotonic())
-        self._record(lease, item.key, thread.under_way, verdict.outcome)
+        self._record(lease, item.key, started.id, verdict.outcome)
         if has_recovered:
             parts.recovered(verdict.works)
         if isinstance(verdict.outcome, Posted) and thread.attempt is not None:
@@ -240,7 +241,10 @@ class Sender:
         """Use a token for an action, or the seconds until there is one."""
         if item.action.at > self._parts.clock():
             return 0  # its wait is only to be anchored anew, without a call
-        return self._store.take(*self._calls.budget(item.action.step, self.lane))
+        return self._store.take(*self._budget(item))
+
+    def _budget(self, item: Due) -> tuple[str, Budget]:
+        return self._calls.budget(item.action.step, self.lane, answers_press=item.action.answers_press)
 
     def _record_unchanged(self, lease: Lease, key: str) -> bool:
         """Whether the root shows the record already; then that is noted, without a call and without a token."""

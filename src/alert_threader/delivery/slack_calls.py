@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from alert_threader.delivery.pacing import LOOK_UP, POST, Pacing
 from alert_threader.delivery.retry import Verdict, judge, judge_fault
 from alert_threader.delivery.troubles import Troubles
-from alert_threader.formatter import ENGLISH, Words, message_hash, render, render_duplicate
+from alert_threader.formatter import ENGLISH, Pressing, Words, message_hash, render, render_duplicate
 from alert_threader.slack.failures import FailureKind, SlackError
 from alert_threader.slack.search import Sent
 from alert_threader.store.tokens import Budget
@@ -88,18 +88,20 @@ class SlackCalls:
         *,
         environment: str,
         words: Words = ENGLISH,
+        pressing: Pressing | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the parts.
 
-        ``environment`` and ``words`` are for messages as ``formatter.render`` takes them, ``clock`` is the time of day
-        in seconds.
+        ``environment``, ``words`` and ``pressing`` are for messages as ``formatter.render`` takes them, ``clock`` is
+        the time of day in seconds.
         """
         self._chat = chat
         self._policy = policy
         self._pacing = pacing
         self._environment = environment
         self._words = words
+        self._pressing = pressing
         self._metrics = metrics
         self._clock = clock
         self._said_blind = False
@@ -110,9 +112,9 @@ class SlackCalls:
         """The method that a step needs; see Calls."""
         return METHODS[step]
 
-    def budget(self, step: Step, lane: str) -> tuple[str, Budget]:
+    def budget(self, step: Step, lane: str, *, answers_press: bool = False) -> tuple[str, Budget]:
         """The budget of a step's method; see Calls."""
-        return self._pacing.budget(METHODS[step], lane.removeprefix(f"{KIND}:"))
+        return self._pacing.budget(METHODS[step], lane.removeprefix(f"{KIND}:"), answers_press=answers_press)
 
     def is_unchanged(self, thread: AlertThread) -> bool:
         """Whether the root shows this already; see Calls."""
@@ -240,6 +242,7 @@ class SlackCalls:
                 severities=self._policy.severities,
                 attempt_id=attempt_id,
                 simple=thread.simple,
+                pressing=self._pressing,
             )
             return message, message_hash(message)
         except Exception as error:

@@ -13,26 +13,59 @@ from typing import Any
 import msgspec
 
 from alert_threader.formatter import layout
+from alert_threader.formatter.answers import RefusedPress, answer_to, silence_comment
 from alert_threader.formatter.buttons import CUSTOM, Pressing, key_hash
 from alert_threader.formatter.content import reply_content, root_content
+from alert_threader.formatter.english import ENGLISH
+from alert_threader.formatter.facts import lasting
+from alert_threader.formatter.forms import (
+    DURATION,
+    EACH_ALERT,
+    OPTIONS,
+    REASON,
+    SILENCE_FORM,
+    WITH_PROBLEM,
+    FormFault,
+    Matching,
+    form_faults,
+    silence_form,
+)
+from alert_threader.formatter.korean import KOREAN
 from alert_threader.formatter.view import ThreadView
-from alert_threader.formatter.words import ENGLISH, LANGUAGES, Words
+from alert_threader.formatter.words import Words
 from alert_threader.threads import AlertThread, Batch, Severities, Step
 
 #: From this simplicity on a message has no metadata: it is the last thing that could be at fault.
 _WITHOUT_METADATA = 3
 _LAYOUTS = (layout.in_full, layout.in_blocks, layout.in_text, layout.in_ascii)
 
+#: The tables by the word that ``LANGUAGE`` names them with.
+LANGUAGES = {"en": ENGLISH, "ko": KOREAN}
+
 __all__ = [
     "CUSTOM",
+    "DURATION",
+    "EACH_ALERT",
     "ENGLISH",
     "LANGUAGES",
+    "OPTIONS",
+    "REASON",
+    "SILENCE_FORM",
+    "WITH_PROBLEM",
+    "FormFault",
+    "Matching",
     "Pressing",
+    "RefusedPress",
     "Words",
+    "answer_to",
+    "form_faults",
     "key_hash",
+    "lasting",
     "message_hash",
     "render",
     "render_duplicate",
+    "silence_comment",
+    "silence_form",
 ]
 
 EVENT_TYPE = "alert_threader"

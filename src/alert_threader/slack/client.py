@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 from urllib.request import Request
 
+import msgspec
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
@@ -31,11 +32,12 @@ _sdk_log.setLevel(logging.CRITICAL)
 
 
 class BotIdentity(NamedTuple):
-    """Whom a token belongs to, and what it may do."""
+    """Whom a token belongs to, what it may do, and the id of its workspace."""
 
     team: str
     user: str
     scopes: tuple[str, ...]
+    team_id: str = ""
 
 
 class _Client(WebClient):
@@ -61,7 +63,8 @@ class Slack:
         """
         self._clocks = Clocks(clock)
         self._searches: dict[tuple[str | None, ...], Search] = {}
-        self._client = _Client(token, base_url, Transport(timeout))
+        self._transport = Transport(timeout)
+        self._client = _Client(token, base_url, self._transport)
 
     def post(self, channel: str, message: Mapping[str, Any], thread_ts: str | None = None) -> Sent:
         """Post a message, into a thread where ``thread_ts`` is given. Raises SlackError.
@@ -88,6 +91,42 @@ class Slack:
     def link(self, channel: str, ts: str) -> str:
         """The address of a message. Raises SlackError."""
         return str(self._call(self._client.chat_getPermalink, channel=channel, message_ts=ts).get("permalink") or "")
+
+    def respond(self, url: str, text: str) -> None:
+        """Answer a press with a line that only its presser sees, at the address that it came with. Raises SlackError.
+
+        https://docs.slack.dev/interactivity/handling-user-interaction#message_responses
+        """
+        if not url.startswith(("https://", "http://")):
+            raise SlackError(FailureKind.PAYLOAD, "invalid_url", "the answer's address is not one of Slack's")
+        # Without `replace_original` the line would take the message's place.
+        body = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        try:
+            answer = self._transport.post(url, msgspec.json.encode(body), headers)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise unanswered(error) from error
+        if answer.status != http.client.OK:
+            text = f"Slack answers {answer.status} to an answer to a press"
+            raise SlackError(FailureKind.TRANSIENT, f"http_{answer.status}", text)
+
+    def whisper(self, channel: str, user: str, text: str) -> None:
+        """Post a line that only one person sees. Raises SlackError."""
+        self._call(self._client.chat_postEphemeral, channel=channel, user=user, text=text)
+
+    def open_view(self, trigger: str, view: Mapping[str, Any]) -> str:
+        """Open a form for whoever pressed, at most 3 s ago; return its id. Raises SlackError."""
+        answer = self._call(self._client.views_open, trigger_id=trigger, view=dict(view))
+        return str((answer.get("view") or {}).get("id") or "")
+
+    def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
+        """Show something else in a form that is open. Raises SlackError."""
+        self._call(self._client.views_update, view_id=view_id, view=dict(view))
+
+    def members(self, group: str) -> frozenset[str]:
+        """The users of a user group. Raises SlackError, also where the app lacks the scope (usergroups:read)."""
+        answer = self._call(self._client.usergroups_users_list, usergroup=group)
+        return frozenset(map(str, answer.get("users") or ()))
 
     def find(self, channel: str, attempt_ids: Collection[str], since: float, thread_ts: str | None) -> dict[str, Sent]:
         """Look posted messages up by the attempts' ids in their metadata; those that Slack has, by id.
@@ -137,9 +176,8 @@ class Slack:
         """Check the token. Raises SlackError."""
         answer = self._call(self._client.auth_test)
         scopes = {name.lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes", "")
-        return BotIdentity(
-            answer.get("team") or "", answer.get("user") or "", tuple(filter(None, scopes.replace(" ", "").split(",")))
-        )
+        names = [str(answer.get(name) or "") for name in ("team", "user", "team_id")]
+        return BotIdentity(names[0], names[1], tuple(filter(None, scopes.replace(" ", "").split(","))), names[2])
 
     def channel_name(self, channel: str) -> str:
         """The name of a channel. Raises SlackError, also where the app lacks the scope to ask (channels:read)."""

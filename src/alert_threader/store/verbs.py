@@ -23,12 +23,15 @@ from alert_threader.threads import (
     Pressed,
     Reason,
     Step,
+    View,
     age,
     apply,
     divided,
     following,
     forget,
     is_slack_lane,
+    lanes_of,
+    observe,
     press,
     record_outcome,
     record_unchanged,
@@ -43,10 +46,11 @@ _BATCH = 200
 
 
 class Attempted(msgspec.Struct, frozen=True):
-    """A call that was started: the record as it was stored for it, and the step."""
+    """A call that was started: the record as it was stored for it, the step, and the id that its outcome is for."""
 
     thread: AlertThread
     step: Step
+    id: str
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -84,9 +88,16 @@ class Threads:
                 return None, None
             if not is_slack:
                 commanded = start_command(thread, attempt_id, now)
-                return (thread, None) if commanded is None else (commanded, Attempted(commanded, Step.COMMAND))
+                return (
+                    (thread, None)
+                    if commanded is None
+                    else (
+                        commanded,
+                        Attempted(commanded, Step.COMMAND, attempt_id),
+                    )
+                )
             started, step = start_attempt(thread, attempt_id, now, self.policy)
-            return started, None if step is None else Attempted(started, step)
+            return started, None if step is None else Attempted(started, step, started.under_way)
 
         with suppress(RecordDamagedError):
             return self.store.transact(key, decide, lease)
@@ -131,6 +142,24 @@ class Threads:
             return aged, thread is not None and aged is None
 
         self._each(self.store.aged(now), decide)
+
+    def observe(self, views: Sequence[View], now: float) -> set[str]:
+        """Bring the threads to what Alertmanager was seen to hold; return the lanes in which that makes work."""
+        lanes: set[str] = set()
+
+        def observed(thread: AlertThread) -> AlertThread:
+            for view in views:
+                thread = observe(thread, view, now)
+            return thread
+
+        def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            after = None if thread is None else observed(thread)
+            if after is not None and after is not thread:
+                lanes.update(lanes_of(after))
+            return after, after is not thread
+
+        self._each([thread.key for thread in self.store.threads() if observed(thread) is not thread], decide)
+        return lanes
 
     def forget(self, now: float) -> int:
         """Drop every thread that has nothing pending, close the others; return how many it dropped."""

@@ -34,7 +34,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
-StoreOperation = Literal["notify", "start_attempt", "record_outcome", "other"]
+StoreOperation = Literal["notify", "press", "start_attempt", "record_outcome", "other"]
 #: How a look-up of an unknown outcome ended. ``unavailable``: Slack could not be asked, for lack of a scope or of
 #: membership in the channel, or because too many messages came since.
 LookupResult = Literal["found", "not_found", "unavailable"]
@@ -92,6 +92,33 @@ class WebhookMetrics:
         self._ignored.inc(ignored)
         for reason in reasons:
             self._notifications.labels(reason).inc()
+
+
+class PressMetrics:
+    """What people press in Slack."""
+
+    def __init__(self, registry: CollectorRegistry, actions: Iterable[str], verdicts: Iterable[str]) -> None:
+        """``actions`` are what can be pressed, ``verdicts`` all that can become of a press."""
+        self._presses = _counter(
+            registry,
+            "presses_total",
+            "Presses in Slack, by what was pressed and what became of it.",
+            action=actions,
+            verdict=verdicts,
+        )
+        self._unsigned = _counter(
+            registry,
+            "unsigned_presses_total",
+            "Requests to /slack/interactive that were refused for a wrong or old signature.",
+        )
+
+    def pressed(self, action: str, verdict: str) -> None:
+        """Count a press."""
+        self._presses.labels(action, verdict).inc()
+
+    def unsigned(self) -> None:
+        """Count a request that Slack has not signed."""
+        self._unsigned.inc()
 
 
 class LogMetrics:
@@ -249,12 +276,19 @@ class Metrics:
     """The metrics of one process, or of all workers together where they share a folder. Safe to use from any thread."""
 
     def __init__(
-        self, reasons: Iterable[str] = (), methods: Collection[str] = (), outcomes: Iterable[str] = ()
+        self,
+        reasons: Iterable[str] = (),
+        methods: Collection[str] = (),
+        outcomes: Iterable[str] = (),
+        *,
+        actions: Iterable[str] = (),
+        verdicts: Iterable[str] = (),
     ) -> None:
         """Start at 0, with the values of the labels that others define: see the parts."""
         self._registry = CollectorRegistry()
         self._folder = multiprocess.shared_folder()
         self.webhooks = WebhookMetrics(self._registry, reasons)
+        self.presses = PressMetrics(self._registry, actions, verdicts)
         self.requests = RequestMetrics(self._registry)
         self.log = LogMetrics(self._registry)
         self.slack = SlackMetrics(self._registry, methods, outcomes)

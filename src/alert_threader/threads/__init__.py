@@ -1,8 +1,8 @@
 """The life of a thread, as pure functions: no clock, no I/O, no logging, no randomness.
 
 Each input has one function that takes the record and returns the new one: ``apply`` (a notification), ``age`` (time),
-``forget`` (an operator), ``press`` (somebody in Slack), ``following`` (another SLACK_CHANNEL), ``start_attempt`` and
-``record_outcome`` (a call).
+``forget`` (an operator), ``press`` (somebody in Slack), ``observe`` (a look at Alertmanager), ``following`` (another
+SLACK_CHANNEL), ``start_attempt`` and ``record_outcome`` (a call).
 ``plan`` says what is missing. Imports only ``alertmanager``.
 
 The rules:
@@ -64,6 +64,7 @@ from alert_threader.threads.names import (
     short_name,
 )
 from alert_threader.threads.notification import Applied, Reason, apply, divided
+from alert_threader.threads.observation import SeenSilence, View, observe
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
     CopiesRemoved,
@@ -93,6 +94,7 @@ from alert_threader.threads.plan import (
     is_delivered,
     is_pending,
     is_slack_lane,
+    lanes_of,
     lease_name,
     next_step,
     plan,
@@ -171,6 +173,7 @@ __all__ = [
     "Reason",
     "RepeatPolicy",
     "RootGone",
+    "SeenSilence",
     "Severities",
     "Shown",
     "Silence",
@@ -181,6 +184,7 @@ __all__ = [
     "Unknown",
     "Updated",
     "Verdict",
+    "View",
     "Wait",
     "age",
     "ages_at",
@@ -202,11 +206,13 @@ __all__ = [
     "is_delivered",
     "is_pending",
     "is_slack_lane",
+    "lanes_of",
     "lease_name",
     "length_sent",
     "level_of",
     "named_by",
     "next_step",
+    "observe",
     "of_alert",
     "of_target",
     "one_line",

@@ -36,6 +36,8 @@ class Silence(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: Whether it is to be expired when the thread resolves.
     ends_with_problem: bool = False
     cluster: str = ""
+    #: When Alertmanager last said that it has it so.
+    confirmed_at: float = 0
 
 
 class Mute(msgspec.Struct, omit_defaults=True, kw_only=True):

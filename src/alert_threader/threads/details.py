@@ -36,6 +36,7 @@ def described(alert: Alert, known: AlertState | None, now: float) -> AlertState:
         status=alert.status,
         name=known.name if known else "",
         distinct=known.distinct if known else {},
+        cluster=known.cluster if known else "",
         starts_at=now if alert.starts_at is None else alert.starts_at,
         ends_at=_end(alert, now),
         labels=said.labels,

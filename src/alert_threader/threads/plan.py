@@ -143,6 +143,11 @@ def alertmanager_lane(cluster: str) -> str:
     return f"{_ALERTMANAGER}{cluster}"
 
 
+def lanes_of(thread: AlertThread) -> set[str]:
+    """The lanes in which something of a thread may be due."""
+    return {slack_lane(thread.channel), *(alertmanager_lane(command.cluster) for command in thread.commands[:1])}
+
+
 def lease_name(lane: str) -> str:
     """What the lease on a lane is called where senders of the first release share it: they lease a channel's name."""
     return lane.removeprefix(_SLACK)

@@ -134,7 +134,7 @@ def _is_being_ended(thread: AlertThread, silence_id: str) -> bool:
 
 
 def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: float) -> None:
-    silence = outcome.silence
+    silence = msgspec.structs.replace(outcome.silence, confirmed_at=now)
     others = tuple(each for each in thread.silences if each.id not in (silence.id, outcome.former))
     thread.silences = (*others, silence)
     kind = NoteKind.SILENCED if command.kind is CommandKind.SILENCE else NoteKind.EXTENDED

@@ -1,0 +1,436 @@
+"""Alertmanager's API v2, as far as it is needed: alerts and silences. Only here is ``requests`` known.
+
+https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml, from version 0.25 on.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from alert_threader.errors import AlertThreaderError
+
+T = TypeVar("T")
+
+#: The largest answer that is read, in bytes: 100,000 alerts or so.
+MAX_ANSWER = 64 * 1024 * 1024
+#: How much of Alertmanager's own words an error shows, in characters.
+_MAX_SAID = 200
+_CHUNK = 64 * 1024
+
+
+class AlertmanagerFailure(StrEnum):
+    """What a failure asks of the caller."""
+
+    #: It will not have it: the same request will fail again.
+    REFUSED = "refused"
+    #: There is no such silence, or it has ended.
+    GONE = "gone"
+    AUTH = "auth"
+    UNREACHABLE = "unreachable"
+
+
+class AlertmanagerError(AlertThreaderError):
+    """A request that Alertmanager did not carry out, or nobody knows.
+
+    The text is for a person; it names the member and never holds a password or a token. ``outcome_unknown`` says that
+    it may have been carried out all the same.
+    """
+
+    def __init__(self, kind: AlertmanagerFailure, text: str, *, outcome_unknown: bool = False) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.outcome_unknown = outcome_unknown
+
+
+class SilenceState(StrEnum):
+    """How a silence stands."""
+
+    ACTIVE = "active"
+    PENDING = "pending"
+    EXPIRED = "expired"
+
+
+class Matcher(msgspec.Struct, frozen=True, rename="camel"):
+    """One matcher of a silence."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    @property
+    def text(self) -> str:
+        """The matcher as a filter writes it: ``name="value"``."""
+        sign = ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
+        return f"{self.name}{sign}{json.dumps(self.value, ensure_ascii=False)}"
+
+
+class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
+    """A silence that Alertmanager has. ``starts_at`` is as it was received: an extension sends it back unchanged."""
+
+    id: str
+    state: SilenceState
+    matchers: tuple[Matcher, ...]
+    starts_at: str
+    #: In seconds since the epoch.
+    ends_at: float
+    updated_at: float = 0
+    created_by: str = ""
+    comment: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has not ended."""
+        return self.state is not SilenceState.EXPIRED
+
+
+class HeldAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that Alertmanager holds. ``state`` is active, suppressed or unprocessed."""
+
+    fingerprint: str
+    labels: dict[str, str]
+    state: str
+    silenced_by: tuple[str, ...] = ()
+    inhibited_by: tuple[str, ...] = ()
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """How to log in: not at all, with a bearer token, or with user and password; ``ca`` is the path of a PEM file."""
+
+    token: str = ""
+    user: str = ""
+    password: str = ""
+    ca: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return "Login([redacted])"
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    state: str = ""
+    silenced_by: list[str] = []
+    inhibited_by: list[str] = []
+
+
+class _Alert(msgspec.Struct):
+    fingerprint: str
+    labels: dict[str, str] = {}
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Silence(msgspec.Struct, rename="camel"):
+    id: str
+    starts_at: str
+    ends_at: str
+    updated_at: str = ""
+    matchers: list[Matcher] = []
+    created_by: str = ""
+    comment: str = ""
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Created(msgspec.Struct):
+    silence_id: str = msgspec.field(name="silenceID")
+
+
+class _Bearer(AuthBase):
+    """A token in the header. A session's own headers give way to what ``~/.netrc`` says."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _NoLogin(AuthBase):
+    """Nothing, whatever ``~/.netrc`` says."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class Alertmanager:
+    """One cluster of Alertmanagers. Safe to use from several threads; every method raises AlertmanagerError."""
+
+    def __init__(self, members: Sequence[str], login: Login, *, timeout: float = 5.0) -> None:
+        """Take the addresses of its members, how to log in, and how long one of them may take, in seconds."""
+        self.members = tuple(members)
+        self._login = login
+        self._timeout = timeout
+        self._local = threading.local()
+
+    @property
+    def name(self) -> str:
+        """What the cluster is called: the first member's address, without its scheme."""
+        return _host(self.members[0])
+
+    def alerts(self, matchers: Collection[Matcher] = ()) -> list[HeldAlert]:
+        """The alerts that any member holds, those that are muted too; only those that match, if matchers are given."""
+        parameters = [("active", "true"), ("silenced", "true"), ("inhibited", "true")]
+        parameters += [("filter", matcher.text) for matcher in matchers]
+        found: dict[str, HeldAlert] = {}
+        for alerts in self._of_all(lambda member: self._get(member, "alerts", list[_Alert], parameters)):
+            for each in alerts:
+                found[each.fingerprint] = HeldAlert(
+                    fingerprint=each.fingerprint,
+                    labels=each.labels,
+                    state=each.status.state,
+                    silenced_by=tuple(each.status.silenced_by),
+                    inhibited_by=tuple(each.status.inhibited_by),
+                )
+        return list(found.values())
+
+    def silences(self) -> dict[str, KnownSilence]:
+        """All silences by id, ended ones too, as they were changed last."""
+        found: dict[str, KnownSilence] = {}
+        for silences in self._of_all(lambda member: self._get(member, "silences", list[_Silence])):
+            for each in map(_known, silences):
+                if each.id not in found or found[each.id].updated_at < each.updated_at:
+                    found[each.id] = each
+        return found
+
+    def silence(self, silence_id: str) -> KnownSilence | None:
+        """A silence by its id; None where no member that answers has it."""
+
+        def read(member: str) -> KnownSilence | None:
+            try:
+                return _known(self._get(member, f"silence/{quote(silence_id, safe='')}", _Silence))
+            except AlertmanagerError as error:
+                if error.kind is not AlertmanagerFailure.GONE:
+                    raise
+                return None
+
+        found = [each for each in self._of_all(read) if each is not None]
+        return max(found, key=lambda each: each.updated_at, default=None)
+
+    def tagged(self, tag: str) -> KnownSilence | None:
+        """The silence that holds and has ``[alert-threader <tag>]`` in its comment; None where there is none."""
+        marked = f"[alert-threader {tag}]"
+        return next((each for each in self.silences().values() if each.holds and marked in each.comment), None)
+
+    def create(self, matchers: Collection[Matcher], ends_at: float, created_by: str, comment: str) -> str:
+        """Make a silence from now on; return its id. ``ends_at`` is in seconds since the epoch."""
+        return self._send(
+            {
+                "matchers": list(matchers),
+                # One in the past starts now.
+                "startsAt": "1970-01-01T00:00:00Z",
+                "endsAt": _moment(ends_at),
+                "createdBy": created_by,
+                "comment": comment,
+            }
+        )
+
+    def extend(self, silence: KnownSilence, ends_at: float, comment: str) -> str:
+        """Let a silence end at another time; return the id that it has then. GONE where it has ended meanwhile.
+
+        In another order, or with another start, Alertmanager would make a new one.
+        """
+        return self._send(
+            {
+                "id": silence.id,
+                "matchers": list(silence.matchers),
+                "startsAt": silence.starts_at,
+                "endsAt": _moment(ends_at),
+                "createdBy": silence.created_by,
+                "comment": comment,
+            }
+        )
+
+    def expire(self, silence_id: str) -> None:
+        """End a silence. One that is not there has ended."""
+
+        def delete(member: str) -> None:
+            try:
+                self._ask(member, "DELETE", f"silence/{quote(silence_id, safe='')}")
+            except AlertmanagerError as error:
+                # 0.25 answers 500 for an unknown one, and newer ones for one that has ended.
+                is_over = "silence not found" in str(error) or "already expired" in str(error)
+                if error.kind is not AlertmanagerFailure.GONE and not is_over:
+                    raise
+
+        self._of_one(delete)
+
+    # -- members -------------------------------------------------------------------------------------------------
+
+    def _of_all(self, ask: Callable[[str], T]) -> list[T]:
+        """What each member answers; raises what the last one said where none does."""
+        answers: list[T] = []
+        failed: AlertmanagerError | None = None
+        for member in self.members:
+            try:
+                answers.append(ask(member))
+            except AlertmanagerError as error:
+                failed = error
+        if failed is not None and not answers:
+            raise failed
+        return answers
+
+    def _of_one(self, ask: Callable[[str], T]) -> T:
+        """What the first member answers that can: another is asked only where it surely was not done."""
+        failed = AlertmanagerError(AlertmanagerFailure.UNREACHABLE, "there is no Alertmanager to ask")
+        for member in self.members:
+            try:
+                return ask(member)
+            except AlertmanagerError as error:
+                if error.kind is not AlertmanagerFailure.UNREACHABLE or error.outcome_unknown:
+                    raise
+                failed = error
+        raise failed
+
+    def _send(self, silence: Mapping[str, Any]) -> str:
+        body = msgspec.json.encode(silence)
+        return self._of_one(
+            lambda member: _decoded(member, self._ask(member, "POST", "silences", body=body), _Created).silence_id
+        )
+
+    def _get(self, member: str, path: str, kind: type[T], parameters: Sequence[tuple[str, str]] = ()) -> T:
+        return _decoded(member, self._ask(member, "GET", path, parameters), kind)
+
+    def _ask(
+        self, member: str, method: str, path: str, parameters: Sequence[tuple[str, str]] = (), body: bytes | None = None
+    ) -> bytes:
+        changes = method != "GET"
+        try:
+            with closing(
+                self._session.request(
+                    method,
+                    f"{member}/api/v2/{path}",
+                    params=list(parameters),
+                    data=body,
+                    headers={"Content-Type": "application/json"} if body is not None else None,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    stream=True,
+                )
+            ) as answer:
+                text = _read(answer)
+        except (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
+            raise _unreachable(member, error) from error
+        except requests.ConnectionError as error:
+            raise _unreachable(member, error, outcome_unknown=changes and not _is_not_sent(error)) from error
+        except (requests.RequestException, OSError) as error:
+            raise _unreachable(member, error, outcome_unknown=changes) from error
+        if answer.ok and answer.status_code < 300:
+            return text
+        raise _refused(member, answer.status_code, text, changes=changes)
+
+    @property
+    def _session(self) -> requests.Session:
+        """A session for each thread: they are not made to be shared."""
+        found: requests.Session | None = getattr(self._local, "session", None)
+        if found is None:
+            found = self._local.session = requests.Session()
+            login = self._login
+            if login.token:
+                found.auth = _Bearer(login.token)
+            else:
+                found.auth = HTTPBasicAuth(login.user, login.password) if login.user else _NoLogin()
+            found.headers.update(dict(login.headers))
+            if login.ca:
+                found.verify = login.ca
+        return found
+
+
+def _read(answer: requests.Response) -> bytes:
+    """The answer's text; one that is too large is cut, and so is no JSON any more."""
+    text = bytearray()
+    chunks: Iterator[bytes] = answer.iter_content(_CHUNK)
+    for chunk in chunks:
+        text += chunk
+        if len(text) > MAX_ANSWER:
+            raise requests.exceptions.ContentDecodingError(f"the answer is larger than {MAX_ANSWER} bytes")
+    return bytes(text)
+
+
+def _decoded(member: str, text: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        said = f"{_host(member)} does not answer as Alertmanager does: check ALERTMANAGER_URL"
+        raise AlertmanagerError(AlertmanagerFailure.UNREACHABLE, said, outcome_unknown=True) from error
+
+
+def _known(silence: _Silence) -> KnownSilence:
+    state = silence.status.state
+    return KnownSilence(
+        id=silence.id,
+        state=SilenceState(state) if state in list(SilenceState) else SilenceState.EXPIRED,
+        matchers=tuple(silence.matchers),
+        starts_at=silence.starts_at,
+        ends_at=_seconds(silence.ends_at),
+        updated_at=_seconds(silence.updated_at),
+        created_by=silence.created_by,
+        comment=silence.comment,
+    )
+
+
+def _refused(member: str, status: int, text: bytes, *, changes: bool) -> AlertmanagerError:
+    said = _said(text)
+    line = f"{_host(member)} answers {status}" + (f": {said}" if said else "")
+    match status:
+        case 400 | 422:
+            # One that has ended cannot be changed: so do 0.25 and some later ones answer.
+            is_gone = "not found" in said or "expired" in said
+            return AlertmanagerError(AlertmanagerFailure.GONE if is_gone else AlertmanagerFailure.REFUSED, line)
+        case 401 | 403:
+            return AlertmanagerError(AlertmanagerFailure.AUTH, f"{line}: check ALERTMANAGER_TOKEN, user and password")
+        case 404:
+            return AlertmanagerError(AlertmanagerFailure.GONE, line)
+        case _:
+            is_unknown = changes and status >= 500
+            return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, line, outcome_unknown=is_unknown)
+
+
+def _said(text: bytes) -> str:
+    """What Alertmanager says is wrong: a JSON text, or an object with a message. A page of HTML says nothing."""
+    words = text[: 4 * _MAX_SAID].decode("utf-8", "replace")
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = "" if "<" in words else words
+    if isinstance(found, dict):
+        found = found.get("message") or found.get("error") or ""
+    return " ".join(str(found).split())[:_MAX_SAID]
+
+
+def _unreachable(member: str, error: Exception, *, outcome_unknown: bool = False) -> AlertmanagerError:
+    why = "does not answer in time" if isinstance(error, requests.Timeout) else "cannot be reached"
+    text = f"{_host(member)} {why} ({type(error).__name__}): check ALERTMANAGER_URL and the network"
+    return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, text, outcome_unknown=outcome_unknown)
+
+
+def _is_not_sent(error: requests.ConnectionError) -> bool:
+    """Whether no connection was made at all."""
+    return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+
+
+def _host(member: str) -> str:
+    target = urlsplit(member)
+    return f"{target.netloc}{target.path}".rstrip("/")
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _seconds(text: str) -> float:
+    """A time as seconds since the epoch; 0 where it is none."""
+    whole, _, rest = text.partition(".")
+    digits = rest.rstrip("Z")[:6] if rest.endswith("Z") else ""
+    try:
+        return datetime.fromisoformat(f"{whole}.{digits.ljust(6, '0')}+00:00" if digits else text).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,140 @@
+"""Looks at the Alertmanager clusters now and then: which hold the alerts of our threads, and how our silences stand."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing, suppress
+from typing import Protocol
+
+from alert_threader.alertmanager.api import AlertmanagerError, HeldAlert, KnownSilence
+from alert_threader.errors import LeaseLostError, StoreError
+from alert_threader.store.tokens import Budget
+from alert_threader.store.verbs import Threads
+from alert_threader.threads import SeenSilence, View
+
+log = logging.getLogger(__name__)
+
+#: How often the clusters are looked at, in seconds; all processes together.
+_EVERY = 30.0
+#: The least time from one look to the next, however many threads have just opened.
+_LEAST = 1.0
+_LANE = "poll"
+
+
+class Watched(Protocol):
+    """What is asked of a cluster. Every method raises AlertmanagerError."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def alerts(self) -> Sequence[HeldAlert]:
+        """The alerts that it holds."""
+
+    def silences(self) -> dict[str, KnownSilence]:
+        """All silences by id."""
+
+
+class Poller:
+    """Looks as long as it runs. ``start`` and ``stop`` it once; without clusters it does nothing."""
+
+    def __init__(
+        self,
+        clusters: Collection[Watched],
+        threads: Threads,
+        wake: Callable[[Iterable[str]], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the clusters, the threads, whom to tell which lanes have something due, and the time of day."""
+        self._clusters = clusters
+        self._threads = threads
+        self._store = threads.store
+        self._wake = wake
+        self._clock = clock
+        self._wanted = threading.Event()
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="poller", daemon=True)
+        #: Why a cluster could not be looked at, by its name; empty while all can.
+        self.problems: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Begin to look."""
+        if self._clusters:
+            self._watcher.start()
+
+    def stop(self, timeout: float) -> None:
+        """Look no more; wait up to ``timeout`` seconds for a look under way."""
+        self._stopping.set()
+        self._wanted.set()
+        if self._watcher.ident is not None:
+            self._watcher.join(timeout)
+
+    def look(self) -> None:
+        """Look soon: a thread has opened of which nobody knows yet where it is held."""
+        self._wanted.set()
+
+    def poll(self) -> None:
+        """Look at all clusters once, and bring the threads to what was seen. Raises StoreError."""
+        views = [view for view in map(self._view, self._clusters) if view is not None]
+        if views:
+            self._wake(self._threads.observe(views, self._clock()))
+
+    def _watch(self) -> None:
+        wait = 0.0
+        while not self._stopping.is_set():
+            is_wanted = self._wanted.wait(wait)
+            self._wanted.clear()
+            try:
+                wait = self._poll_alone(is_wanted=is_wanted)
+            except StoreError as error:
+                log.warning("Alertmanager was not looked at: %s", error)
+                wait = _LEAST
+            except Exception:
+                log.exception("looking at Alertmanager failed and goes on")
+                wait = _EVERY
+            self._stopping.wait(_LEAST)
+
+    def _poll_alone(self, *, is_wanted: bool) -> float:
+        """Look, unless another process does, or did a moment ago; return the seconds until it is time again."""
+        wait = self._store.take(_LANE, Budget(1 / _EVERY, 1))
+        if wait > 0 and not is_wanted:
+            return wait
+        lease = self._store.claim(_LANE)
+        if lease is None:
+            if is_wanted:
+                self._wanted.set()
+            return _EVERY
+        with closing(_Held(lambda: self._store.release(lease))):
+            self.poll()
+        return _EVERY
+
+    def _view(self, cluster: Watched) -> View | None:
+        at = self._clock()
+        try:
+            alerts, silences = cluster.alerts(), cluster.silences()
+        except AlertmanagerError as error:
+            if cluster.name not in self.problems:
+                log.warning("Alertmanager cannot be looked at: %s", error)
+            self.problems[cluster.name] = str(error)
+            return None
+        if self.problems.pop(cluster.name, None):
+            log.warning("%s can be looked at again", cluster.name)
+        return View(
+            cluster=cluster.name,
+            at=at,
+            alerts=frozenset(alert.fingerprint for alert in alerts),
+            silences={name: SeenSilence(silence.holds, silence.ends_at) for name, silence in silences.items()},
+        )
+
+
+class _Held:
+    """A lease, as something to close."""
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+
+    def close(self) -> None:
+        """Give it back; one that cannot be given back passes on by itself."""
+        with suppress(LeaseLostError, StoreError):
+            self._release()
