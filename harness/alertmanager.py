@@ -64,15 +64,19 @@ class Alertmanager:
         """Start one with this configuration (``notifying``)."""
         folder.mkdir()
         self._port = free_port()
+        self._folder = folder
         self.log_file = folder / "alertmanager.log"
-        config = folder / "alertmanager.yml"
-        config.write_text(configuration)
-        with self.log_file.open("wb") as log:
+        (folder / "alertmanager.yml").write_text(configuration)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again with what it had stored."""
+        with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     program("prometheus-alertmanager"),
-                    f"--config.file={config}",
-                    f"--storage.path={folder / 'data'}",
+                    f"--config.file={self._folder / 'alertmanager.yml'}",
+                    f"--storage.path={self._folder / 'data'}",
                     f"--web.listen-address={HOST}:{self._port}",
                     "--cluster.listen-address=",
                     "--log.level=debug",

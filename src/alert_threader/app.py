@@ -4,13 +4,13 @@ import json
 import os
 import time
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from flask import Flask
 from flask.json.provider import JSONProvider
 
-from alert_threader.alertmanager.api import Alertmanager, Login
+from alert_threader.alertmanager.model import Login
 from alert_threader.delivery.access import Access
 from alert_threader.delivery.afterwards import Afterwards
 from alert_threader.delivery.alertmanager_calls import KIND as ALERTMANAGER
@@ -34,6 +34,9 @@ from alert_threader.store import Threads, open_store
 from alert_threader.telemetry import logs
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import DEFAULT_MAP, Identity, Policy, Reason, RepeatPolicy, Severities, ThreadBy
+
+if TYPE_CHECKING:
+    from alert_threader.alertmanager.api import Alertmanager
 
 #: How long a call that somebody waits for may take, in seconds: Slack's trigger for a form is good for 3 s.
 _QUICK = 1.5
@@ -85,7 +88,12 @@ def _pressing(settings: Settings) -> Pressing | None:
     return Pressing(durations=durations)
 
 
-def _clusters(settings: Settings) -> dict[str, Alertmanager]:
+def _clusters(settings: Settings) -> "dict[str, Alertmanager]":
+    if not settings.alertmanager_url:
+        return {}
+    # Its HTTP library takes a while to load, which nobody else needs to wait for.
+    from alert_threader.alertmanager.api import Alertmanager  # noqa: PLC0415
+
     token, password = settings.alertmanager_token, settings.alertmanager_password
     login = Login(
         token=token.reveal() if token else "",
@@ -94,7 +102,7 @@ def _clusters(settings: Settings) -> dict[str, Alertmanager]:
         ca=str(settings.alertmanager_ca) if settings.alertmanager_ca else None,
         headers=settings.alertmanager_headers or (),
     )
-    clusters = [Alertmanager(members, login) for members in settings.alertmanager_url or ()]
+    clusters = [Alertmanager(members, login) for members in settings.alertmanager_url]
     return {cluster.name: cluster for cluster in clusters}
 
 

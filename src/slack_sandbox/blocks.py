@@ -32,20 +32,35 @@ MAX_ACTION_ID = 255
 MAX_IMAGE_URL = 3000
 MAX_ALT_TEXT = 2000
 
-_NOT_LOOKED_INTO = frozenset({"call", "context_actions", "file", "input", "markdown", "rich_text", "table", "video"})
+#: https://docs.slack.dev/reference/block-kit/block-elements/select-menu-element and checkboxes-element
+MAX_OPTIONS = 100
+MAX_CHECKBOXES = 10
+MAX_PLACEHOLDER = 150
+#: https://docs.slack.dev/reference/block-kit/composition-objects/option-object
+MAX_OPTION_TEXT = 75
+MAX_OPTION_VALUE = 150
+#: https://docs.slack.dev/reference/block-kit/blocks/input-block
+MAX_LABEL = 2000
+#: https://docs.slack.dev/reference/views/modal-views
+MAX_VIEW_TITLE = 24
+MAX_CALLBACK_ID = 255
+MAX_PRIVATE_METADATA = 3000
+MAX_VIEW_BLOCKS = 100
+
+_NOT_LOOKED_INTO = frozenset({"call", "context_actions", "file", "markdown", "rich_text", "table", "video"})
 _PLAIN = frozenset({"plain_text"})
 _ANY_TEXT = frozenset({"plain_text", "mrkdwn"})
 
 Faults = Iterator[str]
 
 
-def block_faults(blocks: object, path: str = "/blocks") -> Faults:
-    """Yield what is wrong with the blocks of a message or of an attachment (`path` says where they are)."""
+def block_faults(blocks: object, path: str = "/blocks", most: int = MAX_BLOCKS) -> Faults:
+    """Yield what is wrong with the blocks of a message, an attachment or a form (`path` says where they are)."""
     if not isinstance(blocks, list):
         yield _fault("must be an array", path)
         return
-    if len(blocks) > MAX_BLOCKS:
-        yield _fault(f"no more than {MAX_BLOCKS} items allowed", path)
+    if len(blocks) > most:
+        yield _fault(f"no more than {most} items allowed", path)
     seen: set[str] = set()
     for index, block in enumerate(blocks):
         here = f"{path}/{index}"
@@ -165,6 +180,49 @@ def _element_faults(element: object, path: str) -> Faults:
         yield from _button_faults(element, path)
     elif element["type"] == "image":
         yield from _image_faults(element, path)
+    elif element["type"] == "static_select":
+        yield from _select_faults(element, path)
+    elif element["type"] == "checkboxes":
+        yield from _options_faults(element, MAX_CHECKBOXES, path)
+    elif element["type"] == "plain_text_input" and element.get("placeholder") is not None:
+        yield from _text_faults(element["placeholder"], _PLAIN, MAX_PLACEHOLDER, f"{path}/placeholder")
+
+
+def _select_faults(select: dict[str, Any], path: str) -> Faults:
+    yield from _text_faults(select.get("placeholder"), _PLAIN, MAX_PLACEHOLDER, f"{path}/placeholder")
+    yield from _string_faults(select.get("action_id"), MAX_ACTION_ID, f"{path}/action_id")
+    yield from _options_faults(select, MAX_OPTIONS, path)
+
+
+def _options_faults(element: dict[str, Any], most: int, path: str) -> Faults:
+    yield from _items_faults(element.get("options"), most, f"{path}/options")
+    for index, option in enumerate(_as_list(element.get("options"))):
+        here = f"{path}/options/{index}"
+        if not isinstance(option, dict):
+            yield _fault("must be an object", here)
+            continue
+        yield from _text_faults(option.get("text"), _ANY_TEXT, MAX_OPTION_TEXT, f"{here}/text")
+        yield from _string_faults(option.get("value"), MAX_OPTION_VALUE, f"{here}/value")
+
+
+def view_faults(view: dict[str, Any]) -> Faults:
+    """Yield what is wrong with a form."""
+    if view.get("type") != "modal":
+        yield _fault("must be modal", "/view/type")
+    for name in ("title", "submit", "close"):
+        if name == "title" or view.get(name) is not None:
+            yield from _text_faults(view.get(name), _PLAIN, MAX_VIEW_TITLE, f"/view/{name}")
+    for name, most in (("callback_id", MAX_CALLBACK_ID), ("private_metadata", MAX_PRIVATE_METADATA)):
+        if len(str(view.get(name) or "")) > most:
+            yield _fault(f"must be less than {most + 1} characters", f"/view/{name}")
+    yield from block_faults(view.get("blocks"), "/view/blocks", MAX_VIEW_BLOCKS)
+
+
+def _input_faults(block: dict[str, Any], path: str) -> Faults:
+    allowed = frozenset({"type", "block_id", "label", "element", "hint", "optional", "dispatch_action"})
+    yield from _unknown_keys(block, allowed, path)
+    yield from _text_faults(block.get("label"), _PLAIN, MAX_LABEL, f"{path}/label")
+    yield from _element_faults(block.get("element"), f"{path}/element")
 
 
 def _button_faults(button: dict[str, Any], path: str) -> Faults:
@@ -189,5 +247,6 @@ _CHECKS: dict[str, Callable[[dict[str, Any], str], Faults]] = {
     "divider": _divider_faults,
     "header": _header_faults,
     "image": _image_faults,
+    "input": _input_faults,
     "section": _section_faults,
 }

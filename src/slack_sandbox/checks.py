@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from slack_sandbox.blocks import block_faults
+from slack_sandbox.blocks import block_faults, view_faults
 from slack_sandbox.errors import RefusedError
 from slack_sandbox.messages import Content, JsonObject
 
@@ -45,6 +45,11 @@ def check_message(content: Content, most_text: int = MAX_POST_TEXT) -> None:
     if blocks_size(content) > MAX_BLOCKS_SIZE:
         raise RefusedError("msg_blocks_too_long")
     check_metadata(content.metadata)
+
+
+def check_view(view: JsonObject) -> None:
+    """Raise `RefusedError` unless Slack would open the form: https://docs.slack.dev/reference/views/modal-views."""
+    _refuse("invalid_arguments", view_faults(view))
 
 
 def blocks_size(content: Content) -> int:

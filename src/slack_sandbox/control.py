@@ -27,7 +27,7 @@ def get_state() -> ResponseReturnValue:
     """Answer everything; with `since` and `wait`, only when the version is another or the time is up."""
     workspace = workspace_of_app()
     _wait(workspace)
-    return jsonify(views.state(workspace.snapshot()))
+    return jsonify(views.state(workspace.snapshot()) | views.of_people(workspace.people))
 
 
 @control.get("/changes")
@@ -35,7 +35,8 @@ def get_changes() -> ResponseReturnValue:
     """Answer the messages that changed after version `since`; waits like `state`."""
     workspace = workspace_of_app()
     _wait(workspace)
-    return jsonify(views.changes(workspace.snapshot(request.args.get("since", 0, type=int))))
+    snapshot = workspace.snapshot(request.args.get("since", 0, type=int))
+    return jsonify(views.changes(snapshot, workspace.people))
 
 
 @control.get("/calls")

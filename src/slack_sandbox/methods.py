@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from slack_sandbox import views
 from slack_sandbox.arguments import Arguments
-from slack_sandbox.checks import MAX_UPDATE_TEXT, check_message
+from slack_sandbox.checks import MAX_UPDATE_TEXT, check_message, check_view
 from slack_sandbox.errors import RefusedError
 from slack_sandbox.messages import Content, JsonObject, Message, Standing
+from slack_sandbox.people import TEAM_ID
 from slack_sandbox.workspace import Workspace
 
 #: conversations.history returns 100 messages unless `limit` says otherwise, and never 1,000 or more.
@@ -55,7 +56,7 @@ def _auth_test(request: Request) -> Answer:
             "url": request.origin,
             "team": "Sandbox",
             "user": "alert_threader",
-            "team_id": views.TEAM_ID,
+            "team_id": TEAM_ID,
             "user_id": views.USER_ID,
             "bot_id": views.BOT_ID,
             "is_enterprise_install": False,
@@ -162,6 +163,40 @@ def _react(request: Request) -> Answer:
     return Answer({}, request.workspace.react(channel, request.arguments.required("timestamp"), name))
 
 
+def _post_ephemeral(request: Request) -> Answer:
+    arguments = request.arguments
+    channel, user = _writable_channel(request), arguments.required("user")
+    content = _content(arguments, Content())
+    check_message(content)
+    made = request.workspace.whisper(channel, user, content.text, arguments.text("thread_ts") or None)
+    return Answer({"message_ts": made.ts})
+
+
+def _open_view(request: Request) -> Answer:
+    arguments = request.arguments
+    content = arguments.mapping("view", "invalid_arguments") or {}
+    check_view(content)
+    view = request.workspace.people.open_view(arguments.text("trigger_id"), content)
+    return Answer({"view": {**view.content, "id": view.id, "hash": view.hash}})
+
+
+def _update_view(request: Request) -> Answer:
+    arguments = request.arguments
+    content = arguments.mapping("view", "invalid_arguments") or {}
+    check_view(content)
+    people = request.workspace.people
+    view = people.update_view(arguments.required("view_id"), content, arguments.text("hash"))
+    return Answer({"view": {**view.content, "id": view.id, "hash": view.hash}})
+
+
+def _group_members(request: Request) -> Answer:
+    group = request.arguments.required("usergroup")
+    groups = request.workspace.people.groups
+    if group not in groups:
+        raise RefusedError("no_such_subteam")
+    return Answer({"users": list(groups[group])})
+
+
 def _writable_channel(request: Request, archived: str = "is_archived") -> str:
     channel = request.arguments.text("channel")
     match request.workspace.visit(channel):
@@ -240,6 +275,10 @@ METHODS = {
     "auth.test": Method(_auth_test),
     "chat.postMessage": Method(_post_message, ("chat:write",)),
     "chat.update": Method(_update, ("chat:write",)),
+    "chat.postEphemeral": Method(_post_ephemeral, ("chat:write",)),
+    "views.open": Method(_open_view),
+    "views.update": Method(_update_view),
+    "usergroups.users.list": Method(_group_members, ("usergroups:read",)),
     "chat.delete": Method(_delete, ("chat:write",)),
     "chat.getPermalink": Method(_get_permalink),
     "conversations.history": Method(_history, _HISTORY_SCOPES),

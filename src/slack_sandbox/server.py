@@ -12,6 +12,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from slack_sandbox.api import WORKSPACE, api
 from slack_sandbox.control import control
+from slack_sandbox.interactions import interactions
 from slack_sandbox.pages import pages
 from slack_sandbox.workspace import Settings, Workspace
 
@@ -27,7 +28,7 @@ def create_sandbox(workspace: Workspace) -> Flask:
     """Return the application that serves a workspace."""
     app = Flask("slack_sandbox", static_folder=None)
     app.extensions[WORKSPACE] = workspace
-    for blueprint in (api, control, pages):
+    for blueprint in (api, control, interactions, pages):
         app.register_blueprint(blueprint)
     return app
 

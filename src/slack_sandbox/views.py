@@ -1,11 +1,12 @@
 """Messages as JSON: as Slack's API shows them, and as the control API and the page show them."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from slack_sandbox.messages import JsonObject, Message
+from slack_sandbox.people import TEAM_ID, People
 from slack_sandbox.workspace import Snapshot
 
-TEAM_ID = "T0SANDBOX"
 APP_ID = "A0SANDBOX"
 BOT_ID = "B0SANDBOX"
 USER_ID = "U0SANDBOX"
@@ -65,12 +66,21 @@ def state(snapshot: Snapshot) -> JsonObject:
     return {"version": snapshot.version, "epoch": snapshot.epoch, "channels": list(channels.values())}
 
 
-def changes(snapshot: Snapshot) -> JsonObject:
-    """Return the messages one by one, as the page wants them."""
+def of_people(people: People) -> JsonObject:
+    """Return what only one person sees, and the forms that are open."""
+    return {
+        "ephemerals": [asdict(each) for each in people.ephemerals],
+        "views": [asdict(each) for each in people.views],
+    }
+
+
+def changes(snapshot: Snapshot, people: People) -> JsonObject:
+    """Return the messages one by one, as the page wants them, and all that only one person sees."""
     return {
         "version": snapshot.version,
         "epoch": snapshot.epoch,
         "channels": [{"id": name, "standing": s.value} for name, s in snapshot.channels.items()],
+        **of_people(people),
         "messages": [state_message(message) for message in snapshot.messages],
     }
 

@@ -15,6 +15,7 @@ from slack_sandbox.errors import RefusedError
 from slack_sandbox.faults import Faults
 from slack_sandbox.limits import Limits
 from slack_sandbox.messages import Channel, Content, Message, Standing
+from slack_sandbox.people import Ephemeral, People
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ class Settings:
     scopes: tuple[str, ...] = ("chat:write", "channels:history", "channels:read")
     token_valid: bool = True
     seed: int = 0  #: of the faults that come by chance
+    interactivity_url: str = ""  #: where presses go, as the app's page "Interactivity & Shortcuts" has it
+    signing_secret: str = "sandbox-signing-secret"  # noqa: S105 - not a secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Workspace:
         self.calls = CallLog(clock, self._wake)
         self.faults = Faults(clock, self.settings.seed)
         self.limits = self._new_limits()
+        self.people = People(clock, self._touch_alone)
 
     # Reading. What is returned does not change any more.
 
@@ -162,6 +166,12 @@ class Workspace:
         with self._lock:
             return self._known(channel).delete(ts, self._touch())
 
+    def whisper(self, channel: str, user: str, text: str, thread_ts: str | None = None) -> Ephemeral:
+        """Show a message to one person."""
+        with self._lock:
+            ts = self._next_ts()
+        return self.people.whisper(channel, user, text, ts, thread_ts)
+
     def set_channel(self, channel: str, standing: Standing | str) -> None:
         """Mark a channel as exists, archived, not_in_channel or missing.
 
@@ -190,6 +200,7 @@ class Workspace:
             self._touch()
         self.faults.clear()
         self.calls.clear()
+        self.people.clear()
 
     def take(self, method: str, channel: str) -> int:
         """Count a call against the limits: 0, or the seconds to wait before it may be repeated."""
@@ -251,6 +262,10 @@ class Workspace:
         self.version += 1
         self._wake()
         return self.version
+
+    def _touch_alone(self) -> int:
+        with self._lock:
+            return self._touch()
 
     def _wake(self) -> None:
         with self._changed:

@@ -12,14 +12,8 @@ from typing import Any, ClassVar
 import pytest
 
 from alert_threader.alertmanager import api
-from alert_threader.alertmanager.api import (
-    Alertmanager,
-    AlertmanagerError,
-    AlertmanagerFailure,
-    Login,
-    Matcher,
-    SilenceState,
-)
+from alert_threader.alertmanager.api import Alertmanager
+from alert_threader.alertmanager.model import AlertmanagerError, AlertmanagerFailure, Login, Matcher, SilenceState
 from harness import alertmanager as real
 from harness.servers import HOST, free_port
 from harness.service import wait_for

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, assert_never
 
-from alert_threader.alertmanager.api import (
+from alert_threader.alertmanager.model import (
     AlertmanagerError,
     AlertmanagerFailure,
     HeldAlert,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing, suppress
 from typing import Protocol
 
-from alert_threader.alertmanager.api import AlertmanagerError, HeldAlert, KnownSilence
+from alert_threader.alertmanager.model import AlertmanagerError, HeldAlert, KnownSilence
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.store.tokens import Budget
 from alert_threader.store.verbs import Threads
@@ -57,6 +57,11 @@ class Poller:
         self._watcher = threading.Thread(target=self._watch, name="poller", daemon=True)
         #: Why a cluster could not be looked at, by its name; empty while all can.
         self.problems: dict[str, str] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """What the clusters are called."""
+        return [cluster.name for cluster in self._clusters]
 
     def start(self) -> None:
         """Begin to look."""

@@ -50,6 +50,7 @@ def _state(service: Service) -> dict[str, Any]:
         *_of_the_log(),
         *(f"token: {problem}" for problem in ([] if is_accepted else token.problems)),
         *dict.fromkeys(f"{each.channel}: {each.text}" for each in troubles),
+        *_of_two_way(service),
     ]
     if token.unreached and not troubles and token.failed_at > (known.last_success or 0):
         problems.append(f"Slack is not reached: {token.unreached}")
@@ -61,6 +62,7 @@ def _state(service: Service) -> dict[str, Any]:
         "problems": problems,
         **_redis_status(service, "connected"),
         "cached_threads": counts.threads,
+        **_alertmanager(service),
         "pending": counts.pending,
         "oldest_pending_seconds": round(waiting, 1),
         "slack": {
@@ -79,6 +81,23 @@ def _state(service: Service) -> dict[str, Any]:
             },
         },
     }
+
+
+def _of_two_way(service: Service) -> list[str]:
+    """What keeps people's answers from having an effect."""
+    running = service.running
+    of_alertmanager = {**running.poller.problems, **running.commands.problems}
+    of_access = [running.access.problem] if running.access.problem else []
+    return [*(f"Alertmanager: {problem}" for problem in of_alertmanager.values()), *of_access]
+
+
+def _alertmanager(service: Service) -> dict[str, Any]:
+    """How the Alertmanager clusters are, where any are configured."""
+    clusters = service.running.poller.names
+    if not clusters:
+        return {}
+    problems = {**service.running.poller.problems, **service.running.commands.problems}
+    return {"alertmanager": {name: problems.get(name, "ok") for name in clusters}}
 
 
 def _of_the_log() -> list[str]:

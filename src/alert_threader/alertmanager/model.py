@@ -1,0 +1,97 @@
+"""What Alertmanager's API speaks of, as typed values: alerts, silences, matchers; and how asking it fails."""
+
+import json
+from enum import StrEnum
+
+import msgspec
+
+from alert_threader.errors import AlertThreaderError
+
+
+class AlertmanagerFailure(StrEnum):
+    """What a failure asks of the caller."""
+
+    #: It will not have it: the same request will fail again.
+    REFUSED = "refused"
+    #: There is no such silence, or it has ended.
+    GONE = "gone"
+    AUTH = "auth"
+    UNREACHABLE = "unreachable"
+
+
+class AlertmanagerError(AlertThreaderError):
+    """A request that Alertmanager did not carry out, or nobody knows.
+
+    The text is for a person; it names the member and never holds a password or a token. ``outcome_unknown`` says that
+    it may have been carried out all the same.
+    """
+
+    def __init__(self, kind: AlertmanagerFailure, text: str, *, outcome_unknown: bool = False) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.outcome_unknown = outcome_unknown
+
+
+class SilenceState(StrEnum):
+    """How a silence stands."""
+
+    ACTIVE = "active"
+    PENDING = "pending"
+    EXPIRED = "expired"
+
+
+class Matcher(msgspec.Struct, frozen=True, rename="camel"):
+    """One matcher of a silence."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    @property
+    def text(self) -> str:
+        """The matcher as a filter writes it: ``name="value"``."""
+        sign = ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
+        return f"{self.name}{sign}{json.dumps(self.value, ensure_ascii=False)}"
+
+
+class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
+    """A silence that Alertmanager has. ``starts_at`` is as it was received: an extension sends it back unchanged."""
+
+    id: str
+    state: SilenceState
+    matchers: tuple[Matcher, ...]
+    starts_at: str
+    #: In seconds since the epoch.
+    ends_at: float
+    updated_at: float = 0
+    created_by: str = ""
+    comment: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has not ended."""
+        return self.state is not SilenceState.EXPIRED
+
+
+class HeldAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that Alertmanager holds. ``state`` is active, suppressed or unprocessed."""
+
+    fingerprint: str
+    labels: dict[str, str]
+    state: str
+    silenced_by: tuple[str, ...] = ()
+    inhibited_by: tuple[str, ...] = ()
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """How to log in: not at all, with a bearer token, or with user and password; ``ca`` is the path of a PEM file."""
+
+    token: str = ""
+    user: str = ""
+    password: str = ""
+    ca: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return "Login([redacted])"
