@@ -275,7 +275,7 @@ class TestRefused:
         """A message that is not the thread's any more: its presser is told to use the newest."""
         old = room.root
         room.workspace.delete(CHANNEL, old.ts)
-            room.alertmanager.push(_NAME, {"db02": FIRED})
+        room.alertmanager.push(_NAME, {"db02": FIRED})
         room.workspace.wait_for(lambda: room.workspace.roots(CHANNEL) and room.root.ts != old.ts, 60)
         room.service.wait_until_delivered()
         payload = {
