@@ -20,6 +20,7 @@ from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.pacing import Pacing
 from alert_threader.delivery.poller import Poller
 from alert_threader.delivery.slack_calls import KIND, METHODS, OUTCOMES, SlackCalls
+from alert_threader.delivery.sockets import Sockets
 from alert_threader.delivery.token_health import TokenHealth
 from alert_threader.formatter import LANGUAGES, Pressing, lasting
 from alert_threader.intake import Intake
@@ -30,6 +31,7 @@ from alert_threader.routes import slack as slack_route
 from alert_threader.service import Running, Service, install
 from alert_threader.settings.settings import Settings
 from alert_threader.slack.client import Slack
+from alert_threader.slack.socket import SocketMode
 from alert_threader.store import Threads, open_store
 from alert_threader.telemetry import logs
 from alert_threader.telemetry.metrics import Metrics
@@ -86,6 +88,13 @@ def _pressing(settings: Settings) -> Pressing | None:
         return None
     durations = tuple(text for text, _ in settings.silence_durations) if settings.alertmanager_url else ()
     return Pressing(durations=durations)
+
+
+def _sockets(settings: Settings, threads: Threads, presses: Presses, metrics: Metrics) -> Sockets | None:
+    if settings.slack_app_token is None:
+        return None
+    mode = SocketMode(settings.slack_app_token.reveal(), settings.slack_api_url, settings.slack_timeout)
+    return Sockets(mode.open, threads.store, presses.take, metrics.presses.connected)
 
 
 def _clusters(settings: Settings) -> "dict[str, Alertmanager]":
@@ -165,7 +174,10 @@ def make_service(settings: Settings) -> Service:
             team=lambda: (token.state.identity and token.state.identity.team_id) or "",
             matching=partial(matching, clusters),
         )
-        return Running(threads, deliverer, calls.troubles, intake, token, presses, access, afterwards, poller, commands)
+        sockets = _sockets(settings, threads, presses, metrics)
+        return Running(
+            threads, deliverer, calls.troubles, intake, token, presses, access, afterwards, poller, commands, sockets
+        )
 
     return Service(
         settings=settings,

@@ -11,6 +11,7 @@ from alert_threader.delivery.afterwards import Afterwards
 from alert_threader.delivery.alertmanager_calls import AlertmanagerCalls
 from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.poller import Poller
+from alert_threader.delivery.sockets import Sockets
 from alert_threader.delivery.token_health import TokenHealth
 from alert_threader.delivery.troubles import Troubles
 from alert_threader.errors import StoreError
@@ -41,6 +42,8 @@ class Running:
     afterwards: Afterwards
     poller: Poller
     commands: AlertmanagerCalls
+    #: Where presses come over Socket Mode.
+    sockets: Sockets | None
 
 
 @dataclass
@@ -97,6 +100,8 @@ class Service:
         self.running.token.start()
         self.running.access.start()
         self.running.poller.start()
+        if self.running.sockets is not None:
+            self.running.sockets.start()
 
     def _follow_channel(self) -> None:
         try:
@@ -124,6 +129,8 @@ class Service:
         if running is None:
             return True
         running.token.stop()
+        if running.sockets is not None:
+            running.sockets.stop(timeout)
         running.access.stop()
         running.poller.stop(timeout)
         running.afterwards.stop()

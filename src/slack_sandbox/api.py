@@ -19,6 +19,7 @@ from slack_sandbox.workspace import Workspace
 WORKSPACE = "slack_sandbox.workspace"
 #: A token is accepted if it begins with this. None that is valid at Slack does.
 TOKEN_PREFIX = "xoxb-sandbox"  # noqa: S105 - not a secret
+APP_TOKEN_PREFIX = "xapp-sandbox"  # noqa: S105 - not a secret
 
 api = Blueprint("api", __name__)
 
@@ -106,7 +107,10 @@ def _authorize(workspace: Workspace, method: Method, token: str) -> None:
     settings = workspace.settings
     if not token:
         raise RefusedError("not_authed")
-    if not settings.token_valid or not token.startswith(TOKEN_PREFIX):
+    wanted, other = (APP_TOKEN_PREFIX, TOKEN_PREFIX) if method.of_app else (TOKEN_PREFIX, APP_TOKEN_PREFIX)
+    if token.startswith(other):
+        raise RefusedError("not_allowed_token_type")
+    if not settings.token_valid or not token.startswith(wanted):
         raise RefusedError("invalid_auth")
     if method.scopes and not set(method.scopes) & set(settings.scopes):
         raise RefusedError("missing_scope", needed=",".join(method.scopes), provided=",".join(settings.scopes))

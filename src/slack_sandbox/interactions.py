@@ -53,6 +53,25 @@ def close() -> ResponseReturnValue:
     return jsonify({"ok": True})
 
 
+@interactions.post("/sandbox/sockets")
+def end_socket() -> ResponseReturnValue:
+    """End a connection, or change what goes wrong: `{"end": "cut", "which": 0}`, `{"ghosts": 8, "swallow": 1}`."""
+    sent, sockets = _sent(), workspace_of_app().sockets
+    for name in ("ghosts", "swallow", "duplicate"):
+        if name in sent:
+            setattr(sockets.faults, name, sent[name])
+    if how := sent.get("end"):
+        sockets.end(str(how), int(sent.get("which") or 0))
+    return jsonify({"ok": True, "open": sockets.count, "opened": sockets.opened})
+
+
+@interactions.errorhandler(ValueError)
+@interactions.errorhandler(IndexError)
+def refuse_input(error: Exception) -> ResponseReturnValue:
+    """Answer what is wrong with the input."""
+    return jsonify({"ok": False, "error": str(error)}), 400
+
+
 @interactions.post("/sandbox/groups/<group>")
 def set_group(group: str) -> ResponseReturnValue:
     """Say who is in a user group: `{"users": ["U0KIM"]}`."""
@@ -91,8 +110,9 @@ def refuse(error: RefusedError) -> ResponseReturnValue:
 
 def _deliver(workspace: Workspace, payload: JsonObject) -> Answered:
     settings = workspace.settings
-    if not settings.interactivity_url:
-        return Answered(0)
+    # With Socket Mode an app has no address for presses.
+    if workspace.sockets.count or not settings.interactivity_url:
+        return workspace.sockets.send(payload)
     return send(settings.interactivity_url, settings.signing_secret, payload, workspace.clock())
 
 

@@ -48,6 +48,7 @@ class Method:
 
     run: Callable[[Request], Answer]
     scopes: tuple[str, ...] = ()
+    of_app: bool = False  #: whether it needs an app-level token
 
 
 def _auth_test(request: Request) -> Answer:
@@ -189,6 +190,10 @@ def _update_view(request: Request) -> Answer:
     return Answer({"view": {**view.content, "id": view.id, "hash": view.hash}})
 
 
+def _open_connection(request: Request) -> Answer:
+    return Answer({"url": request.workspace.sockets.address()})
+
+
 def _group_members(request: Request) -> Answer:
     group = request.arguments.required("usergroup")
     groups = request.workspace.people.groups
@@ -278,6 +283,7 @@ METHODS = {
     "chat.postEphemeral": Method(_post_ephemeral, ("chat:write",)),
     "views.open": Method(_open_view),
     "views.update": Method(_update_view),
+    "apps.connections.open": Method(_open_connection, of_app=True),
     "usergroups.users.list": Method(_group_members, ("usergroups:read",)),
     "chat.delete": Method(_delete, ("chat:write",)),
     "chat.getPermalink": Method(_get_permalink),

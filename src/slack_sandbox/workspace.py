@@ -16,6 +16,7 @@ from slack_sandbox.faults import Faults
 from slack_sandbox.limits import Limits
 from slack_sandbox.messages import Channel, Content, Message, Standing
 from slack_sandbox.people import Ephemeral, People
+from slack_sandbox.sockets import Sockets
 
 T = TypeVar("T")
 
@@ -70,6 +71,7 @@ class Workspace:
         self.faults = Faults(clock, self.settings.seed)
         self.limits = self._new_limits()
         self.people = People(clock, self._touch_alone)
+        self.sockets = Sockets("A0SANDBOX", self._touch_alone)
 
     # Reading. What is returned does not change any more.
 
@@ -240,6 +242,7 @@ class Workspace:
     def close(self) -> None:
         """Wake everyone who waits: the server is going to stop."""
         self._closing.set()
+        self.sockets.close()
         self._wake()
 
     def _known(self, channel: str) -> Channel:

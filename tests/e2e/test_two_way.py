@@ -182,7 +182,7 @@ def test_the_form(room: Room) -> None:
     """It opens at once, says what it would match, says what is wrong, and silences only what was asked for."""
     room.press("silence", "Custom…")
     (view,) = room.workspace.people.views
-    room.workspace.wait_for(lambda: "Matches 1 alerts now" in str(room.workspace.people.views[0].content), _SOON)
+    room.workspace.wait_for(lambda: "Matches one alert now" in str(room.workspace.people.views[0].content), _SOON)
     wrong = room.post("/sandbox/submit", {"view_id": view.id, "values": {"duration": "soon", "reason": ""}})
     assert set(wrong["answer"]["errors"]) == {"duration", "reason"}
     long = room.post("/sandbox/submit", {"view_id": view.id, "values": {"duration": "8d", "reason": "x"}})

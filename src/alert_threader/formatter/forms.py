@@ -81,6 +81,8 @@ def _preview(words: Words, matching: Matching | str | None) -> str:
         return words.form_not_counted.format(reason=escape(matching))
     if matching.others:
         return words.form_matching_others.format(count=matching.alerts, others=matching.others)
+    if matching.alerts == 1:
+        return words.form_matching_one
     return words.form_matching.format(count=matching.alerts)
 
 

@@ -108,6 +108,7 @@ KOREAN = Words(
     form_with_problem="문제가 해소되면 음소거도 해제",
     form_counting="일치하는 알림을 세는 중…",
     form_not_counted="일치하는 알림을 셀 수 없습니다: {reason}",
+    form_matching_one="지금 일치하는 알림 1건, 이 스레드의 알림입니다.",
     form_matching="지금 일치하는 알림 {count}건, 모두 이 스레드의 알림입니다.",
     form_matching_others="지금 일치하는 알림 {count}건, 그중 {others}건은 *이 스레드의 알림이 아닙니다*.",
     form_bad_duration="30m, 4h, 2d처럼 기간을 적어 주세요",

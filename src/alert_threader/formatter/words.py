@@ -134,6 +134,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     form_with_problem: str
     form_counting: str
     form_not_counted: str
+    form_matching_one: str
     form_matching: str
     form_matching_others: str
     form_bad_duration: str

@@ -87,8 +87,9 @@ def _of_two_way(service: Service) -> list[str]:
     """What keeps people's answers from having an effect."""
     running = service.running
     of_alertmanager = {**running.poller.problems, **running.commands.problems}
+    of_sockets = running.sockets.problems if running.sockets is not None else []
     of_access = [running.access.problem] if running.access.problem else []
-    return [*(f"Alertmanager: {problem}" for problem in of_alertmanager.values()), *of_access]
+    return [*(f"Alertmanager: {problem}" for problem in of_alertmanager.values()), *of_access, *of_sockets]
 
 
 def _alertmanager(service: Service) -> dict[str, Any]:

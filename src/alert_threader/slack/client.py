@@ -31,6 +31,13 @@ _sdk_log = logging.getLogger("alert_threader.slack.sdk")
 _sdk_log.setLevel(logging.CRITICAL)
 
 
+#: What to do about an app-level token that is wrong.
+_NOT_ACCEPTED = (
+    "Slack does not accept SLACK_APP_TOKEN: make an app-level token with the scope connections:write "
+    'on the Slack app\'s page "Basic Information", and turn on Socket Mode'
+)
+
+
 class BotIdentity(NamedTuple):
     """Whom a token belongs to, what it may do, and the id of its workspace."""
 
@@ -218,6 +225,29 @@ class Slack:
         with suppress(ValueError):
             self._clocks.heard(parsedate_to_datetime(date).timestamp())
         return answer
+
+
+class AppClient:
+    """What an app-level token is for: connections of Socket Mode."""
+
+    def __init__(self, client: WebClient) -> None:
+        self._client = client
+
+    def open_connection(self) -> str:
+        """An address at which one connection may be opened, once and soon. Raises SlackError."""
+        try:
+            answer = _call(self._client.apps_connections_open, app_token=str(self._client.token))
+        except SlackError as error:
+            if error.kind is FailureKind.AUTH:
+                text = f"{error.code}: {_NOT_ACCEPTED}"
+                raise SlackError(FailureKind.AUTH, error.code, text) from error
+            raise
+        return str(answer.get("url") or "")
+
+
+def app_client(app_token: str, base_url: str, timeout: float) -> AppClient:
+    """The client for an app-level token; each call may take ``timeout`` seconds."""
+    return AppClient(_Client(app_token, base_url, Transport(timeout)))
 
 
 def _call(method: Callable[..., SlackResponse], **arguments: Any) -> SlackResponse:

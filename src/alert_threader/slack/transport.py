@@ -62,6 +62,19 @@ class Transport:
             raise _redirect(url, answer)
         return answer
 
+    def dial(self, host: str, port: int, *, tunnelled: bool) -> socket.socket:
+        """Connect to a host, through a proxy where there is one and ``tunnelled`` says so. Raises SlackError."""
+        deadline = Deadline(self._timeout)
+        proxy = proxy_for(host, os.environ) if tunnelled else None
+        sock = self._connect(host, port, proxy, deadline, tls=False)
+        if proxy:
+            try:
+                tunnel(sock, proxy, authority(host, port), deadline)
+            except BaseException:
+                sock.close()
+                raise
+        return sock
+
     def _connect(self, host: str, port: int, proxy: Proxy | None, deadline: Deadline, *, tls: bool) -> socket.socket:
         server = Server(host, port, "Slack", "SLACK_API_URL", "the firewall; behind a proxy, set HTTPS_PROXY")
         if proxy:

@@ -112,6 +112,17 @@ class PressMetrics:
             "Requests to /slack/interactive that were refused for a wrong or old signature.",
         )
 
+        self._connections = Gauge(
+            f"{_PREFIX}_slack_socket_connections",
+            "Connections of Socket Mode that Slack counted for the app when one was opened last; 0 before the first.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+
+    def connected(self, connections: int) -> None:
+        """Record how many connections of the app Slack counts."""
+        self._connections.set(connections)
+
     def pressed(self, action: str, verdict: str) -> None:
         """Count a press."""
         self._presses.labels(action, verdict).inc()

@@ -22,6 +22,7 @@ export function messageElement(message, role, replies = []) {
   article.tabIndex = 0;
   article.dataset.role = role;
   article.dataset.ts = message.ts;
+  article.dataset.channel = message.channel;
   const color = colorOf(message);
   if (color) article.dataset.color = color;
   const body = element("div", "body");
@@ -155,10 +156,30 @@ function contextElement(part) {
 }
 
 function controlElement(control) {
+  if (control.type === "static_select") return menuElement(control);
   if (control.type !== "button") return element("span", "context", `(${control.type})`);
   const label = textObject(control.text).join("");
-  const made = control.url ? link(control.url, label) : element("span", "", label);
+  const made = control.url ? link(control.url, label) : element("button", "", label);
+  if (!control.url) {
+    made.type = "button";
+    made.dataset.press = control.action_id;
+  }
   if (made.classList) made.classList.add("button", control.style ?? "plain");
+  return made;
+}
+
+function menuElement(control) {
+  const made = element("select", "button plain");
+  const choices = [{ text: control.placeholder, value: "" }, ...(control.options ?? [])];
+  made.append(
+    ...choices.map((choice) => {
+      const option = element("option", "", textObject(choice.text).join(""));
+      option.value = choice.value;
+      return option;
+    }),
+  );
+  made.dataset.press = control.action_id;
+  made.ariaLabel = textObject(control.placeholder).join("");
   return made;
 }
 

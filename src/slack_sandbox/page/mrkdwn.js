@@ -1,6 +1,9 @@
 // Slack's mrkdwn as DOM nodes. Text only ever becomes text nodes, never HTML.
 // https://docs.slack.dev/messaging/formatting-message-text
 
+// The people of the sandbox, as people.py has them.
+export const USERS = { U0KIM: "Kim", U0LEE: "Lee", U0EVE: "Eve" };
+
 const EMOJI = {
   "+1": "👍", bell: "🔔", book: "📖", bug: "🐛", chart_with_upwards_trend: "📈", eyes: "👀", fire: "🔥",
   hourglass: "⏳", information_source: "ℹ️", large_green_circle: "🟢", large_yellow_circle: "🟡", link: "🔗",
@@ -101,7 +104,7 @@ function reference(inside) {
   if (target.startsWith("!date^")) return date(target, label);
   if (target.startsWith("!subteam^")) return mention(label ?? `@${target.slice(9)}`);
   if (target.startsWith("!")) return mention(`@${target.slice(1)}`);
-  if (target.startsWith("@")) return mention(`@${label ?? target.slice(1)}`);
+  if (target.startsWith("@")) return mention(`@${label ?? USERS[target.slice(1)] ?? target.slice(1)}`);
   if (target.startsWith("#")) return mention(`#${label ?? target.slice(1)}`);
   return link(unescape(target), label);
 }

@@ -2,6 +2,7 @@
 
 import { clockTime, messageElement, momentOf, plural, replyCount } from "./message.js";
 import { element, mrkdwn } from "./mrkdwn.js";
+import { takePeople } from "./people.js";
 
 const SHOWN = 200; // how many of a channel's newest messages are on the page; a button shows more
 const WAIT = 25; // seconds that a long poll may take
@@ -235,7 +236,7 @@ function scrollToEnd(scroll) {
 
 function onClick(event) {
   const row = event.target.closest(".message");
-  const button = event.target.closest("button, a");
+  const button = event.target.closest("button, a, select");
   if (!row || (button && !button.dataset.action) || String(getSelection())) return;
   if (button?.dataset.action === "delete") askToDelete(row.dataset.ts);
   else if (row.closest(".messages")) openThread(row.dataset.ts);
@@ -248,7 +249,7 @@ function select(ts) {
 }
 
 function onKey(event) {
-  if (find(".confirm").open) return;
+  if (find(".confirm").open || find(".view").open) return;
   const row = document.activeElement?.closest(".message");
   if (event.key === "Escape" && place().ts) closeThread();
   else if (event.key === "Enter" && row && row === document.activeElement) {
@@ -297,6 +298,7 @@ async function follow() {
       }
       const isFirst = version === 0;
       const changed = take(answer);
+      takePeople(answer);
       setStatus("live", `Live · updated ${clockTime(new Date())}`);
       if (isFirst) showEverything();
       else show(changed);

@@ -1,0 +1,132 @@
+"""Presses over Socket Mode: two connections, without an open port, and what happens to them."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from harness.service import CHANNEL, Service, wait_for
+from harness.story import root_of, words
+from harness.webhooks import FIRED, key, webhook
+from slack_sandbox import SandboxServer
+from slack_sandbox.workspace import Workspace
+from tests.e2e.test_two_way import Room
+
+_APP_TOKEN = "xapp-sandbox-5d1c-never-to-be-seen"
+_NAME = "DatabaseDown"
+_SOON = 20.0
+
+
+@pytest.fixture
+def room(make_service: Callable[..., Service], slack: SandboxServer) -> Iterator[Room]:
+    """A thread, and one connection that is open."""
+    service = make_service(SLACK_APP_TOKEN=_APP_TOKEN)
+    service.start()
+    made = Room(slack, service)
+    slack.workspace.configure(interactivity_url="")
+    service.send(webhook(_NAME, {"db01": FIRED}))
+    slack.workspace.wait_for(lambda: slack.workspace.roots(CHANNEL), _SOON)
+    slack.workspace.wait_for(lambda: slack.workspace.sockets.count == 1, _SOON)
+    yield made
+    assert _APP_TOKEN not in service.log
+    assert "ticket=" not in service.log
+
+
+def both(workspace: Workspace) -> None:
+    """Wait until the second connection is open too."""
+    workspace.wait_for(lambda: workspace.sockets.count == 2, 60)
+
+
+def test_a_press_needs_no_open_port(room: Room) -> None:
+    """It is acknowledged over the WebSocket, and has its effect."""
+    assert room.press("acknowledge")["ok"]
+    room.sees("<@U0KIM> since")
+    room.workspace.wait_for(lambda: room.whispers() == ["You have acknowledged it."], _SOON)
+    assert room.service.request("POST", "/slack/interactive", b"payload={}").status == 404
+
+
+def test_no_press_is_lost_while_one_lives(room: Room) -> None:
+    """Closed, or asked for a new one, with and without closing: presses go on, and two are open again."""
+    workspace = room.workspace
+    both(workspace)
+    actions = ("acknowledge", "unacknowledge")
+    for number, how in enumerate(("close", "refresh", "warning", "refresh_only", "close", "refresh")):
+        opened = workspace.sockets.opened
+        workspace.sockets.end(how, number % 2)
+        assert room.press(actions[number % 2], user="U0LEE")["ok"], how
+        workspace.wait_for(lambda opened=opened: workspace.sockets.opened == opened + 1, 20)  # type: ignore[misc]
+        # One that Slack does not close itself is listened to for a while.
+        workspace.wait_for(lambda: workspace.sockets.count == 2, 20)
+        room.offers(*(actions[(number + 1) % 2],))
+
+
+def test_a_cut_connection_is_replaced(room: Room) -> None:
+    """Nobody says anything: its pings are not answered any more."""
+    opened = room.workspace.sockets.opened
+    began = time.monotonic()
+    room.workspace.sockets.end("cut")
+    room.workspace.wait_for(lambda: room.workspace.sockets.opened > opened, 30)
+    assert time.monotonic() - began < 10  # 6 s on a machine that does nothing else: see bench
+    assert room.press("acknowledge")["ok"]
+
+
+def test_an_envelope_that_comes_twice(room: Room) -> None:
+    """Over both connections: one effect, one reply."""
+    both(room.workspace)
+    room.workspace.sockets.faults.duplicate = True
+    assert room.press("acknowledge")["ok"]
+    room.hears("Acknowledged by kim")
+    room.service.wait_until_delivered()
+    assert len(room.replies()) == 1
+
+
+def test_a_lost_press_is_not_ours(room: Room) -> None:
+    """What Slack put on a dead connection has no effect, and its presser sees Slack's own warning."""
+    room.workspace.sockets.faults.swallow = 1
+    answer = room.press("acknowledge")
+    assert (answer["ok"], answer["status"]) == (False, 0)
+
+
+def test_others_use_the_token(room: Room) -> None:
+    """It is said in /health, for presses go to them too."""
+    room.workspace.sockets.faults.ghosts = 8
+    room.workspace.sockets.end("close")
+    room.service.wait_degraded("Slack counts 9 connections of this app, 2 are ours", timeout=_SOON)
+    assert "alert_threader_slack_socket_connections 9.0" in room.service.get("/metrics").text
+
+
+def test_a_wrong_token(make_service: Callable[..., Service]) -> None:
+    """What to do is in /health; webhooks are taken all the same."""
+    service = make_service(SLACK_APP_TOKEN="xapp-wrong")
+    service.start()
+    service.wait_degraded("SLACK_APP_TOKEN", "connections:write", timeout=_SOON)
+    assert service.send(webhook(_NAME)).ok
+
+
+def test_a_stop_says_goodbye(room: Room) -> None:
+    """Both are closed with a close frame, so that Slack sends nothing into them."""
+    both(room.workspace)
+    room.service.stop()
+    room.workspace.wait_for(lambda: room.workspace.sockets.count == 0, 5)
+
+
+def test_the_store_is_away(room: Room) -> None:
+    """A press that cannot be stored is not answered, and nothing is half done."""
+    folder = room.service.store.parent
+    answers: list[dict[str, Any]] = []
+    before = json.dumps(room.service.stored(), sort_keys=True)
+    folder.chmod(0o500)
+    try:
+        thread = threading.Thread(target=lambda: answers.append(room.press("acknowledge")))
+        thread.start()
+        thread.join(20)
+    finally:
+        folder.chmod(0o700)
+    assert answers
+    if not answers[0]["ok"]:
+        assert json.dumps(room.service.stored(), sort_keys=True) == before
+        assert "👀" not in words(root_of(room.workspace, CHANNEL, key(_NAME)))
+    wait_for(lambda: room.press("acknowledge")["ok"], 30)
