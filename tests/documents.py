@@ -10,6 +10,7 @@ PAGES = (
     "install",
     "configuration",
     "messages",
+    "two-way",
     "alertmanager",
     "stores",
     "network",

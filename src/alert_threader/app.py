@@ -154,10 +154,10 @@ def make_service(settings: Settings) -> Service:
             pressing=_pressing(settings),
         )
         clusters = _clusters(settings)
-        commands = AlertmanagerCalls(clusters, quick.link, words)
+        commands = AlertmanagerCalls(clusters, quick.link, words, metrics.alertmanager)
         kinds: dict[str, Calls] = {KIND: calls, ALERTMANAGER: commands}
         deliverer = Deliverer(threads, kinds, metrics, burst=settings.slack_burst)
-        poller = Poller(clusters.values(), threads, deliverer.wake)
+        poller = Poller(clusters.values(), threads, deliverer.wake, metrics.alertmanager)
         intake = Intake(
             threads, deliverer, metrics, identity=identity, response_wait=settings.response_wait, opened=poller.look
         )

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("tests.browser.test_page")  # it says what is missing
+
+from playwright.sync_api import Browser, Page, expect
+
 from harness.alertmanager import Alertmanager, notifying
 from harness.servers import HOST
 from harness.service import Service
 from harness.webhooks import FIRED
 from slack_sandbox import SandboxServer
-from tests.browser.test_page import Browser, Page, browser, expect  # noqa: F401 - the fixture
+from tests.browser.test_page import browser  # noqa: F401 - the fixture
 
 _TOKEN, _SECRET = "webhook-token-never-to-be-seen", "signing-secret-never-to-be-seen"
 _SOON = 20_000

@@ -27,6 +27,8 @@ SECRETS = {
     "WEBHOOK_TOKEN": "a-webhook-token",
     "REDIS_URL": "redis://:a-password@redis:6379/0",
 }
+#: Where those secrets are that not everybody needs: a file of this folder that is not there is not given.
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
 #: How much longer than GRACEFUL_TIMEOUT a pod may take, in seconds: gunicorn and the interpreter end after the worker.
 MARGIN = 10
 
@@ -90,9 +92,13 @@ def settings(objects: list[Object], folder: Path) -> Settings:
     environ = environment(objects)
     for name, secret in SECRETS.items():
         if path := environ.get(f"{name}_FILE"):
-            (folder / name).write_text(secret)
+            (folder / name.lower()).write_text(secret)
             assert path.startswith("/etc/alert-threader/credentials/")
-            environ[f"{name}_FILE"] = str(folder / name)
+            environ[f"{name}_FILE"] = str(folder / name.lower())
+    for made in of_kind(objects, "Secret"):
+        for key in set(made["stringData"]) - {name.lower() for name in SECRETS} - {"url"}:
+            (folder / key).write_text(made["stringData"][key])
+    environ[CREDENTIALS] = str(folder)
     return Settings.from_environ(environ)
 
 
@@ -171,6 +177,7 @@ def check_environment(objects: list[Object], folder: Path, extra: Iterable[str])
     secrets = {setting.name for setting in SETTINGS if setting.kind.secret}
     given = environment(objects)
     assert not secrets & set(given), "a secret is a variable"
+    assert given.pop(CREDENTIALS) in mounted(objects)
     assert set(given) - set(extra) <= names | {f"{name}_FILE" for name in secrets}
     for each in container(objects).get("env", []):
         assert set(each) == {"name", "value"}
@@ -197,7 +204,7 @@ def _files(objects: list[Object], path: str) -> set[str]:
     for source in volume["projected"]["sources"]:
         made = [each for each in of_kind(objects, "Secret") if each["metadata"]["name"] == source["secret"]["name"]]
         for item in source["secret"]["items"]:
-            assert not made or item["key"] in made[0]["stringData"]
+            assert not made or source["secret"].get("optional") or item["key"] in made[0]["stringData"]
             found.add(item["path"])
     return found
 

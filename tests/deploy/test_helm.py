@@ -41,11 +41,12 @@ OTHERS = {
     "every-redis": {"Secret": ["tokens", "redis"], "ServiceAccount": ["shared"]},
     "claim": {"Secret": ["alert-threader"], "PersistentVolumeClaim": ["threads"]},
     "url": {"Secret": ["tokens"]},
+    "two-way": {},
 }
 #: Variables that are no settings.
 EXTRA = {"HTTPS_PROXY", "SSL_CERT_FILE"}
 #: What `store` and `secrets` decide.
-DECIDED = {"SLACK_BOT_TOKEN", "WEBHOOK_TOKEN", "REDIS_URL", "THREAD_STORE", "THREAD_STORE_FILE"}
+DECIDED = {setting.name for setting in SETTINGS if setting.kind.secret} | {"THREAD_STORE", "THREAD_STORE_FILE"}
 
 Values = dict[str, Any]
 
@@ -342,7 +343,8 @@ def test_sentinels_need_no_url() -> None:
     """Then the service's own default holds, of which the Sentinels replace the host."""
     objects = made(values("every-redis", {"store": {"redis": {"existingSecret": ""}}}))
     assert "REDIS_URL_FILE" not in environment(objects)
-    assert len(mounted(objects)["/etc/alert-threader/credentials"][1]["projected"]["sources"]) == 1
+    sources = mounted(objects)["/etc/alert-threader/credentials"][1]["projected"]["sources"]
+    assert {source["secret"]["name"] for source in sources} == {"tokens"}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from alert_threader.alertmanager.model import (
 from alert_threader.delivery.retry import Verdict, backoff
 from alert_threader.formatter import Matching, Words, silence_comment
 from alert_threader.store.tokens import Budget
+from alert_threader.telemetry.metrics import AlertmanagerMetrics, AlertmanagerOutcome
 from alert_threader.threads import (
     AlertThread,
     Command,
@@ -76,12 +77,14 @@ class AlertmanagerCalls:
         clusters: Mapping[str, Cluster],
         link: Callable[[str, str], str],
         words: Words,
+        metrics: AlertmanagerMetrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the clusters by name, and how to find the address of a message (raises AlertThreaderError)."""
         self._clusters = clusters
         self._link = link
         self._words = words
+        self._metrics = metrics
         self._clock = clock
         #: What keeps silences from Alertmanager, by cluster; empty while all goes well.
         self.problems: dict[str, str] = {}
@@ -106,13 +109,14 @@ class AlertmanagerCalls:
         try:
             outcome = self._ask(thread, command)
             self.problems.pop(command.cluster, None)
-            word = "ok"
+            word: AlertmanagerOutcome = "ok"
         except AlertmanagerError as error:
-            outcome, word = self._failed(command, error), str(error.kind)
+            outcome, word = self._failed(command, error), error.kind.value
         except Exception:
             # The call may have been made.
             log.exception("unexpected fault in a call for %s", thread.key)
             outcome, word = self._again(command, "unexpected fault (see the log)", outcome_unknown=True), "fault"
+        self._metrics.called(command.kind.value, word)
         about = {"key": thread.key, "op": command.op, "ms": round((time.monotonic() - started) * 1000)}
         log.info("%s %s", command.kind, word, extra=about)
         return Verdict(outcome=outcome, works=(KIND,))

@@ -11,6 +11,7 @@ from alert_threader.alertmanager.model import AlertmanagerError, HeldAlert, Know
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.store.tokens import Budget
 from alert_threader.store.verbs import Threads
+from alert_threader.telemetry.metrics import AlertmanagerMetrics
 from alert_threader.threads import SeenSilence, View
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Poller:
         clusters: Collection[Watched],
         threads: Threads,
         wake: Callable[[Iterable[str]], None],
+        metrics: AlertmanagerMetrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the clusters, the threads, whom to tell which lanes have something due, and the time of day."""
@@ -51,6 +53,7 @@ class Poller:
         self._threads = threads
         self._store = threads.store
         self._wake = wake
+        self._metrics = metrics
         self._clock = clock
         self._wanted = threading.Event()
         self._stopping = threading.Event()
@@ -119,10 +122,12 @@ class Poller:
         try:
             alerts, silences = cluster.alerts(), cluster.silences()
         except AlertmanagerError as error:
+            self._metrics.called("poll", error.kind.value)
             if cluster.name not in self.problems:
                 log.warning("Alertmanager cannot be looked at: %s", error)
             self.problems[cluster.name] = str(error)
             return None
+        self._metrics.called("poll", "ok")
         if self.problems.pop(cluster.name, None):
             log.warning("%s can be looked at again", cluster.name)
         return View(

@@ -42,6 +42,11 @@ LookupResult = Literal["found", "not_found", "unavailable"]
 #: longest.
 Refused = Literal["invalid", "too_large", "slow", "given_way"]
 
+#: What Alertmanager is asked for: what a press wants, and to be looked at.
+AlertmanagerOperation = Literal["silence", "extend", "unsilence", "poll"]
+#: How such a call can end: well, in one of its kinds of failure, or in a fault of ours.
+AlertmanagerOutcome = Literal["ok", "refused", "gone", "auth", "unreachable", "fault"]
+
 _PREFIX = "alert_threader"
 #: Buckets in seconds: from an answer out of memory to one that waited for Slack.
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -130,6 +135,23 @@ class PressMetrics:
     def unsigned(self) -> None:
         """Count a request that Slack has not signed."""
         self._unsigned.inc()
+
+
+class AlertmanagerMetrics:
+    """Calls to Alertmanager."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._calls = _counter(
+            registry,
+            "alertmanager_calls_total",
+            "Calls to Alertmanager, by what was asked and how it ended.",
+            operation=get_args(AlertmanagerOperation),
+            outcome=get_args(AlertmanagerOutcome),
+        )
+
+    def called(self, operation: AlertmanagerOperation, outcome: AlertmanagerOutcome) -> None:
+        """Count a call that ended."""
+        self._calls.labels(operation, outcome).inc()
 
 
 class LogMetrics:
@@ -300,6 +322,7 @@ class Metrics:
         self._folder = multiprocess.shared_folder()
         self.webhooks = WebhookMetrics(self._registry, reasons)
         self.presses = PressMetrics(self._registry, actions, verdicts)
+        self.alertmanager = AlertmanagerMetrics(self._registry)
         self.requests = RequestMetrics(self._registry)
         self.log = LogMetrics(self._registry)
         self.slack = SlackMetrics(self._registry, methods, outcomes)

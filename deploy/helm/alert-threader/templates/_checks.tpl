@@ -18,6 +18,11 @@
 {{- if or .Values.secrets.slackBotToken .Values.secrets.webhookToken -}}
 {{- fail "secrets: existingSecret holds both tokens: leave slackBotToken and webhookToken empty" -}}
 {{- end -}}
+{{- with .Values.secrets -}}
+{{- if or .slackAppToken .slackSigningSecret .alertmanagerToken .alertmanagerPassword -}}
+{{- fail "secrets: existingSecret holds all secrets: leave the others empty" -}}
+{{- end -}}
+{{- end -}}
 {{- else -}}
 {{- if not .Values.secrets.slackBotToken -}}
 {{- fail "secrets.slackBotToken: is not set: name a Secret that holds it in secrets.existingSecret, or set it" -}}
@@ -31,6 +36,9 @@
 {{- if not (regexMatch "^[!-~]+$" .Values.secrets.webhookToken) -}}
 {{- fail "secrets.webhookToken: must be printable ASCII without spaces, to travel in a header" -}}
 {{- end -}}
+{{- end -}}
+{{- if and .Values.secrets.slackAppToken .Values.secrets.slackSigningSecret -}}
+{{- fail "secrets: presses come one way: leave slackAppToken (Socket Mode) or slackSigningSecret (HTTP) empty" -}}
 {{- end -}}
 {{- with .Values.store.redis -}}
 {{- if not (regexMatch "^(rediss?://[^ ]+)?$" .url) -}}
@@ -56,10 +64,10 @@
 {{- if hasKey $settings .name -}}
 {{- fail (printf "extraEnv: %s is set twice, here and under settings: remove it here" .name) -}}
 {{- end -}}
-{{- if has .name (list "SLACK_BOT_TOKEN" "WEBHOOK_TOKEN" "REDIS_URL") -}}
+{{- if has .name (list "SLACK_BOT_TOKEN" "WEBHOOK_TOKEN" "REDIS_URL" "SLACK_APP_TOKEN" "SLACK_SIGNING_SECRET" "ALERTMANAGER_TOKEN" "ALERTMANAGER_PASSWORD") -}}
 {{- fail (printf "extraEnv: %s is a secret, which would show in the pod: use secrets and store.redis" .name) -}}
 {{- end -}}
-{{- if has .name (list "SLACK_BOT_TOKEN_FILE" "WEBHOOK_TOKEN_FILE" "REDIS_URL_FILE" "THREAD_STORE" "THREAD_STORE_FILE") -}}
+{{- if has .name (list "SLACK_BOT_TOKEN_FILE" "WEBHOOK_TOKEN_FILE" "REDIS_URL_FILE" "CREDENTIALS_DIRECTORY" "THREAD_STORE" "THREAD_STORE_FILE") -}}
 {{- fail (printf "extraEnv: the chart sets %s: use secrets and store" .name) -}}
 {{- end -}}
 {{- end -}}
