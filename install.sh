@@ -17,6 +17,8 @@
 #                              WEBHOOK_TOKEN     what a webhook must carry; without it, one is made
 #   --webhook-token-file FILE  WEBHOOK_TOKEN_FILE
 #   --no-webhook-token                           webhooks need none
+#   --secret-file NAME=FILE                      any other secret of docs/configuration.md: SLACK_APP_TOKEN, …
+#   --no-secret NAME                             do without it again
 #   --set NAME=VALUE                             any other setting of docs/configuration.md; HTTPS_PROXY, NO_PROXY and
 #                                                SSL_CERT_FILE, which are for this script as well
 #
@@ -60,7 +62,8 @@ readonly UNITS=/etc/systemd/system
 readonly COMMAND=/usr/local/bin/alert-threader
 readonly TIMER=alert-threader-backup.timer
 readonly UNIT_FILES=(alert-threader.service alert-threader-backup.service "$TIMER")
-readonly SECRETS=(SLACK_BOT_TOKEN WEBHOOK_TOKEN REDIS_URL)
+readonly SECRETS=(SLACK_BOT_TOKEN WEBHOOK_TOKEN REDIS_URL SLACK_APP_TOKEN SLACK_SIGNING_SECRET ALERTMANAGER_TOKEN
+  ALERTMANAGER_PASSWORD)
 # The files that make up a version.
 readonly PARTS=(src bin systemd gunicorn.conf.py requirements.txt install.sh setup-redis.sh smoke-test.sh
   alertmanager-threader.yml README.md LICENSE)
@@ -88,6 +91,7 @@ scratch=
 # Settings by name: the wanted ones, those given to this run, and those of the present environment file.
 declare -A wanted=() given=() present=()
 changes=()
+unwanted=()
 
 main() {
   trap on_exit EXIT
@@ -134,10 +138,12 @@ main() {
 
 read_arguments() {
   local name
-  local -A files=([SLACK_BOT_TOKEN]=${SLACK_BOT_TOKEN_FILE:-} [WEBHOOK_TOKEN]=${WEBHOOK_TOKEN_FILE:-}
-    [REDIS_URL]=${REDIS_URL_FILE:-})
-  for name in THREAD_STORE REDIS_URL SLACK_BOT_TOKEN SLACK_CHANNEL ENVIRONMENT BIND_HOST BIND_PORT WEBHOOK_TOKEN \
-    SLACK_API_URL; do
+  local -A files=()
+  for name in "${SECRETS[@]}"; do
+    local from=${name}_FILE
+    files[$name]=${!from:-}
+  done
+  for name in THREAD_STORE SLACK_CHANNEL ENVIRONMENT BIND_HOST BIND_PORT SLACK_API_URL "${SECRETS[@]}"; do
     if [[ -n ${!name:-} ]]; then given[$name]=${!name}; fi
     # Programs that we start do not need them.
     unset "$name" "${name}_FILE"
@@ -161,6 +167,21 @@ read_arguments() {
       --webhook-token-file) argument "$@" && files[WEBHOOK_TOKEN]=$2 && shift ;;
       --redis-url-file) argument "$@" && files[REDIS_URL]=$2 && shift ;;
       --no-webhook-token) webhook_wanted=false ;;
+      --secret-file)
+        argument "$@"
+        name=${2%%=*}
+        if [[ $2 != *=?* ]] || ! is_secret "$name"; then
+          usage "--secret-file: ${2@Q} is not NAME=FILE with one of ${SECRETS[*]}"
+        fi
+        files[$name]=${2#*=}
+        shift
+        ;;
+      --no-secret)
+        argument "$@"
+        if ! is_secret "$2" || [[ $2 == SLACK_BOT_TOKEN ]]; then usage "--no-secret: ${2@Q} is no secret to do without"; fi
+        unwanted+=("$2")
+        shift
+        ;;
       --set)
         argument "$@"
         [[ $2 =~ ^[A-Z_]+=. ]] || usage "--set: ${2@Q} is no setting: use NAME=VALUE"
@@ -313,6 +334,7 @@ gather() {
   for name in "${SECRETS[@]}"; do
     if [[ -f $(credential "$name") ]]; then wanted[$name]=$(<"$(credential "$name")"); fi
   done
+  for name in "${unwanted[@]}"; do unset "wanted[$name]"; done
   for name in "${!given[@]}"; do
     fault=$(fault_of "$name" "${given[$name]}")
     [[ -z $fault ]] || usage "$fault"

@@ -103,16 +103,20 @@ def _clusters(settings: Settings) -> "dict[str, Alertmanager]":
     # Its HTTP library takes a while to load, which nobody else needs to wait for.
     from alert_threader.alertmanager.api import Alertmanager  # noqa: PLC0415
 
+    clusters = [Alertmanager(members, login_of(settings)) for members in settings.alertmanager_url]
+    return {cluster.name: cluster for cluster in clusters}
+
+
+def login_of(settings: Settings) -> Login:
+    """How to log in to Alertmanager."""
     token, password = settings.alertmanager_token, settings.alertmanager_password
-    login = Login(
+    return Login(
         token=token.reveal() if token else "",
         user=settings.alertmanager_user or "",
         password=password.reveal() if password else "",
         ca=str(settings.alertmanager_ca) if settings.alertmanager_ca else None,
         headers=settings.alertmanager_headers or (),
     )
-    clusters = [Alertmanager(members, login) for members in settings.alertmanager_url]
-    return {cluster.name: cluster for cluster in clusters}
 
 
 def make_service(settings: Settings) -> Service:

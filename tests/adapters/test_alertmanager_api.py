@@ -14,6 +14,7 @@ import pytest
 from alert_threader.alertmanager import api
 from alert_threader.alertmanager.api import Alertmanager
 from alert_threader.alertmanager.model import AlertmanagerError, AlertmanagerFailure, Login, Matcher, SilenceState
+from alert_threader.cli.stand_in import StandInAlertmanager
 from harness import alertmanager as real
 from harness.servers import HOST, free_port
 from harness.service import wait_for
@@ -230,3 +231,21 @@ class TestTrouble:
             Alertmanager([url], Login(user="u", password="p")).alerts()
             Alertmanager([url], Login()).alerts()
         assert [login for _, login in seen] == ["Bearer t", "Basic dTpw", ""]
+
+
+def test_the_stand_in_of_the_demo() -> None:
+    """It behaves as Alertmanager does, as far as the service can tell."""
+    with StandInAlertmanager() as stand_in:
+        client = Alertmanager([stand_in.url], Login())
+        stand_in.hold({"f1": {"alertname": "A", "env": "eu"}, "f2": {"alertname": "A"}})
+        assert [each.fingerprint for each in client.alerts([alertname("A"), Matcher("env", "")])] == ["f2"]
+        made = client.create([alertname("A"), Matcher("env", "")], time.time() + 60, "Kim", "[alert-threader t]")
+        assert {each.fingerprint: each.silenced_by for each in client.alerts()} == {"f1": (), "f2": (made,)}
+        known = client.tagged("t")
+        assert known is not None
+        assert client.extend(known, time.time() + 120, known.comment) == made
+        client.expire(made)
+        client.expire(made)
+        assert client.tagged("t") is None
+        assert client.silence("unknown") is None
+        client.expire("unknown")

@@ -53,7 +53,7 @@ def story(place: Place) -> Played:
             "healthy; cache; ls /opt/alert-threader/versions; cat /etc/alert-threader/alert-threader.env"
         ),
         "removed": f"{INSTALL} --uninstall --purge && rm -r /root/clone && {CLONE.strip()}",
-        "installed": f"{INSTALL} {place.answers()}",
+        "installed": f"{INSTALL} {place.answers()} && echo xapp-sandbox-box >/root/slack_app_token",
         **{line: f"cd /root/clone && {line}" for line in others},
         "secret gone": """
             rm /etc/alert-threader/credentials/slack_bot_token

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import click
 
 from alert_threader.app import make_service
+from alert_threader.cli.check_two_way import check_two_way
 from alert_threader.cli.output import say
 from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
 from alert_threader.settings.settings import SETTINGS, Settings, given, misspelt_in
@@ -113,6 +114,9 @@ def _slack(settings: Settings) -> Iterator[Finding]:
     yield Finding("token", Verdict.OK, f"bot user {user} of team {team}")
     yield _scopes(identity)
     yield _channel(slack, settings.slack_channel)
+    for looked in check_two_way(settings, slack):
+        verdict = Verdict.SKIP if looked.is_well is None else Verdict.OK if looked.is_well else Verdict.FAIL
+        yield Finding(looked.subject, verdict, looked.text)
 
 
 def _scopes(identity: BotIdentity) -> Finding:

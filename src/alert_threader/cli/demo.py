@@ -4,17 +4,20 @@ import math
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
+import requests
 
+from alert_threader.alertmanager.webhook import fingerprint
 from alert_threader.cli.ending import Ending
-from alert_threader.cli.incident import EXTERNAL_URL, GROUP_BY, INCIDENT, Problem, Scene
+from alert_threader.cli.incident import EXTERNAL_URL, GROUP_BY, INCIDENT, Pressed, Problem, Scene
 from alert_threader.cli.local_service import LocalService
 from alert_threader.cli.notification import SentAlert, notification
 from alert_threader.cli.output import say
 from alert_threader.cli.ports import PORT, usable_port
+from alert_threader.cli.stand_in import StandInAlertmanager
 from slack_sandbox import SandboxServer
 
 HOST = "127.0.0.1"
@@ -39,14 +42,19 @@ def demo(say: Say, *, port: int, sandbox_port: int, speed: float, once: bool) ->
         Ending() as ending,
         tempfile.TemporaryDirectory(prefix="alert-threader-demo-") as folder,
         SandboxServer(sandbox_port, HOST, posts_per_second=rate) as slack,
-        LocalService(_settings(Path(folder), port, slack.api_url, rate), Path(folder, "service.log")) as service,
+        StandInAlertmanager(HOST) as alertmanager,
+        LocalService(
+            {**_settings(Path(folder), port, slack.api_url, rate), "ALERTMANAGER_URL": alertmanager.url},
+            Path(folder, "service.log"),
+        ) as service,
     ):
+        slack.workspace.configure(interactivity_url=f"{service.url}/slack/interactive")
         if not service.wait_until_ready(ending.wait):
             return
         length = sum(scene.pause for scene in INCIDENT) / speed
         say(f"\n  Open this page:  {slack.url}\n")
         say(f"It shows what people see in Slack. This goes to the service at {service.url}, for {length:.0f} s:\n")
-        ended = _play(service, say, ending, speed)
+        ended = _Play(service, slack, alertmanager, say).run(ending, speed)
         if not ended and not once:
             say(f"\nThat was all. The page stays at {slack.url} until Ctrl-C.")
             ending.wait()
@@ -58,6 +66,8 @@ def _settings(folder: Path, port: int, slack_url: str, rate: float) -> dict[str,
         "SLACK_CHANNEL": CHANNEL,
         "SLACK_API_URL": slack_url,
         "SLACK_RATE": f"{rate:.6f}",
+        # The sandbox's own.
+        "SLACK_SIGNING_SECRET": "sandbox-signing-secret",
         # The longest: each line of the demo says what became of its alert, and the next step waits for it.
         "RESPONSE_WAIT": "8s",
         "BIND_HOST": HOST,
@@ -66,18 +76,60 @@ def _settings(folder: Path, port: int, slack_url: str, rate: float) -> dict[str,
     }
 
 
-def _play(service: LocalService, say: Say, ending: Ending, speed: float) -> bool:
-    """Play all scenes and wait until the page shows the last one. Whether the demo was ended meanwhile."""
-    began = time.monotonic()
-    groups: defaultdict[str, _Group] = defaultdict(_Group)
-    for scene in INCIDENT:
-        if ending.wait(scene.pause / speed):
-            return True
-        group = groups[scene.problem.alertname]
-        result, *_ = service.send(notification(group.play(scene, time.time()), GROUP_BY, EXTERNAL_URL))
-        minutes, seconds = divmod(int(time.monotonic() - began), 60)
-        say(f"  {minutes}:{seconds:02}  {scene.problem.severity:<8}  {scene.line}  [{result['delivery']}]")
-    return _wait_until_delivered(service, ending)
+class _Play:
+    """The incident, through the service: what Alertmanager sends, and what people press on the page."""
+
+    def __init__(
+        self, service: LocalService, slack: SandboxServer, alertmanager: StandInAlertmanager, say: Say
+    ) -> None:
+        self._service = service
+        self._slack = slack
+        self._alertmanager = alertmanager
+        self._say = say
+        self._groups: defaultdict[str, _Group] = defaultdict(_Group)
+        self._roots: dict[str, str] = {}
+
+    def run(self, ending: Ending, speed: float) -> bool:
+        """Play all scenes and wait until the page shows the last one. Whether the demo was ended meanwhile."""
+        began = time.monotonic()
+        for scene in INCIDENT:
+            if ending.wait(scene.pause / speed):
+                return True
+            became = self._send(scene) if scene.press is None else self._press(scene.problem, scene.press, ending)
+            minutes, seconds = divmod(int(time.monotonic() - began), 60)
+            self._say(f"  {minutes}:{seconds:02}  {scene.problem.severity:<8}  {scene.line}  [{became}]")
+        return _wait_until_delivered(self._service, ending)
+
+    def _send(self, scene: Scene) -> str:
+        name = scene.problem.alertname
+        alerts = self._groups[name].play(scene, time.time())
+        self._alertmanager.hold(
+            {fingerprint(labels): labels for group in self._groups.values() for labels in group.firing()}
+        )
+        result, *_ = self._service.send(notification(alerts, GROUP_BY, EXTERNAL_URL))
+        self._roots[name] = result["thread_ts"] or self._roots.get(name, "")
+        return result["delivery"]
+
+    def _press(self, problem: Problem, pressed: Pressed, ending: Ending) -> str:
+        """Press as a person does, once the button is there."""
+        until = time.monotonic() + _LAST
+        while True:
+            answer = requests.post(
+                f"{self._slack.url}sandbox/press",
+                json={
+                    "channel": CHANNEL,
+                    "ts": self._roots[problem.alertname],
+                    "action_id": pressed.action,
+                    "option": pressed.option,
+                    "user": pressed.user,
+                },
+                timeout=10,
+                proxies={"http": ""},
+            )
+            if answer.ok and answer.json()["ok"]:
+                return "pressed"
+            if ending.wait(_POLL) or time.monotonic() > until:
+                raise self._service.fault(f"{pressed.action} could not be pressed")
 
 
 def _wait_until_delivered(service: LocalService, ending: Ending) -> bool:
@@ -94,11 +146,16 @@ class _Group:
     """One of Alertmanager's groups: which instances fire, and since when (seconds since the epoch)."""
 
     def __init__(self) -> None:
+        self._problem: Problem | None = None
         self._firing: dict[str, float] = {}
+
+    def firing(self) -> list[Mapping[str, str]]:
+        """The labels of the alerts that fire."""
+        return [self._problem.alert(name, since).labels for name, since in self._firing.items() if self._problem]
 
     def play(self, scene: Scene, now: float) -> list[SentAlert]:
         """Return the alerts of the next notification: all that fire, and those that have just resolved."""
-        problem: Problem = scene.problem
+        problem = self._problem = scene.problem
         self._firing |= dict.fromkeys(scene.fires, now)
         resolved = [problem.alert(name, self._firing.pop(name), now) for name in scene.resolves]
         return [*(problem.alert(name, since) for name, since in self._firing.items()), *resolved]

@@ -51,14 +51,27 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pressed:
+    """Somebody presses a button, or chooses an option of a menu."""
+
+    user: str
+    action: str
+    option: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """One notification: some alerts of a problem begin to fire, others resolve. ``pause`` before it, in seconds."""
+    """One notification: some alerts of a problem begin to fire, others resolve. ``pause`` before it, in seconds.
+
+    Or somebody presses a button on the problem's message.
+    """
 
     pause: float
     line: str
     problem: Problem
     fires: tuple[str, ...] = ()
     resolves: tuple[str, ...] = ()
+    press: Pressed | None = None
 
 
 #: kube-state-metrics speaks of pods; ``instance``, ``job`` and ``service`` are its own.
@@ -112,7 +125,15 @@ INCIDENT = (
     Scene(pause=10, line="Two pods are back, one still fires.", problem=PODS, resolves=(_PAYMENT, _LEDGER)),
     Scene(pause=9, line="The last one too: the thread turns green.", problem=PODS, resolves=(_ORDERS,)),
     Scene(pause=9, line="It crashes again: the same thread is red again.", problem=PODS, fires=(_ORDERS,)),
-    Scene(pause=9, line="The checkout recovers.", problem=CHECKOUT, resolves=(_API,)),
+    Scene(pause=7, line="Kim acknowledges it.", problem=PODS, press=Pressed(user="U0KIM", action="acknowledge")),
+    Scene(
+        pause=6,
+        line="Lee silences it in Alertmanager for an hour.",
+        problem=PODS,
+        press=Pressed(user="U0LEE", action="silence", option="1h"),
+    ),
+    Scene(pause=7, line="The checkout recovers.", problem=CHECKOUT, resolves=(_API,)),
     Scene(pause=5, line="The workers catch up.", problem=WORKERS, resolves=(_HPA,)),
+    Scene(pause=6, line="Lee ends the silence.", problem=PODS, press=Pressed(user="U0LEE", action="unsilence")),
     Scene(pause=6, line="The pod stays up: everything is green.", problem=PODS, resolves=(_ORDERS,)),
 )
