@@ -88,6 +88,9 @@ class _Play:
         self._say = say
         self._groups: defaultdict[str, _Group] = defaultdict(_Group)
         self._roots: dict[str, str] = {}
+        self._page = requests.Session()
+        # No proxy: it is this machine.
+        self._page.trust_env = False
 
     def run(self, ending: Ending, speed: float) -> bool:
         """Play all scenes and wait until the page shows the last one. Whether the demo was ended meanwhile."""
@@ -98,6 +101,7 @@ class _Play:
             became = self._send(scene) if scene.press is None else self._press(scene.problem, scene.press, ending)
             minutes, seconds = divmod(int(time.monotonic() - began), 60)
             self._say(f"  {minutes}:{seconds:02}  {scene.problem.severity:<8}  {scene.line}  [{became}]")
+        self._page.close()
         return _wait_until_delivered(self._service, ending)
 
     def _send(self, scene: Scene) -> str:
@@ -114,7 +118,7 @@ class _Play:
         """Press as a person does, once the button is there."""
         until = time.monotonic() + _LAST
         while True:
-            answer = requests.post(
+            answer = self._page.post(
                 f"{self._slack.url}sandbox/press",
                 json={
                     "channel": CHANNEL,
@@ -124,7 +128,6 @@ class _Play:
                     "user": pressed.user,
                 },
                 timeout=10,
-                proxies={"http": ""},
             )
             if answer.ok and answer.json()["ok"]:
                 return "pressed"
