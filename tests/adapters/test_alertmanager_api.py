@@ -222,6 +222,13 @@ class TestTrouble:
         with answering((200, json.dumps(["x" * 5000]).encode())) as (url, _), pytest.raises(AlertmanagerError):
             Alertmanager([url], Login()).alerts()
 
+    def test_this_machine_needs_no_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that is set for the rest of the world is not asked."""
+        monkeypatch.setenv("HTTP_PROXY", f"http://{HOST}:{free_port()}")
+        with answering((200, b"[]")) as (url, seen):
+            assert Alertmanager([url], Login()).alerts() == []
+        assert seen[0][0].startswith("/api/v2/alerts")
+
     def test_login(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A token, or user and password; what a ~/.netrc says is not used."""
         (tmp_path / ".netrc").write_text("default login nobody password else\n")

@@ -3,6 +3,7 @@
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml, from version 0.25 on.
 """
 
+import ipaddress
 import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ MAX_ANSWER = 64 * 1024 * 1024
 #: How much of Alertmanager's own words an error shows, in characters.
 _MAX_SAID = 200
 _CHUNK = 64 * 1024
+#: Whatever the environment says of proxies. (The types do not know of None.)
+_NO_PROXY: dict[str, str] = {"http": None, "https": None}  # type: ignore[dict-item]
 
 
 class _Status(msgspec.Struct, rename="camel"):
@@ -230,6 +233,7 @@ class Alertmanager:
                     data=body,
                     headers={"Content-Type": "application/json"} if body is not None else None,
                     timeout=self._timeout,
+                    proxies=_NO_PROXY if _is_here(member) else None,
                     allow_redirects=False,
                     stream=True,
                 )
@@ -333,6 +337,15 @@ def _unreachable(member: str, error: Exception, *, outcome_unknown: bool = False
 def _is_not_sent(error: requests.ConnectionError) -> bool:
     """Whether no connection was made at all."""
     return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+
+
+def _is_here(member: str) -> bool:
+    """Whether a member is on this machine, which no proxy leads to."""
+    host = urlsplit(member).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _host(member: str) -> str:
