@@ -130,6 +130,7 @@ class _Play:
                 timeout=10,
             )
             if answer.ok and answer.json()["ok"]:
+                _wait_until_delivered(self._service, ending)
                 return "pressed"
             if ending.wait(_POLL) or time.monotonic() > until:
                 raise self._service.fault(f"{pressed.action} could not be pressed")
