@@ -11,6 +11,7 @@ from chaos.faults import (
     load,
     network,
     open_files,
+    press,
     redis_down,
     replicas,
     rolling,
@@ -55,6 +56,7 @@ FAULTS: dict[str, Fault] = {
     "stalled-clients": Fault(stalled.stalled_clients),
     "fuzz": Fault(fuzz.fuzz),
     "load": Fault(load.load),
+    "press": Fault(press.press, ("prometheus-alertmanager",)),
     "replicas": Fault(replicas.replicas, ("redis-server", "prometheus-alertmanager")),
     "rolling": Fault(rolling.rolling, ("redis-server", "prometheus-alertmanager")),
 }
