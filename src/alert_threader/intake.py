@@ -32,6 +32,11 @@ from alert_threader.threads import (
 log = logging.getLogger(__name__)
 
 
+#: How long a press waits for the message that it was made on to be known, and how often that is looked at, in seconds.
+#: Slack waits 3 s for the answer.
+_POSTING, _AGAIN = 1.5, 0.05
+
+
 class Taken(NamedTuple):
     """What an input made of one thread, the thread as it is now, and whether Slack shows all of it."""
 
@@ -87,12 +92,20 @@ class Intake:
         ]
 
     def press(self, key: str, pressed: Press) -> Verdict:
-        """Take what somebody pressed on the first message of the thread with this key; what came of it is stored."""
-        with self._metrics.store.measure("press"):
+        """Take what somebody pressed on the first message of the thread with this key; what came of it is stored.
+
+        Slack shows a message before its answer is here, or recorded: a press that is faster waits for that.
+        """
+        until = time.monotonic() + _POSTING
+        while True:
             try:
-                result = self._threads.press(key, pressed, self._clock())
+                with self._metrics.store.measure("press"):
+                    result = self._threads.press(key, pressed, self._clock())
             except RecordDamagedError:
                 return Verdict.OUT_OF_DATE  # /health names it
+            if result.verdict is not Verdict.NOT_YET or time.monotonic() > until:
+                break
+            time.sleep(_AGAIN)
         if result.verdict.has_changed and result.thread is not None:
             self._deliverer.wake(lanes_of(result.thread))
         return result.verdict

@@ -252,7 +252,7 @@ class Presses:
 def _no_form(thread: AlertThread | None, button: Button) -> Verdict | None:
     """Why a form would be of no use; None where it is."""
     if thread is None or (thread.channel, thread.ts) != (button.channel, button.ts):
-        return Verdict.OUT_OF_DATE
+        return Verdict.OUT_OF_DATE if thread is None or thread.attempt is None else Verdict.NOT_YET
     if not thread.firing or thread.closed_at is not None:
         return Verdict.OVER
     if not cluster_of(thread):

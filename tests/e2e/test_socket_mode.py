@@ -4,10 +4,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.replicas import replicas, start_all
+from harness.servers import RedisServer
 from harness.service import CHANNEL, Service, wait_for
 from harness.story import root_of, words
 from harness.webhooks import FIRED, key, webhook
@@ -130,3 +134,27 @@ def test_the_store_is_away(room: Room) -> None:
         assert json.dumps(room.service.stored(), sort_keys=True) == before
         assert "👀" not in words(root_of(room.workspace, CHANNEL, key(_NAME)))
     wait_for(lambda: room.press("acknowledge")["ok"], 30)
+
+
+def test_two_replicas(slack: SandboxServer, tmp_path: Path) -> None:
+    """Four processes on one Redis have two connections in all, also when one is killed; one press has one effect."""
+    with ExitStack() as closing:
+        server = closing.enter_context(RedisServer(tmp_path / "redis"))
+        make = closing.enter_context(replicas(tmp_path, slack.api_url))
+        settings = {"SLACK_APP_TOKEN": _APP_TOKEN, "WEB_CONCURRENCY": 2}
+        first, second = start_all([make(name, server.url, **settings) for name in ("a", "b")])
+        workspace = slack.workspace
+        both(workspace)
+        first.send(webhook(_NAME, {"db01": FIRED}))
+        workspace.wait_for(lambda: workspace.roots(CHANNEL), _SOON)
+        room = Room(slack, first)
+        workspace.configure(interactivity_url="")
+        workspace.sockets.faults.duplicate = True
+        assert room.press("acknowledge")["ok"]
+        room.hears("Acknowledged by kim")
+        assert workspace.sockets.count == 2
+        second.kill()
+        both(workspace)
+        assert room.press("unacknowledge")["ok"]
+        room.hears("taken back by kim")
+        assert len(room.replies()) == 2

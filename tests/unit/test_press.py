@@ -106,6 +106,14 @@ class TestWhetherItCounts:
             assert (result.verdict, result.thread) == (Verdict.OUT_OF_DATE, thread)
         assert press(None, pressed("acknowledge"), NOW, POLICY).verdict is Verdict.OUT_OF_DATE
 
+    def test_faster_than_the_record(self) -> None:
+        """The message stands in Slack, and its answer is not recorded yet: then it counts."""
+        applied = apply(None, change(alert(), identity=IDENTITY), NOW, POLICY).thread
+        started, _ = start_attempt(applied, "first", NOW, POLICY)
+        assert press(started, pressed("acknowledge"), NOW, POLICY).verdict is Verdict.NOT_YET
+        posted = record_outcome(started, "first", Posted(ts=ROOT, threaded=False), NOW, POLICY)
+        assert press(posted, pressed("acknowledge"), NOW, POLICY).verdict is Verdict.ACKNOWLEDGED
+
     def test_it_came_before(self) -> None:
         """The same press changes nothing a second time, also when others came between."""
         thread = after(opened(), "acknowledge")

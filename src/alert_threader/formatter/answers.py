@@ -24,6 +24,7 @@ _WORDS = {
     Verdict.DUPLICATE: "press_duplicate",
     Verdict.UNCHANGED: "press_unchanged",
     Verdict.OUT_OF_DATE: "press_out_of_date",
+    Verdict.NOT_YET: "press_not_yet",
     Verdict.OVER: "press_over",
     Verdict.BUSY: "press_busy",
     Verdict.NOT_HELD: "press_not_held",

@@ -122,6 +122,7 @@ ENGLISH = Words(
     press_duplicate="That was done already.",
     press_unchanged="Nothing to do: it is so already.",
     press_out_of_date="This message is out of date. Use the newest one.",
+    press_not_yet="The message is still being posted. Press again in a moment.",
     press_over="This problem is over: nothing was changed.",
     press_busy="Earlier presses still wait for Alertmanager. Try again in a moment.",
     press_not_held="No Alertmanager known here holds this alert. Use the link to silence it where it comes from.",

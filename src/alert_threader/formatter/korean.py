@@ -122,6 +122,7 @@ KOREAN = Words(
     press_duplicate="이미 처리되었습니다.",
     press_unchanged="이미 그 상태라 바뀐 것이 없습니다.",
     press_out_of_date="오래된 메시지입니다. 최신 메시지를 사용하세요.",
+    press_not_yet="메시지를 아직 올리는 중입니다. 잠시 후 다시 누르세요.",
     press_over="이미 해소된 문제라 바뀐 것이 없습니다.",
     press_busy="이전 요청이 아직 Alertmanager를 기다리고 있습니다. 잠시 후 다시 시도하세요.",
     press_not_held="이 알림을 가진 Alertmanager를 찾지 못했습니다. 링크를 이용해 보낸 곳에서 음소거하세요.",

@@ -150,6 +150,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     press_duplicate: str
     press_unchanged: str
     press_out_of_date: str
+    press_not_yet: str
     press_over: str
     press_busy: str
     press_not_held: str

@@ -24,7 +24,7 @@ from alert_threader.threads import matchers
 from alert_threader.threads.answers import Acknowledgement, Command, CommandKind, Note, NoteKind
 from alert_threader.threads.notes import answer, tell
 from alert_threader.threads.plan import Policy
-from alert_threader.threads.record import AlertThread
+from alert_threader.threads.record import AlertThread, Step
 
 #: How many presses are remembered, so that one that arrives again is known.
 MAX_PRESSES = 20
@@ -78,6 +78,8 @@ class Verdict(StrEnum):
     UNCHANGED = "unchanged"
     #: The message is not, or not any more, the first one of a thread.
     OUT_OF_DATE = "out_of_date"
+    #: The first message is being posted: whether this is it is known in a moment.
+    NOT_YET = "not_yet"
     #: Nothing fires any more.
     OVER = "over"
     #: Other commands of the thread wait for Alertmanager.
@@ -110,8 +112,11 @@ class Pressed(msgspec.Struct, frozen=True):
 
 def press(thread: AlertThread | None, pressed: Press, now: float, policy: Policy) -> Pressed:
     """Apply a press to the thread on whose first message it was made. ``now`` is in seconds since the epoch."""
-    if thread is None or thread.ts != pressed.ts or thread.channel != pressed.channel:
+    if thread is None or thread.channel != pressed.channel:
         return Pressed(thread, Verdict.OUT_OF_DATE)
+    if thread.ts != pressed.ts:
+        is_being_posted = thread.attempt is not None and thread.attempt.step is Step.POST_ROOT
+        return Pressed(thread, Verdict.NOT_YET if is_being_posted else Verdict.OUT_OF_DATE)
     if pressed.op in thread.presses:
         return Pressed(thread, Verdict.DUPLICATE)
     if not thread.firing or thread.closed_at is not None:
