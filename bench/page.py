@@ -138,7 +138,7 @@ LATE_LINES = (
     Line(
         "late",
         "no look-up for a minute: shown after",
-        "… in doubt, and nothing can be looked up: shown after, s",
+        "… outcome unknown, and nothing can be looked up: shown after, s",
         "… 확실하지 않은데 찾아볼 수도 없음: 보일 때까지, s",
     ),
     Line(

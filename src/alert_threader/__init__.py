@@ -1,3 +1,3 @@
 """Alert Threader: Prometheus Alertmanager webhooks as Slack threads."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

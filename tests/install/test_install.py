@@ -266,7 +266,7 @@ class TestUpgrade:
     def test_former_version_stays_beside_it(self, unattended: Played) -> None:
         """Both are there, and no more than these two after others that were broken."""
         versions = [line.partition("-")[0] for line in said(unattended["after upgrade"])[-2:]]
-        assert versions == ["0.1.0", "9.9.9"]
+        assert versions == ["0.2.0", "9.9.9"]
         assert said(unattended["after upgrade"])[-2:] == said(unattended["after broken ones"])[8:10]
 
     @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_over_it(story: Played) -> None:
     assert "[7/7] look around" in said(story["over it"])
     healthy, cache, *shown = said(story["after that"])
     assert (healthy, cache) == ("healthy", said(story["by hand"])[3])
-    assert shown[0].startswith("0.1.0-")
+    assert shown[0].startswith("0.2.0-")
     assert shown[1:3] == ["by-hand", f"SLACK_CHANNEL={CHANNEL}"]
 
 
