@@ -979,7 +979,7 @@ hand_back_threads() {
   if [[ -f $former/src/alert_threader/store/sqlite.py ]]; then return 0; fi
   systemctl stop $SERVICE 2>/dev/null || true
   if [[ ${wanted[THREAD_STORE]:-file} == redis ]]; then
-    if "$target/bin/alert-threader" hand-back >/dev/null; then
+    if "$target/bin/alert-threader" hand-back; then
       note "the threads in Redis are handed back to version $(basename "$former")"
     else
       note "the threads in Redis could not be handed back: version $(basename "$former") may not read some of them"
@@ -987,6 +987,8 @@ hand_back_threads() {
     return 0
   fi
   [[ -f $database ]] || return 0
+  # What it will drop: acknowledgements, and silences that Alertmanager does not have yet.
+  THREAD_STORE=file THREAD_STORE_FILE=$file "$target/bin/alert-threader" hand-back || true
   if ! THREAD_STORE=file THREAD_STORE_FILE=$file "$target/bin/alert-threader" backup "$scratch/threads.json" >/dev/null; then
     note "the threads in $database could not be handed back: $file may lack the last changes"
     return 0

@@ -5,6 +5,7 @@ import pwd
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -20,10 +21,21 @@ from alert_threader.store import SqliteStore, Store, Threads
 from alert_threader.store.reading import read_store
 from alert_threader.store.redis.client import connect
 from alert_threader.store.redis.store import RedisStore
-from alert_threader.threads import AlertThread, Change, Policy, Posted, is_pending, slack_lane
+from alert_threader.threads import (
+    Acknowledgement,
+    AlertThread,
+    Change,
+    Command,
+    CommandKind,
+    Policy,
+    Posted,
+    Silence,
+    is_pending,
+    slack_lane,
+)
 from harness.servers import RedisServer
 from slack_sandbox import SandboxServer
-from tests.build import alert, change
+from tests.build import NOW, alert, change, thread
 
 #: A call that was begun is looked up at once.
 POLICY = Policy(call_timeout=0)
@@ -460,3 +472,23 @@ def test_hand_back(run: Run, server: RedisServer, in_redis: RedisStore, prefix: 
             record = client.hgetall(f"{prefix}-record:{key}")
             assert set(record) == {b"rev", b"data"}
             assert msgspec.json.decode(record[b"data"])["key"] == key
+
+
+def test_what_the_way_back_drops(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """People's answers are named, which the first release does not know; the store stays as it is."""
+    file = tmp_path / "threads.json"
+    monkeypatch.setenv("THREAD_STORE", "file")
+    answered = thread(
+        "Down|critical",
+        acknowledgement=Acknowledgement(by="U0KIM", name="Kim", at=NOW),
+        silences=(Silence(id="s1", name="Lee", ends_at=NOW + 60, ours=True),),
+        commands=(Command(op="o", kind=CommandKind.EXTEND, targets=("s1",), cluster="am", name="Lee"),),
+    )
+    with closing(SqliteStore(file, POLICY, CHANNEL, time.time())) as store:
+        Threads(store, POLICY).insert([answered, thread("Other|info")], replace=False)
+    ran = run("hand-back")
+    assert ran.code == 0
+    (line, last) = ran.out
+    assert "of Down|critical: the acknowledgement by Kim; the silence by Lee (it stays in Alertmanager)" in line
+    assert "what Lee has asked of Alertmanager (extend)" in line
+    assert "is read by both" in last

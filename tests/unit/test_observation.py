@@ -1,0 +1,61 @@
+"""What a look at Alertmanager makes of a thread."""
+
+from typing import Any
+
+import msgspec
+
+from alert_threader.threads import AlertThread, NoteKind, SeenSilence, Silence, View, cluster_of, observe
+from tests.build import HOUR, NOW, alert
+from tests.unit.test_press import kinds, opened, told
+
+AT = NOW + 100
+
+
+def view(*alerts: str, cluster: str = "am", **silences: SeenSilence) -> View:
+    """What a cluster holds."""
+    return View(cluster=cluster, at=AT, alerts=frozenset(alerts), silences=silences)
+
+
+def test_where_it_is_held() -> None:
+    """The cluster that holds what fires; then the root has a menu to show, soon."""
+    thread = opened(alert("a"), alert("b"))
+    thread.alerts = {name: msgspec.structs.replace(state, cluster="") for name, state in thread.alerts.items()}
+    assert observe(thread, view("other"), AT) is thread
+    found = observe(thread, view("b", cluster="eu"), AT)
+    assert cluster_of(found) == "eu"
+    assert found.answered_revision == found.revision > thread.revision
+    assert observe(found, view("a", "b", cluster="us"), AT) is found
+
+
+def silenced(**fields: Any) -> AlertThread:
+    """A thread with a silence of ours."""
+    values: dict[str, Any] = {
+        "id": "s1",
+        "name": "Kim",
+        "ours": True,
+        "cluster": "am",
+        "ends_at": NOW + HOUR,
+        "confirmed_at": NOW,
+    }
+    return told(opened(silences=(Silence(**{**values, **fields}),)))
+
+
+def test_a_silence_that_holds() -> None:
+    """Nothing is new; where somebody has moved its end, that is."""
+    thread = silenced()
+    same = view("a", s1=SeenSilence(holds=True, ends_at=NOW + HOUR + 0.5))
+    assert observe(thread, same, AT) is thread
+    longer = observe(thread, view("a", s1=SeenSilence(holds=True, ends_at=NOW + 2 * HOUR)), AT)
+    assert longer.silences[0].ends_at == NOW + 2 * HOUR
+
+
+def test_a_silence_that_has_ended() -> None:
+    """By somebody else: that is told. By the clock: so is that. In an older view than our own: not yet."""
+    ended = view("a", s1=SeenSilence(holds=False, ends_at=AT))
+    for thread, kind in ((silenced(), NoteKind.EXPIRED_ELSEWHERE), (silenced(ends_at=AT), NoteKind.SILENCE_ENDED)):
+        after = observe(thread, ended, AT)
+        assert (after.silences, kinds(after)) == ((), [kind])
+    newer = silenced(confirmed_at=AT + 1)
+    assert observe(newer, ended, AT + 2) is newer
+    elsewhere = silenced(cluster="eu")
+    assert observe(elsewhere, ended, AT) is elsewhere
