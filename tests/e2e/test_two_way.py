@@ -310,3 +310,45 @@ def test_without_an_alertmanager(quiet_room: Room) -> None:
     service.start()
     quiet_room.press("unacknowledge", user="U0LEE")
     quiet_room.offers("acknowledge")
+
+
+def test_two_clusters(make_service: Callable[..., Service], slack: SandboxServer, tmp_path: Path) -> None:
+    """A silence goes to the Alertmanager that holds the alert; what neither of them holds cannot be silenced."""
+    service = make_service(WEBHOOK_TOKEN=_TOKEN, SLACK_SIGNING_SECRET=_SECRET)
+    url = notifying(f"http://{HOST}:{service.port}", _TOKEN)
+    here, there = Alertmanager(tmp_path / "here", url), Alertmanager(tmp_path / "there", url)
+    try:
+        service.settings["ALERTMANAGER_URL"] = f"{here.url} {there.url}"
+        service.start()
+        room = Room(slack, service, there)
+        here.push("Elsewhere", {"db01": FIRED})
+        there.push(_NAME, {"db01": FIRED})
+        service.send(webhook("Grafanas"), Authorization=f"Bearer {_TOKEN}")
+        room.workspace.wait_for(lambda: len(room.workspace.roots(CHANNEL)) == 3, _SOON)
+        room.offers("acknowledge", "silence")
+        room.press("silence", "1h")
+        room.hears("Silenced by kim until")
+        assert (len(held(here)), len(held(there))) == (0, 1)
+        strange = root_of(room.workspace, CHANNEL, key("Grafanas"))
+        assert "'silence'" not in str([a["blocks"] for a in strange.attachments])
+        assert room.press("acknowledge", ts=strange.ts)["ok"]
+        assert set(service.health["alertmanager"].values()) == {"ok"}
+    finally:
+        here.stop()
+        there.stop()
+
+
+def test_only_some_may_press(make_service: Callable[..., Service], slack: SandboxServer) -> None:
+    """Of a user group, once its members are known; others are told, and nothing changes."""
+    slack.workspace.people.groups["S0ONCALL1"] = ("U0LEE",)
+    slack.workspace.configure(scopes=("chat:write", "channels:history", "channels:read", "usergroups:read"))
+    service = make_service(SLACK_SIGNING_SECRET=_SECRET, ALLOWED_TO_PRESS="S0ONCALL1")
+    service.start()
+    room = Room(slack, service)
+    service.send(webhook(_NAME))
+    room.workspace.wait_for(lambda: room.workspace.roots(CHANNEL), _SOON)
+    room.press("acknowledge", user="U0KIM")
+    room.workspace.wait_for(lambda: any("ALLOWED_TO_PRESS" in said for said in room.whispers()), _SOON)
+    assert "verdict=not_allowed" in service.log
+    assert "👀" not in words(room.root)
+    wait_for(lambda: room.press("acknowledge", user="U0LEE") and "<@U0LEE> since" in words(room.root), _SOON)
