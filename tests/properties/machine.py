@@ -23,15 +23,19 @@ from alert_threader.threads import (
     Batch,
     CopiesRemoved,
     Failed,
+    NoteKind,
     NotFound,
+    Operation,
     Outcome,
     Policy,
     Posted,
+    Press,
     Reason,
     RootGone,
     Step,
     Unknown,
     Updated,
+    Verdict,
     Wait,
     shown_now,
     slack_lane,
@@ -41,6 +45,8 @@ from tests.build import CHANNEL, DAY, HOUR, NOW, alert, change
 KEYS = ("a", "b")
 NAMES = ("1", "2", "3")
 LANE = slack_lane(CHANNEL)
+#: What a press is told by.
+_OF_PRESSES = frozenset({NoteKind.ACKNOWLEDGED, NoteKind.TAKEN_OVER, NoteKind.UNACKNOWLEDGED})
 #: How long the service waits after a failure, in seconds.
 RETRY = 5.0
 
@@ -163,6 +169,9 @@ class Machine(RuleBasedStateMachine):
         self.late: list[Edit | Post] = []
         self.attempts = 0
         self.keys: dict[str, str] = {}
+        self.presses = 0
+        #: How many presses had an effect on each thread.
+        self.answers: dict[str, int] = defaultdict(int)
         #: What each alert did, and how much of it Slack shows: the truth to compare with.
         self.transitions: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.status: dict[str, dict[str, Status]] = defaultdict(dict)
@@ -228,6 +237,31 @@ class Machine(RuleBasedStateMachine):
                 self.status[key][name] = said.status
                 self.transitions[key, name].append("fired" if said.status is Status.FIRING else "resolved")
         return applied
+
+    @rule(
+        key=st.sampled_from(KEYS),
+        operation=st.sampled_from([Operation.ACKNOWLEDGE, Operation.UNACKNOWLEDGE]),
+        user=st.sampled_from(["U1", "U2"]),
+    )
+    def press(self, key: str, operation: Operation, user: str) -> None:
+        """Somebody presses, and Slack sends it twice."""
+        thread = self.store.read(key)
+        if thread is None or thread.ts is None:
+            return
+        self.presses += 1
+        pressed = Press(
+            op=f"press{self.presses}",
+            operation=operation,
+            user=user,
+            name=user,
+            channel=CHANNEL,
+            ts=thread.ts,
+            at=self.now,
+        )
+        verdict = self.threads.press(key, pressed, self.now).verdict
+        again = self.threads.press(key, pressed, self.now).verdict
+        assert again is (Verdict.DUPLICATE if verdict.has_changed else verdict)
+        self.answers[key] += verdict.has_changed
 
     @rule(seconds=st.sampled_from([1.0, 5.0, 15.0, 40.0, 1800.0, HOUR, 2 * HOUR, 8 * DAY]))
     def time_passes(self, seconds: float) -> None:
@@ -446,7 +480,9 @@ class Machine(RuleBasedStateMachine):
         for thread in self.store.threads():
             if thread.key not in pending and thread.ts is not None:
                 root = self.slack.messages[thread.ts]
-                assert root.deleted or root.shows == seen(rendered(thread, Step.UPDATE_ROOT, root.simple))
+                # A message that is posted names people, one that is edited links to them.
+                steps = (Step.UPDATE_ROOT, Step.POST_ROOT) if thread.acknowledgement else (Step.UPDATE_ROOT,)
+                assert root.deleted or root.shows in [seen(rendered(thread, step, root.simple)) for step in steps]
 
     def teardown(self) -> None:
         """In the end Slack answers, and everything is delivered."""
@@ -458,12 +494,22 @@ class Machine(RuleBasedStateMachine):
             assert {at: n for at, n in self.delivered.items() if n} == {
                 at: len(d) for at, d in self.transitions.items() if d
             }
+            assert self.told() == {key: count for key, count in self.answers.items() if count}
             assert self.store.counts().pending == 0
             for thread in self.store.threads():
                 assert thread.ts is not None
                 assert self.slack.messages[thread.ts].root is None
         finally:
             self.store.close()
+
+    def told(self) -> dict[str, int]:
+        """How many presses Slack tells of, by thread."""
+        told: dict[str, int] = defaultdict(int)
+        for message in self.counted():
+            for note in message.batch.notes:
+                if note.kind in _OF_PRESSES:
+                    told[self.keys[message.attempt]] += 1
+        return dict(told)
 
     def drain(self) -> None:
         """Deliver until nothing is due any more."""
