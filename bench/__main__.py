@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accept, burst, commit, growth, late, page, quiet, redis_store, render, size, storm
+from bench import accept, burst, commit, growth, late, page, press, quiet, redis_store, render, size, storm
 from bench.report import Result, Row, machine, table, write_json
 
 _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -23,6 +23,7 @@ _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
     "redis": redis_store.measure,
     "storm": storm.measure,
     "late": late.measure,
+    "press": press.measure,
 }
 
 

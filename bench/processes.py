@@ -182,18 +182,20 @@ class Slack:
 
     def fails(self, **fault: object) -> None:
         """Let calls fail in one way; see ``slack_sandbox.faults.Rule``."""
-        self._change("POST", json.dumps(fault))
+        assert self.change("/sandbox/faults", fault)["ok"]
 
     def recovers(self) -> None:
         """Let all calls succeed again."""
-        self._change("DELETE")
+        assert self.change("/sandbox/faults", verb="DELETE")["ok"]
 
-    def _change(self, verb: str, body: str | None = None) -> None:
+    def change(self, path: str, body: dict[str, Any] | None = None, verb: str = "POST") -> dict[str, Any]:
+        """Ask the sandbox's control API for something; its answer."""
         connection = http.client.HTTPConnection(HOST, self._port, timeout=_ANSWERING)
         with contextlib.closing(connection):
-            connection.request(verb, "/sandbox/faults", body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            assert answer.status == http.client.OK, answer.read()
+            text = None if body is None else json.dumps(body)
+            connection.request(verb, path, text, {"Content-Type": "application/json"})
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+            return answer
 
     def roots(self, channel: str) -> list[dict[str, Any]]:
         """The messages that stand in a channel itself, oldest first."""
