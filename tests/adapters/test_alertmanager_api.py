@@ -21,7 +21,16 @@ from harness.service import wait_for
 from harness.webhooks import FIRED
 
 #: Values that are hard to quote.
-AWKWARD = ('say "hi"', "back\\slash", "a|b", "데이터베이스", "per%cent & more", "{brace}, comma")
+AWKWARD = (
+    'say "hi"',
+    "back\\slash",
+    "a|b",
+    "데이터베이스",
+    "per%cent & more",
+    "{brace}, comma",
+    "a\ttab",
+    "two\nlines",
+)
 
 
 @pytest.fixture(scope="module")

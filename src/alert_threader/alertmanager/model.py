@@ -1,6 +1,5 @@
 """What Alertmanager's API speaks of, as typed values: alerts, silences, matchers; and how asking it fails."""
 
-import json
 from enum import StrEnum
 
 import msgspec
@@ -52,7 +51,9 @@ class Matcher(msgspec.Struct, frozen=True, rename="camel"):
     def text(self) -> str:
         """The matcher as a filter writes it: ``name="value"``."""
         sign = ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
-        return f"{self.name}{sign}{json.dumps(self.value, ensure_ascii=False)}"
+        # Not JSON's way: Alertmanager knows these three escapes, and takes every other sign as it is.
+        value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.name}{sign}"{value}"'
 
 
 class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):

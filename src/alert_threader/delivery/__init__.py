@@ -5,6 +5,6 @@ the world behind it, ``slack_calls`` that of Slack's lanes; ``retry`` judges fai
 them, ``pacing`` says how fast, ``troubles`` keeps what is wrong, ``waiting`` lets a request wait.
 
 For people's answers, ``alertmanager_calls`` makes the calls of Alertmanager's lanes, ``poller`` looks at what it holds,
-``sockets`` keeps the connections of Socket Mode, ``access`` knows who may press, ``afterwards`` does what may wait until
-a press was answered. Imports threads, formatter, slack, ``alertmanager.model``, store, telemetry.
+``sockets`` keeps the connections of Socket Mode, ``access`` knows who may press, ``afterwards`` does what may wait
+until a press was answered. Imports threads, formatter, slack, ``alertmanager.model``, store, telemetry.
 """
