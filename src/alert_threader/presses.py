@@ -14,7 +14,7 @@ import msgspec
 
 from alert_threader.delivery.access import Access
 from alert_threader.delivery.afterwards import Afterwards
-from alert_threader.errors import AlertThreaderError
+from alert_threader.errors import AlertThreaderError, PayloadError
 from alert_threader.formatter import (
     CUSTOM,
     DURATION,
@@ -208,7 +208,10 @@ class Presses:
     def _form(self, form: Form) -> Answer:
         if form.form != SILENCE_FORM:
             return None
-        about = msgspec.json.decode(form.about, type=About)
+        try:
+            about = msgspec.json.decode(form.about, type=About)
+        except msgspec.MsgspecError as error:
+            raise PayloadError("view.private_metadata: is not what the form was opened with") from error
         duration, reason, options = (form.values.get(name) or "" for name in (DURATION, REASON, OPTIONS))
         seconds = _seconds(str(duration).strip())
         faults = [FormFault.BAD_DURATION] if not seconds else []

@@ -510,3 +510,61 @@ class TestMisspelt:
     def test_any_name(self, name: str) -> None:
         """Whatever stands in the environment, what is said of it is one line."""
         assert all(len(each.splitlines()) == 1 for each in misspelt_in(LEAST | {name: "x"}))
+
+
+_AM = "http://am-0:9093"
+
+
+class TestTwoWay:
+    """The settings of presses and silences, and how they go together."""
+
+    def test_what_is_read(self) -> None:
+        """Clusters with their members, headers, durations as they are written, who may press."""
+        settings = read(
+            ALERTMANAGER_URL="http://am-0:9093,http://am-1:9093/  https://eu/alertmanager",
+            ALERTMANAGER_HEADERS="X-Scope-OrgID=team-a, X-More = b=c",
+            SILENCE_DURATIONS="30m, 1h30m",
+            ALLOWED_TO_PRESS="U0123456789, S0123456789",
+        )
+        found = [settings.alertmanager_url, settings.alertmanager_headers, settings.silence_durations]
+        assert found == [
+            (("http://am-0:9093", "http://am-1:9093"), ("https://eu/alertmanager",)),
+            (("X-Scope-OrgID", "team-a"), ("X-More", "b=c")),
+            (("30m", 1800), ("1h30m", 5400)),
+        ]
+        assert list(settings.allowed_to_press) == ["U0123456789", "S0123456789"]
+        assert not read(ALLOWED_TO_PRESS="channel").allowed_to_press
+        assert not settings.takes_presses
+
+    @pytest.mark.parametrize(
+        ("environ", "line"),
+        [
+            ({"SLACK_APP_TOKEN": TOKEN}, "is a bot token, but must be an app-level token (xapp-…)"),
+            ({"SLACK_SIGNING_SECRET": "xapp-1-abc"}, 'is a token, but must be the "Signing Secret"'),
+            ({"SLACK_APP_TOKEN": "xapp-1-a", "SLACK_SIGNING_SECRET": "0123456789abcdef"}, "presses come one way"),
+            ({"SILENCE_MAX": "1d"}, "SILENCE_MAX: needs ALERTMANAGER_URL"),
+            ({"ALERTMANAGER_TOKEN": "t"}, "ALERTMANAGER_TOKEN: needs ALERTMANAGER_URL"),
+            ({"ALERTMANAGER_URL": _AM, "SILENCE_DURATIONS": "1h,8d"}, "SILENCE_DURATIONS: 8d is longer than"),
+            ({"ALERTMANAGER_URL": _AM, "SILENCE_DURATIONS": "10s"}, "up to 20 durations from 1m"),
+            ({"ALERTMANAGER_URL": _AM, "ALERTMANAGER_USER": "u"}, "needs ALERTMANAGER_PASSWORD"),
+            (
+                {
+                    "ALERTMANAGER_URL": _AM,
+                    "ALERTMANAGER_TOKEN": "t",
+                    "ALERTMANAGER_USER": "u",
+                    "ALERTMANAGER_PASSWORD": "p",
+                },
+                "log in with a token or with user and password",
+            ),
+            ({"ALERTMANAGER_URL": "http://user:pass@am:9093"}, "http or https URLs without user"),
+            ({"ALERTMANAGER_URL": f"{_AM} {_AM}"}, "each once"),
+            ({"ALERTMANAGER_URL": _AM, "ALERTMANAGER_HEADERS": "no value"}, "name=value separated by commas"),
+            ({"ALLOWED_TO_PRESS": "@kim"}, "channel, or IDs of users"),
+        ],
+    )
+    def test_faults(self, environ: dict[str, str], line: str) -> None:
+        """One line each, and never a secret."""
+        said = fault(**environ)
+        assert line in said
+        assert "pass@" not in said
+        assert TOKEN not in said

@@ -74,6 +74,7 @@ EVENT_TYPE = "alert_threader"
 _MAX_EVENTS = 100
 _MAX_PAYLOAD = 6000
 _MAX_NAME = 64
+_MAX_NOTES = 10
 
 #: What a person sees of a message. Metadata is left out: it differs for every post of the same text.
 _SHOWN = ("text", "blocks", "attachments")
@@ -130,7 +131,7 @@ def _changes_state(thread: AlertThread, batch: Batch) -> bool:
 
 
 def _payload(thread: AlertThread, batch: Batch, attempt_id: str) -> dict[str, str | int]:
-    """What a lost message is found by, and the events in it: ``fired:<fingerprint> resolved:<fingerprint>``.
+    """What a lost message is found by, and what it tells: ``fired:<fingerprint> …``, and ``acknowledged:<name> …``.
 
     A string, because Slack's types for a payload know no list of strings (``MessageMetadata`` in
     @slack/types).
@@ -141,6 +142,8 @@ def _payload(thread: AlertThread, batch: Batch, attempt_id: str) -> dict[str, st
         "key": thread.key,
         "told_count": len(batch.events),
     }
+    if batch.notes:
+        payload["notes"] = " ".join(f"{note.kind}:{note.who[:_MAX_NAME]}" for note in batch.notes[:_MAX_NOTES])
     while events and len(json.dumps({**payload, "told": " ".join(events)})) > _MAX_PAYLOAD:
         events = events[: len(events) * 3 // 4]
     return payload | {"told": " ".join(events)}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from alert_threader.formatter.mrkdwn import bold, escape, truncate
 from alert_threader.formatter.words import Words
+from alert_threader.threads import one_line
 
 #: The names of the form and of its inputs, by which a submission is read.
 SILENCE_FORM = "silence"
@@ -19,6 +20,8 @@ _MAX_TITLE = 24
 #: How many matchers are shown, and how much of each, in characters.
 _MAX_SHOWN = 15
 _MAX_MATCHER = 120
+#: The thread's title, in characters.
+_MAX_SUBJECT = 300
 
 Block = dict[str, Any]
 
@@ -49,7 +52,10 @@ def silence_form(
     words: Words, about: str, title: str, matchers: dict[str, str], longest: str, matching: Matching | str | None
 ) -> Block:
     """The form. ``about`` comes back with it; ``matching`` is None while it is counted, a text where it cannot be."""
-    shown = [f"`{truncate(escape(f'{name}={value}'), _MAX_MATCHER)}`" for name, value in matchers.items()]
+    # A code span ends with its first backtick.
+    written = [f"{name}={value}".replace("`", "'") for name, value in matchers.items()]
+    shown = [f"`{truncate(escape(each), _MAX_MATCHER)}`" for each in written]
+    subject = truncate(escape(one_line(title)), _MAX_SUBJECT)
     more = [f"+{len(shown) - _MAX_SHOWN}"] if len(shown) > _MAX_SHOWN else []
     return {
         "type": "modal",
@@ -59,7 +65,7 @@ def silence_form(
         "submit": _plain(truncate(words.silence, _MAX_TITLE)),
         "close": _plain(truncate(words.form_cancel, _MAX_TITLE)),
         "blocks": [
-            _section(f"{bold(escape(title))}\n{' '.join([*shown[:_MAX_SHOWN], *more])}"),
+            _section(f"{bold(subject)}\n{' '.join([*shown[:_MAX_SHOWN], *more])}"),
             _section(_preview(words, matching)),
             _input(DURATION, words.form_duration.format(longest=longest), words.form_duration_hint),
             _input(REASON, words.form_reason, words.form_reason_hint),
