@@ -8,16 +8,16 @@ import logging
 import random
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple
 
+from alert_threader.delivery.envelopes import Envelopes, Open
 from alert_threader.delivery.retry import backoff
-from alert_threader.errors import AlertThreaderError, LeaseLostError, PayloadError, StoreError
+from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.slack.failures import FailureKind, SlackError
-from alert_threader.slack.socket import Envelope, Goodbye, Hello, Received
+from alert_threader.slack.socket import Envelope, Goodbye, Hello
 from alert_threader.store.base import Lease, Store
 
 log = logging.getLogger(__name__)
@@ -37,22 +37,6 @@ _DEAF = 30.0
 _OTHERS = 2
 #: How long one that is replaced is still listened to, in seconds.
 _DRAIN = 10.0
-#: How many presses are taken at the same time, and how many of them are remembered by their envelopes.
-_AT_ONCE = 8
-_REMEMBERED = 200
-
-
-class Open(Protocol):
-    """A connection that is open."""
-
-    def receive(self, timeout: float) -> Received | None:
-        """Wait for what comes next."""
-
-    def acknowledge(self, envelope_id: str, answer: Mapping[str, Any] | None = None) -> None:
-        """Tell Slack that a press has arrived."""
-
-    def close(self) -> None:
-        """Say goodbye, and close it."""
 
 
 class _State(NamedTuple):
@@ -81,12 +65,9 @@ class Sockets:
         """
         self._connect = connect
         self._store = store
-        self._take = take
+        self._envelopes = Envelopes(take)
         self._counted = counted
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="press")
-        self._seen: deque[str] = deque(maxlen=_REMEMBERED)
-        self._guard = threading.Lock()
         now = time.monotonic()
         self._states = [_State(is_open=False, since=now) for _ in range(_COUNT)]
         self._keepers = [
@@ -106,7 +87,7 @@ class Sockets:
         for keeper in self._keepers:
             if keeper.ident is not None:
                 keeper.join(max(until - time.monotonic(), 0))
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._envelopes.stop()
 
     @property
     def open(self) -> int:
@@ -138,6 +119,8 @@ class Sockets:
         while not self._stopping.is_set():
             try:
                 wait = self._hold(number, failures)
+            except StoreError:
+                wait = _LOOK  # delivery says so
             except Exception:
                 log.exception("a connection for Socket Mode failed and is opened again")
                 wait = _LOOK
@@ -183,13 +166,22 @@ class Sockets:
                     self._note(number, is_open=True, connections=received.connections)
                     self._counted(received.connections)
                 elif received is not None:
-                    self._pool.submit(self._handle, socket, received)
+                    self._envelopes.do(partial(self._envelopes.handle, socket, received))
                 if self._store.shared:
-                    self._store.renew(lease)
+                    self._renew(lease)
         finally:
             self._note(number, is_open=False, problem=self._states[number].problem)
             socket.close()
         return None
+
+    def _renew(self, lease: Lease) -> None:
+        """Keep the lease. While the store is away nobody else can take it, and presses go on arriving."""
+        try:
+            self._store.renew(lease)
+        except LeaseLostError:
+            raise
+        except StoreError as error:
+            log.info("a lease for Socket Mode is not renewed: %s", error)
 
     def _replaced(self, socket: Open) -> Open:
         """Another connection in the place of one that Slack is about to close; that one, if there is none yet."""
@@ -199,7 +191,7 @@ class Sockets:
             log.info("no new connection for Socket Mode yet: %s", error)
             return socket
         # Slack may still send presses over the former one.
-        self._pool.submit(self._drain, socket)
+        self._envelopes.do(partial(self._drain, socket))
         return fresh
 
     def _drain(self, socket: Open) -> None:
@@ -207,7 +199,7 @@ class Sockets:
         while time.monotonic() < until and not self._stopping.is_set():
             received = socket.receive(_LOOK)
             if isinstance(received, Envelope):
-                self._handle(socket, received)
+                self._envelopes.handle(socket, received)
             elif received is Goodbye.CLOSED:
                 break
         socket.close()
@@ -232,26 +224,3 @@ class Sockets:
         former = self._states[number]
         since = former.since if former.is_open == is_open else time.monotonic()
         self._states[number] = _State(is_open, since, connections or former.connections, problem)
-
-    # -- presses -------------------------------------------------------------------------------------------------
-
-    def _handle(self, socket: Open, envelope: Envelope) -> None:
-        """Take a press, then acknowledge it: where it cannot be stored, its presser is to see Slack's warning."""
-        with self._guard:
-            is_known = envelope.id in self._seen
-            self._seen.append(envelope.id)
-        if is_known:
-            socket.acknowledge(envelope.id)
-            return
-        try:
-            answer = self._take(envelope.payload)
-        except PayloadError as error:
-            log.warning("a press cannot be read: %s", error)
-            answer = None
-        except AlertThreaderError as error:
-            log.warning("a press is not stored: %s", error)
-            return
-        except Exception:
-            log.exception("a press failed")
-            return
-        socket.acknowledge(envelope.id, answer)
