@@ -7,7 +7,7 @@ verbs from delivery.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -56,13 +56,13 @@ class Intake:
         *,
         identity: Identity,
         response_wait: float,
-        opened: Callable[[], None] = lambda: None,
+        opened: Callable[[Collection[str]], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the parts.
 
-        ``response_wait`` is how long an input waits for Slack at most, in seconds; ``opened`` is called when something
-        fires of which nobody knows yet which Alertmanager holds it.
+        ``response_wait`` is how long an input waits for Slack at most, in seconds; ``opened`` is told the keys of the
+        threads in which something fires of which nobody knows yet which Alertmanager holds it.
         """
         self._opened = opened
         self._threads = threads
@@ -82,8 +82,8 @@ class Intake:
             applied = self._threads.notify(changes(notification, self._identity, channel, webhook), self._clock())
         changed = {slack_lane(each.thread.channel) for each in applied if each.reason is not Reason.DUPLICATE}
         self._deliverer.wake(changed)
-        if any(each.fired and not cluster_of(each.thread) for each in applied):
-            self._opened()
+        if unknown := [each.thread.key for each in applied if each.fired and not cluster_of(each.thread)]:
+            self._opened(unknown)
         self._count(notification, applied, webhook, time.perf_counter() - began)
         waiting = self._deliverer.waiting
         threads = waiting.wait_until_delivered([each.thread for each in applied], self._response_wait)

@@ -46,6 +46,7 @@ VERDICTS = (*Verdict, *RefusedPress, "form", "invalid")
 ACTIONS = (*Operation, CUSTOM)
 
 _OPERATIONS = frozenset(map(str, Operation))
+_FOR_A_TIME = frozenset(map(str, (Operation.SILENCE, Operation.EXTEND)))
 
 Answer = dict[str, Any] | None
 
@@ -143,7 +144,7 @@ class Presses:
             self._reply(button, refused)
         elif is_custom:
             self._open_form(button, key)
-        else:
+        elif action not in _FOR_A_TIME or _seconds(chosen):
             pressed = Press(
                 op=button.op,
                 operation=Operation(action),
@@ -161,7 +162,9 @@ class Presses:
     def _refused(self, interaction: Interaction) -> RefusedPress | None:
         person = interaction.person
         # Before Slack has told which workspace is the app's, it is the one in which the button was pressed.
+        # That of an organisation's installation is the organisation's (E…), and says nothing of a person's workspace.
         team = self._team() or interaction.workspace
+        team = "" if team.startswith("E") else team
         if person.team and team and person.team != team:
             return RefusedPress.OTHER_WORKSPACE
         return None if self._access.allows(person.user) else RefusedPress.NOT_ALLOWED

@@ -56,6 +56,8 @@ class Poller:
         self._metrics = metrics
         self._clock = clock
         self._wanted = threading.Event()
+        self._guard = threading.Lock()
+        self._keys: set[str] = set()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="poller", daemon=True)
         #: Why a cluster could not be looked at, by its name; empty while all can.
@@ -78,15 +80,17 @@ class Poller:
         if self._watcher.ident is not None:
             self._watcher.join(timeout)
 
-    def look(self) -> None:
-        """Look soon: a thread has opened of which nobody knows yet where it is held."""
+    def look(self, keys: Collection[str]) -> None:
+        """Look soon: nobody knows yet where these threads are held."""
+        with self._guard:
+            self._keys.update(keys)
         self._wanted.set()
 
-    def poll(self) -> None:
-        """Look at all clusters once, and bring the threads to what was seen. Raises StoreError."""
+    def poll(self, keys: Collection[str] | None = None) -> None:
+        """Look at all clusters once, and bring these threads, or all, to what was seen. Raises StoreError."""
         views = [view for view in map(self._view, self._clusters) if view is not None]
         if views:
-            self._wake(self._threads.observe(views, self._clock()))
+            self._wake(self._threads.observe(views, self._clock(), keys))
 
     def _watch(self) -> None:
         wait = 0.0
@@ -113,9 +117,11 @@ class Poller:
             if is_wanted:
                 self._wanted.set()
             return _EVERY
+        with self._guard:
+            keys, self._keys = self._keys, set()
         with closing(_Held(lambda: self._store.release(lease))):
-            self.poll()
-        return _EVERY
+            self.poll(keys if wait > 0 else None)
+        return wait or _EVERY
 
     def _view(self, cluster: Watched) -> View | None:
         at = self._clock()

@@ -5,7 +5,7 @@ an operator. Each is one pure function of ``threads``, applied atomically by ``S
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -143,8 +143,11 @@ class Threads:
 
         self._each(self.store.aged(now), decide)
 
-    def observe(self, views: Sequence[View], now: float) -> set[str]:
-        """Bring the threads to what Alertmanager was seen to hold; return the lanes in which that makes work."""
+    def observe(self, views: Sequence[View], now: float, keys: Collection[str] | None = None) -> set[str]:
+        """Bring the threads to what Alertmanager was seen to hold; return the lanes in which that makes work.
+
+        Only those with these ``keys``, or all of them.
+        """
         lanes: set[str] = set()
 
         def observed(thread: AlertThread) -> AlertThread:
@@ -158,7 +161,9 @@ class Threads:
                 lanes.update(lanes_of(after))
             return after, after is not thread
 
-        self._each([thread.key for thread in self.store.threads() if observed(thread) is not thread], decide)
+        if keys is None:
+            keys = [thread.key for thread in self.store.threads() if observed(thread) is not thread]
+        self._each(keys, decide)
         return lanes
 
     def forget(self, now: float) -> int:
