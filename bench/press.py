@@ -5,15 +5,16 @@ webhook after webhook on so many connections. Slack gives up after 3 s.
 """
 
 import json
+import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench import processes
 from bench.load import percentile, send
-from bench.processes import STORES, Contender, Slack
+from bench.processes import FILE, STORES, Contender, Slack
 from bench.report import Row, at_most
 from bench.service import running
 from bench.webhooks import webhook
@@ -34,11 +35,33 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
     socket_300 = _p99(folder / "socket", {"SLACK_APP_TOKEN": _APP_TOKEN}, 300, presses)
     http_8 = _p99(folder / "http8", {"SLACK_SIGNING_SECRET": _SECRET}, 8, presses)
     http_300 = _p99(folder / "http300", {"SLACK_SIGNING_SECRET": _SECRET}, 300, presses)
+    cut = {FILE: _replaced(folder / "cut", 1 if quick else 3)}
     return [
+        at_most("Socket Mode, a cut connection is replaced after, median", "s", cut, [FILE], 6),
         at_most("Socket Mode, 300 webhooks in flight: p99", "ms", socket_300, STORES, 300),
         at_most("HTTP, 8 busy connections: p99", "ms", http_8, STORES, 300),
         at_most("HTTP, 300 webhooks in flight: p99", "ms", http_300, STORES, 1000),
     ]
+
+
+def _replaced(folder: Path, times: int) -> float:
+    """The seconds from the moment when a connection is cut, silently, until another one is open."""
+    took = []
+    with processes.slack() as slack, running(FILE, folder, slack.api_url, {"SLACK_APP_TOKEN": _APP_TOKEN}):
+        for _ in range(times):
+            _wait_for(lambda: slack.change("/sandbox/sockets", {})["open"] == 1)
+            began, opened = time.monotonic(), slack.change("/sandbox/sockets", {"end": "cut"})["opened"]
+            _wait_for(lambda opened=opened: slack.change("/sandbox/sockets", {})["opened"] > opened)  # type: ignore[misc]
+            took.append(time.monotonic() - began)
+    return statistics.median(took)
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + _SETTLING
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError("a connection is not there")
+        time.sleep(0.02)
 
 
 def _p99(folder: Path, settings: dict[str, str], connections: int, presses: int) -> dict[str, float]:

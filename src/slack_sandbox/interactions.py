@@ -57,7 +57,7 @@ def close() -> ResponseReturnValue:
 def end_socket() -> ResponseReturnValue:
     """End a connection, or change what goes wrong: `{"end": "cut", "which": 0}`, `{"ghosts": 8, "swallow": 1}`."""
     sent, sockets = _sent(), workspace_of_app().sockets
-    for name in ("ghosts", "swallow", "duplicate"):
+    for name in ("ghosts", "swallow", "duplicate", "full"):
         if name in sent:
             setattr(sockets.faults, name, sent[name])
     if how := sent.get("end"):

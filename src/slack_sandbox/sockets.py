@@ -31,6 +31,7 @@ class Faults:
     ghosts: int = 0  #: connections that are counted though they are gone
     swallow: int = 0  #: how many of the next envelopes are lost on the way
     duplicate: bool = False  #: each envelope is sent over every connection
+    full: bool = False  #: others have all the connections that an app may have
 
 
 @dataclass(slots=True)
@@ -57,6 +58,8 @@ class Sockets:
         self.faults = Faults()
         #: How many connections were ever opened.
         self.opened = 0
+        #: How many were refused, because there were too many.
+        self.refused = 0
 
     @property
     def count(self) -> int:
@@ -140,11 +143,13 @@ class Sockets:
         with self._lock:
             known = ticket in self._tickets
             self._tickets.discard(ticket)
-            is_welcome = known and len(self._connections) < MAX_CONNECTIONS
+            others = MAX_CONNECTIONS if self.faults.full else 0
+            is_welcome = known and len(self._connections) + others < MAX_CONNECTIONS
             if is_welcome:
                 self._connections.append(connection)
                 self.opened += 1
         if not is_welcome:
+            self.refused += 1
             self._say(connection, self._goodbye("too_many_websockets"))
             return
         hello = {

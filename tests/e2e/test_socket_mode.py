@@ -107,6 +107,18 @@ def test_a_wrong_token(make_service: Callable[..., Service]) -> None:
     assert service.send(webhook(_NAME)).ok
 
 
+def test_too_many(make_service: Callable[..., Service], slack: SandboxServer) -> None:
+    """Others have all the connections: it is said, and not tried again and again."""
+    slack.workspace.sockets.faults.full = True
+    service = make_service(SLACK_APP_TOKEN=_APP_TOKEN)
+    service.start()
+    service.wait_degraded("the app has too many connections", timeout=_SOON)
+    # The second one, and whatever would be a storm, would come within these seconds.
+    until = time.monotonic() + 5
+    wait_for(lambda: slack.workspace.sockets.refused > 2 or time.monotonic() > until, 10)
+    assert slack.workspace.sockets.refused <= 2
+
+
 def test_a_stop_says_goodbye(room: Room) -> None:
     """Both are closed with a close frame, so that Slack sends nothing into them."""
     both(room.workspace)

@@ -211,6 +211,20 @@ def test_it_ends_with_the_problem(room: Room) -> None:
     assert held(room.alertmanager) == []
 
 
+def test_a_silence_that_ends_by_itself(room: Room) -> None:
+    """The thread says so, and is loud again."""
+    room.service.settings["SILENCE_DURATIONS"] = "4s"
+    room.service.restart()
+    room.alertmanager.push(_NAME, {"db02": FIRED})
+    room.workspace.wait_for(lambda: "'4s|" in str(room.root.attachments), _SOON)
+    room.press("silence", "4s")
+    room.hears("Silenced by kim until")
+    wait_for(lambda: muted(room.alertmanager, instance="db01") == [True], _SOON)
+    room.workspace.wait_for(lambda: any("The silence by kim ended" in said for said in room.replies()), 75)
+    room.offers("acknowledge", "silence")
+    assert "🔕" not in words(room.root)
+
+
 def test_a_silence_that_was_ended_elsewhere(room: Room) -> None:
     """The thread says so, and is loud again."""
     room.press("silence", "1h")

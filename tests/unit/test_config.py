@@ -545,7 +545,7 @@ class TestTwoWay:
             ({"SILENCE_MAX": "1d"}, "SILENCE_MAX: needs ALERTMANAGER_URL"),
             ({"ALERTMANAGER_TOKEN": "t"}, "ALERTMANAGER_TOKEN: needs ALERTMANAGER_URL"),
             ({"ALERTMANAGER_URL": _AM, "SILENCE_DURATIONS": "1h,8d"}, "SILENCE_DURATIONS: 8d is longer than"),
-            ({"ALERTMANAGER_URL": _AM, "SILENCE_DURATIONS": "10s"}, "up to 20 durations from 1m"),
+            ({"ALERTMANAGER_URL": _AM, "SILENCE_DURATIONS": "500ms"}, "up to 20 durations from 1s"),
             ({"ALERTMANAGER_URL": _AM, "ALERTMANAGER_USER": "u"}, "needs ALERTMANAGER_PASSWORD"),
             (
                 {

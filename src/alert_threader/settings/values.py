@@ -255,7 +255,7 @@ def _pressers(raw: str) -> tuple[str, ...]:
 def _durations(raw: str) -> tuple[tuple[str, float], ...]:
     durations = tuple((text, parse_duration(text)) for text in (each.strip() for each in raw.split(",")))
     seconds = [each for _, each in durations]
-    return _only(durations, min(seconds) >= 60, len(durations) <= 20, len(set(seconds)) == len(seconds))
+    return _only(durations, min(seconds) >= 1, len(durations) <= 20, len(set(seconds)) == len(seconds))
 
 
 def _redis_url(raw: str) -> str:
@@ -286,7 +286,7 @@ CLUSTERS = Kind(
     _clusters,
     "http or https URLs without user and query, each once: http://am-0:9093,http://am-1:9093 for one cluster of two",
 )
-DURATIONS = Kind(_durations, "up to 20 durations from 1m, separated by commas, each once, such as 1h,4h,24h")
+DURATIONS = Kind(_durations, "up to 20 durations from 1s, separated by commas, each once, such as 1h,4h,24h")
 FILE = Kind(lambda raw: Path(_only(raw, "\0" not in raw, not raw.endswith("/"))), "the path of a file")
 HEADERS = Kind(_headers, "name=value separated by commas, such as X-Scope-OrgID=team-a")
 HEADER_TOKEN = _concealed(_matching("[!-~]+", "printable ASCII without spaces, to travel in a header"))
