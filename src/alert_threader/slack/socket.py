@@ -21,7 +21,7 @@ from alert_threader.slack.failures import FailureKind, SlackError
 from alert_threader.slack.transport import Transport
 
 #: How often a ping is sent, and how long its answer may take, in seconds: together how long a cut connection is kept.
-_PING_EVERY, _PONG_WITHIN = 1.0, 4.0
+_PING_EVERY, _PONG_WITHIN = 1.0, 3.0
 #: How long the goodbye of a connection may take, in seconds.
 _GOODBYE = 1.0
 #: The largest message that is read, in bytes.
