@@ -104,14 +104,16 @@ class Sockets:
         connection = self._connections[which]
         match how:
             case "close":
+                self._leave(connection)
                 connection.close()
             case "cut":
                 # Nothing is read or answered any more, and nobody is told.
                 self._cut.append(connection)
-                self._connections.remove(connection)
+                self._leave(connection)
                 connection.protocol_mutex.acquire()
             case "refresh":
                 self._say(connection, self._goodbye("refresh_requested"))
+                self._leave(connection)
                 connection.close()
             case "refresh_only":
                 self._say(connection, self._goodbye("refresh_requested"))
@@ -166,10 +168,14 @@ class Sockets:
         except (ConnectionClosed, ValueError):
             pass
         finally:
-            with self._lock:
-                if connection in self._connections:
-                    self._connections.remove(connection)
-            self._touch()
+            self._leave(connection)
+
+    def _leave(self, connection: ServerConnection) -> None:
+        """Send nothing over a connection any more."""
+        with self._lock:
+            if connection in self._connections:
+                self._connections.remove(connection)
+        self._touch()
 
     def _acknowledged(self, said: JsonObject) -> None:
         waiting = self._waiting.get(str(said.get("envelope_id")))
