@@ -274,9 +274,10 @@ class TestRefused:
         assert signed(room, b"payload=\xff\xfe", now) == 401
         assert signed(room, body + b"x" * (64 * 1024 + 1 - len(body)), now) == 413
         assert signed(room, b"payload=%7Bnot-json", now) == 400
-        odd = {"X-Slack-Request-Timestamp": "soon", "X-Slack-Signature": "v0=00"}
-        assert room.service.request("POST", "/slack/interactive", body, odd).status == 401
-        assert "alert_threader_unsigned_presses_total 4.0" in room.service.get("/metrics").text
+        for at, signature in (("soon", "v0=00"), ("9" * 5000, "v0=00"), (str(int(now)), "v0=\u00e9")):
+            odd = {"X-Slack-Request-Timestamp": at, "X-Slack-Signature": signature}
+            assert room.service.request("POST", "/slack/interactive", body, odd).status == 401
+        assert "alert_threader_unsigned_presses_total 6.0" in room.service.get("/metrics").text
 
     def test_another_workspace(self, room: Room) -> None:
         """A guest sees the message, and may not press; it is said, counted and logged."""

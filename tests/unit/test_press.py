@@ -32,7 +32,7 @@ from alert_threader.threads import (
 )
 from alert_threader.threads.outcome import Posted, Updated
 from alert_threader.threads.plan import shown_now, start_attempt
-from alert_threader.threads.press import MAX_COMMANDS, MAX_PRESSES
+from alert_threader.threads.press import MAX_PRESSES
 from tests.build import CHANNEL, HOUR, NOW, alert, change
 
 POLICY = Policy()
@@ -306,12 +306,25 @@ class TestSilence:
         thread = opened(*(alert(f"a{n}") for n in range(11)))
         assert press(thread, pressed("silence", seconds=HOUR, each_alert=True), NOW, POLICY).verdict is Verdict.TOO_MANY
 
-    def test_too_many_commands(self) -> None:
-        """Where Alertmanager is away, presses do not pile up without end."""
-        thread = opened()
-        for number in range(MAX_COMMANDS):
-            thread = after(thread, "silence", op=f"o{number}", seconds=HOUR)
-        assert press(thread, pressed("silence", op="x", seconds=HOUR), NOW, POLICY).verdict is Verdict.BUSY
+    def test_one_thing_at_a_time(self) -> None:
+        """Whoever presses while Alertmanager is asked tries again: two silences of the same would be made."""
+        thread = after(opened(), "silence", seconds=HOUR)
+        for operation in ("silence", "extend", "unsilence"):
+            result = press(thread, pressed(operation, op="x", user="U0LEE", seconds=4 * HOUR), NOW, POLICY)
+            assert (result.verdict, result.thread) == (Verdict.BUSY, thread)
+        assert press(thread, pressed("acknowledge", op="x"), NOW, POLICY).verdict is Verdict.ACKNOWLEDGED
+
+    def test_alerts_that_are_silenced_already(self) -> None:
+        """Only those that are not get a silence; once all have one, these are made longer."""
+        thread = after(opened(alert("a"), alert("b")), "silence", seconds=HOUR, each_alert=True)
+        for name in ("a", "b"):
+            silence = Silence(id=f"s{name}", alert=name, ours=True, ends_at=NOW + HOUR, cluster="am")
+            thread = commanded(thread, Silenced(silence))
+        again = after(told(thread), "silence", seconds=2 * HOUR, each_alert=True, op="again")
+        assert (again.commands[0].kind, again.commands[0].targets) == (CommandKind.EXTEND, ("sa", "sb"))
+        more = apply(told(thread), change(alert("c"), identity=IDENTITY), NOW + 90, POLICY).thread
+        more.alerts["c"] = msgspec.structs.replace(more.alerts["c"], cluster="am")
+        assert after(more, "silence", seconds=HOUR, each_alert=True, op="again").commands[0].targets == ("c",)
 
 
 class TestCalls:

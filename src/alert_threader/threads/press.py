@@ -10,7 +10,8 @@ The rules:
 4.  A silence is asked of Alertmanager, as a command that stays in the record until it is done or given up
     (``silencing``). Only the Alertmanager that holds one of the thread's firing alerts is asked, and only for
     matchers that hold for this thread and no other (``matchers``).
-5.  A silence of ours that covers the thread already is made longer, never shorter, and never a second one.
+5.  A silence of ours that covers the thread already is made longer, never shorter, and never a second one. So one
+    thing is asked of Alertmanager at a time.
 6.  Unsilencing ends our own silences only.
 """
 
@@ -28,9 +29,7 @@ from alert_threader.threads.record import AlertThread, Step
 
 #: How many presses are remembered, so that one that arrives again is known.
 MAX_PRESSES = 20
-#: How many commands may wait for Alertmanager, how many silences a thread can have, and so how many alerts of it can be
-#: silenced one by one.
-MAX_COMMANDS = 5
+#: How many silences a thread can have, and so how many alerts of it can be silenced one by one.
 MAX_SILENCES = 10
 
 
@@ -176,6 +175,8 @@ def _unacknowledge(thread: AlertThread, pressed: Press) -> Verdict:
 def _silence(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> Verdict:
     if pressed.seconds > policy.silence_max:
         return Verdict.TOO_LONG
+    if thread.commands:
+        return Verdict.BUSY
     until = now + pressed.seconds
     whole = [silence for silence in thread.silences if silence.ours and not silence.alert]
     if whole and not pressed.each_alert:
@@ -187,7 +188,12 @@ def _silence(thread: AlertThread, pressed: Press, now: float, policy: Policy) ->
         return Verdict.NOT_HELD
     targets: tuple[str, ...] = ("",)
     if pressed.each_alert:
-        targets = tuple(each for each, alert in thread.alerts.items() if alert.status is Status.FIRING)
+        own = {silence.alert: silence for silence in thread.silences if silence.ours and silence.alert}
+        firing = [each for each, alert in thread.alerts.items() if alert.status is Status.FIRING]
+        targets = tuple(each for each in firing if each not in own)
+        if not targets:
+            ids = tuple(own[each].id for each in firing)
+            return _command(thread, pressed, CommandKind.EXTEND, ids, until, own[firing[0]].cluster)
     if len(targets) + len(thread.silences) > MAX_SILENCES:
         return Verdict.TOO_MANY
     if not matchers.silenceable(thread, targets):
@@ -199,6 +205,8 @@ def _extend(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> 
     ours = [silence for silence in thread.silences if silence.ours]
     if not ours:
         return _silence(thread, pressed, now, policy)
+    if thread.commands:
+        return Verdict.BUSY
     until = max(silence.ends_at for silence in ours) + pressed.seconds
     if until > now + policy.silence_max:
         return Verdict.TOO_LONG
@@ -207,6 +215,8 @@ def _extend(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> 
 
 
 def _unsilence(thread: AlertThread, pressed: Press) -> Verdict:
+    if thread.commands:
+        return Verdict.BUSY
     ours = [silence for silence in thread.silences if silence.ours]
     if not ours:
         return Verdict.UNCHANGED
@@ -217,8 +227,6 @@ def _unsilence(thread: AlertThread, pressed: Press) -> Verdict:
 def _command(
     thread: AlertThread, pressed: Press, kind: CommandKind, targets: tuple[str, ...], until: float, cluster: str
 ) -> Verdict:
-    if len(thread.commands) >= MAX_COMMANDS:
-        return Verdict.BUSY
     command = Command(
         op=pressed.op,
         kind=kind,
