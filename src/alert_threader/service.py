@@ -1,6 +1,7 @@
 """The running parts of the service, as the routes see them."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -129,13 +130,17 @@ class Service:
         if running is None:
             return True
         running.token.stop()
-        if running.sockets is not None:
-            running.sockets.stop(timeout)
         running.access.stop()
-        running.poller.stop(timeout)
-        running.afterwards.stop()
+        # All are told before anyone is waited for: together they have no longer than one of them.
+        until = time.monotonic() + timeout
+        running.poller.begin_stop()
+        if running.sockets is not None:
+            running.sockets.begin_stop()
+            running.sockets.stop(timeout)
         # Requests that wait for Slack are answered meanwhile, and answer with what they read from the store.
-        ended = running.deliverer.stop(timeout)
+        ended = running.deliverer.stop(max(until - time.monotonic(), 0))
+        running.poller.stop(max(until - time.monotonic(), 0))
+        running.afterwards.stop()
         running.threads.store.close()
         self._running = None
         return ended

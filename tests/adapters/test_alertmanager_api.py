@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -201,6 +202,20 @@ class TestMembers:
                 Alertmanager([first, second], Login()).create([], time.time(), "Kim", "x")
             assert (caught.value.outcome_unknown, seen) == (True, [])
             assert "html" not in str(caught.value)
+
+    def test_one_that_hangs(self, running: real.Alertmanager) -> None:
+        """What it was sent it may still do: from then on another one is asked, until it answers."""
+        with socket.create_server((HOST, 0)) as hanging:
+            member = f"http://{HOST}:{hanging.getsockname()[1]}"
+            client = Alertmanager([member, running.url], Login(), timeout=0.3)
+            with pytest.raises(AlertmanagerError) as caught:
+                client.create([alertname("Hangs")], time.time() + 600, "Kim", "[alert-threader h]")
+            assert caught.value.outcome_unknown
+            assert client.tagged("h") is None
+            made = client.create([alertname("Hangs")], time.time() + 600, "Kim", "[alert-threader h]")
+        found = client.tagged("h")
+        assert found is not None
+        assert (found.id, found.tag) == (made, "h")
 
 
 class TestTrouble:

@@ -91,6 +91,8 @@ class Alertmanager:
         self._login = login
         self._timeout = timeout
         self._local = threading.local()
+        #: The members that did not answer when they were asked last.
+        self._silent: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -192,7 +194,7 @@ class Alertmanager:
         failed: AlertmanagerError | None = None
         for member in self.members:
             try:
-                answers.append(ask(member))
+                answers.append(self._heard(member, ask))
             except AlertmanagerError as error:
                 failed = error
         if failed is not None and not answers:
@@ -200,16 +202,29 @@ class Alertmanager:
         return answers
 
     def _of_one(self, ask: Callable[[str], T]) -> T:
-        """What the first member answers that can: another is asked only where it surely was not done."""
+        """What the first member answers that can: another is asked only where it surely was not done.
+
+        One that did not answer last time comes last: what it was sent then, it may carry out once it is well.
+        """
         failed = AlertmanagerError(AlertmanagerFailure.UNREACHABLE, "there is no Alertmanager to ask")
-        for member in self.members:
+        for member in sorted(self.members, key=self._silent.__contains__):
             try:
-                return ask(member)
+                return self._heard(member, ask)
             except AlertmanagerError as error:
                 if error.kind is not AlertmanagerFailure.UNREACHABLE or error.outcome_unknown:
                     raise
                 failed = error
         raise failed
+
+    def _heard(self, member: str, ask: Callable[[str], T]) -> T:
+        """Ask a member, and remember whether it answered."""
+        try:
+            answer = ask(member)
+        except AlertmanagerError as error:
+            (self._silent.add if error.kind is AlertmanagerFailure.UNREACHABLE else self._silent.discard)(member)
+            raise
+        self._silent.discard(member)
+        return answer
 
     def _send(self, silence: Mapping[str, Any]) -> str:
         body = msgspec.json.encode(silence)

@@ -1,10 +1,14 @@
 """What Alertmanager's API speaks of, as typed values: alerts, silences, matchers; and how asking it fails."""
 
+import re
 from enum import StrEnum
 
 import msgspec
 
 from alert_threader.errors import AlertThreaderError
+
+#: What is in the comment of a silence of ours.
+_TAG = re.compile(r"\[alert-threader ([^\]]+)\]")
 
 
 class AlertmanagerFailure(StrEnum):
@@ -68,6 +72,12 @@ class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float = 0
     created_by: str = ""
     comment: str = ""
+
+    @property
+    def tag(self) -> str:
+        """What it was made with, if it is one of ours: the press, and of several alerts which one; else empty."""
+        found = _TAG.search(self.comment)
+        return found[1] if found else ""
 
     @property
     def holds(self) -> bool:

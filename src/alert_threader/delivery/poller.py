@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Protocol
 
@@ -36,6 +37,9 @@ class Watched(Protocol):
     def silences(self) -> dict[str, KnownSilence]:
         """All silences by id."""
 
+    def expire(self, silence_id: str) -> None:
+        """End a silence."""
+
 
 class Poller:
     """Looks as long as it runs. ``start`` and ``stop`` it once; without clusters it does nothing."""
@@ -60,6 +64,8 @@ class Poller:
         self._keys: set[str] = set()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="poller", daemon=True)
+        #: By cluster, the silences of ours that hold and have the same tag.
+        self._copies: dict[str, list[set[str]]] = {}
         #: Why a cluster could not be looked at, by its name; empty while all can.
         self.problems: dict[str, str] = {}
 
@@ -73,10 +79,14 @@ class Poller:
         if self._clusters:
             self._watcher.start()
 
-    def stop(self, timeout: float) -> None:
-        """Look no more; wait up to ``timeout`` seconds for a look under way."""
+    def begin_stop(self) -> None:
+        """Look no more; return at once."""
         self._stopping.set()
         self._wanted.set()
+
+    def stop(self, timeout: float) -> None:
+        """Look no more; wait up to ``timeout`` seconds for a look under way."""
+        self.begin_stop()
         if self._watcher.ident is not None:
             self._watcher.join(timeout)
 
@@ -91,6 +101,22 @@ class Poller:
         views = [view for view in map(self._view, self._clusters) if view is not None]
         if views:
             self._wake(self._threads.observe(views, self._clock(), keys))
+        if keys is None:
+            self._expire_copies()
+
+    def _expire_copies(self) -> None:
+        """End silences that were made twice: a member that did not answer has carried out later what it was sent."""
+        suspects = {name: copies for name, copies in self._copies.items() if copies}
+        if not suspects:
+            return
+        known = {silence.id for thread in self._store.threads() for silence in thread.silences}
+        for cluster in self._clusters:
+            for ids in suspects.get(cluster.name, ()):
+                # Only where one of them is in a thread: a press may be under way.
+                for copy in ids - known if ids & known else ():
+                    with suppress(AlertmanagerError):
+                        cluster.expire(copy)
+                        log.warning("ended a silence that was made twice: %s", copy)
 
     def _watch(self) -> None:
         wait = 0.0
@@ -136,12 +162,22 @@ class Poller:
         self._metrics.called("poll", "ok")
         if self.problems.pop(cluster.name, None):
             log.warning("%s can be looked at again", cluster.name)
+        self._copies[cluster.name] = _same_tag(silences)
         return View(
             cluster=cluster.name,
             at=at,
             alerts=frozenset(alert.fingerprint for alert in alerts),
             silences={name: SeenSilence(silence.holds, silence.ends_at) for name, silence in silences.items()},
         )
+
+
+def _same_tag(silences: Mapping[str, KnownSilence]) -> list[set[str]]:
+    """The ids of silences that hold and were made by the same press, where there are several."""
+    by_tag: defaultdict[str, set[str]] = defaultdict(set)
+    for silence in silences.values():
+        if silence.holds and silence.tag:
+            by_tag[silence.tag].add(silence.id)
+    return [ids for ids in by_tag.values() if len(ids) > 1]
 
 
 class _Held:

@@ -80,9 +80,13 @@ class Sockets:
         for keeper in self._keepers:
             keeper.start()
 
+    def begin_stop(self) -> None:
+        """Close both; return at once."""
+        self._stopping.set()
+
     def stop(self, timeout: float) -> None:
         """Close both, and wait up to ``timeout`` seconds for the presses that have arrived."""
-        self._stopping.set()
+        self.begin_stop()
         until = time.monotonic() + timeout
         for keeper in self._keepers:
             if keeper.ident is not None:
