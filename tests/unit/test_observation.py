@@ -4,9 +4,20 @@ from typing import Any
 
 import msgspec
 
-from alert_threader.threads import AlertThread, NoteKind, SeenSilence, Silence, View, cluster_of, observe
-from tests.build import HOUR, NOW, alert
-from tests.unit.test_press import kinds, opened, told
+from alert_threader.threads import (
+    AlertThread,
+    NoteKind,
+    SeenSilence,
+    Silence,
+    Step,
+    View,
+    apply,
+    cluster_of,
+    next_step,
+    observe,
+)
+from tests.build import HOUR, NOW, alert, change
+from tests.unit.test_press import IDENTITY, POLICY, kinds, opened, told
 
 AT = NOW + 100
 
@@ -23,7 +34,10 @@ def test_where_it_is_held() -> None:
     assert observe(thread, view("other"), AT) is thread
     found = observe(thread, view("b", cluster="eu"), AT)
     assert cluster_of(found) == "eu"
-    assert found.answered_revision == found.revision > thread.revision
+    assert found.revision > thread.revision
+    # Nobody pressed: what the alerts do next is told first.
+    more = apply(found, change(alert("c"), identity=IDENTITY), AT, POLICY).thread
+    assert next_step(more) is Step.POST_REPLY
     assert observe(found, view("a", "b", cluster="us"), AT) is found
 
 
@@ -59,3 +73,27 @@ def test_a_silence_that_has_ended() -> None:
     assert observe(newer, ended, AT + 2) is newer
     elsewhere = silenced(cluster="eu")
     assert observe(elsewhere, ended, AT) is elsewhere
+
+
+def test_a_cluster_by_another_name() -> None:
+    """Its first member was renamed: its threads and silences go on under the new name."""
+    renamed = View(
+        cluster="new",
+        at=AT,
+        alerts=frozenset({"a"}),
+        silences={"s1": SeenSilence(holds=True, ends_at=NOW + HOUR)},
+        clusters=frozenset({"new"}),
+    )
+    after = observe(silenced(), renamed, AT)
+    assert (cluster_of(after), after.silences[0].cluster) == ("new", "new")
+
+
+def test_a_silence_that_was_given_up() -> None:
+    """Alertmanager had made it all the same: it is found by its press, and can be ended from Slack."""
+    thread = told(opened(presses=("op1",)))
+    seen = SeenSilence(holds=True, ends_at=NOW + HOUR, tag="op1", created_by="Kim")
+    made = View(cluster="am", at=AT, alerts=frozenset(), silences={"s9": seen}, by_press={"op1": ("s9",)})
+    found = observe(thread, made, AT)
+    assert [(each.id, each.name, each.ours) for each in found.silences] == [("s9", "Kim", True)]
+    assert observe(found, made, AT) is found
+    assert observe(told(opened()), made, AT).silences == ()

@@ -368,6 +368,21 @@ class TestCalls:
         resolved = told(apply(thread, change(alert(status="resolved"), identity=IDENTITY), NOW + 100, POLICY).thread)
         assert age(resolved, NOW + 100 * HOUR, POLICY) is resolved
 
+    def test_one_of_several_fails(self) -> None:
+        """The others go on; what was done is told, and why the rest was not."""
+        thread = after(opened(alert("a"), alert("b"), alert("c")), "silence", seconds=HOUR, each_alert=True)
+        thread = commanded(thread, Silenced(Silence(id="s1", alert="a", ours=True, ends_at=NOW + HOUR)))
+        thread = commanded(thread, NotDone("its labels are not known", is_final=True))
+        assert thread.commands[0].targets == ("c",)
+        thread = commanded(thread, Silenced(Silence(id="s3", alert="c", ours=True, ends_at=NOW + HOUR)))
+        assert (thread.commands, kinds(thread)) == ((), [NoteKind.SILENCED, NoteKind.NOT_SILENCED])
+        assert thread.pending.notes[1].text == "its labels are not known"
+
+    def test_an_end_that_is_being_moved(self) -> None:
+        """A silence that is to be longer does not end while Alertmanager is asked."""
+        thread = after(told(silenced(opened())), "extend", seconds=HOUR)
+        assert age(thread, NOW + 2 * HOUR, POLICY) is thread
+
 
 class TestEnds:
     """A silence ends by the clock, with the problem, or by a press; its end is told."""

@@ -6,7 +6,8 @@ https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml, from v
 import ipaddress
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
+import urllib3
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from alert_threader.alertmanager.model import (
@@ -253,7 +255,7 @@ class Alertmanager:
                     stream=True,
                 )
             ) as answer:
-                text = _read(answer)
+                text = _read(answer, time.monotonic() + self._timeout)
         except (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
             raise _unreachable(member, error) from error
         except requests.ConnectionError as error:
@@ -281,14 +283,19 @@ class Alertmanager:
         return found
 
 
-def _read(answer: requests.Response) -> bytes:
-    """The answer's text; one that is too large is cut, and so is no JSON any more."""
+def _read(answer: requests.Response, until: float) -> bytes:
+    """The answer's text, by a time of the monotonic clock. Raises a RequestException where it is late, or too large."""
     text = bytearray()
-    chunks: Iterator[bytes] = answer.iter_content(_CHUNK)
-    for chunk in chunks:
-        text += chunk
-        if len(text) > MAX_ANSWER:
-            raise requests.exceptions.ContentDecodingError(f"the answer is larger than {MAX_ANSWER} bytes")
+    try:
+        # What is there, however little: a read of so many bytes would wait for all of them.
+        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
+            text += chunk
+            if len(text) > MAX_ANSWER:
+                raise requests.exceptions.ContentDecodingError(f"the answer is larger than {MAX_ANSWER} bytes")
+            if time.monotonic() > until:
+                raise requests.ReadTimeout("the answer does not end")
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(str(type(error).__name__)) from error
     return bytes(text)
 
 
@@ -324,11 +331,19 @@ def _refused(member: str, status: int, text: bytes, *, changes: bool) -> Alertma
             return AlertmanagerError(AlertmanagerFailure.GONE if is_gone else AlertmanagerFailure.REFUSED, line)
         case 401 | 403:
             return AlertmanagerError(AlertmanagerFailure.AUTH, f"{line}: check ALERTMANAGER_TOKEN, user and password")
-        case 404:
+        case 404 if _is_its_own(text):
             return AlertmanagerError(AlertmanagerFailure.GONE, line)
         case _:
             is_unknown = changes and status >= 500
             return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, line, outcome_unknown=is_unknown)
+
+
+def _is_its_own(text: bytes) -> bool:
+    """Whether an answer can be Alertmanager's, which says nothing or a JSON text, and not a proxy's."""
+    try:
+        return not text or isinstance(json.loads(text), str)
+    except ValueError:
+        return False
 
 
 def _said(text: bytes) -> str:

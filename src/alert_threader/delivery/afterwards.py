@@ -32,8 +32,8 @@ class Afterwards:
             self._places.release()
 
     def stop(self) -> None:
-        """Begin nothing more, and wait for what is under way."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Begin nothing more. What is under way ends by itself, soon: each call has its time."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, what: str, call: Callable[[], None]) -> None:
         try:

@@ -41,6 +41,8 @@ KIND = "alertmanager"
 _BUDGET = Budget(10, 10)
 #: How soon a lost answer is looked for, in seconds: other members may not know of it sooner.
 _LOOK_UP_AFTER = 1.0
+#: After this long without a failure a problem is over, in seconds: another process may have made the call.
+_LASTS = 150.0
 
 
 class Cluster(Protocol):
@@ -86,8 +88,13 @@ class AlertmanagerCalls:
         self._words = words
         self._metrics = metrics
         self._clock = clock
-        #: What keeps silences from Alertmanager, by cluster; empty while all goes well.
-        self.problems: dict[str, str] = {}
+        self._problems: dict[str, tuple[str, float]] = {}
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What keeps silences from Alertmanager, by cluster; a call that waits is made again at least once a minute."""
+        since = self._clock() - _LASTS
+        return {cluster: text for cluster, (text, at) in list(self._problems.items()) if at > since}
 
     def method(self, _step: Step) -> str:
         """See Calls. Each command waits for itself alone."""
@@ -108,7 +115,7 @@ class AlertmanagerCalls:
         command = thread.commands[0]
         try:
             outcome = self._ask(thread, command)
-            self.problems.pop(command.cluster, None)
+            self._problems.pop(command.cluster, None)
             word: AlertmanagerOutcome = "ok"
         except AlertmanagerError as error:
             outcome, word = self._failed(command, error), error.kind.value
@@ -166,10 +173,10 @@ class AlertmanagerCalls:
 
     def _extend(self, cluster: Cluster, thread: AlertThread, command: Command) -> OfCommand:
         former = command.targets[0]
-        ours = next((silence for silence in thread.silences if silence.id == former), None)
-        if ours is None:
-            return NotDone("the silence has ended meanwhile", is_final=True)
         tag = str(tag_of(command))
+        ours = next((silence for silence in thread.silences if silence.id == former), None)
+        if ours is None:  # it was ended in Alertmanager before it could be made longer
+            return self._silence(cluster, thread, command, "")
         found = cluster.tagged(tag) if command.outcome_unknown else None
         if found is None:
             known = cluster.silence(former)
@@ -208,7 +215,7 @@ class AlertmanagerCalls:
     def _failed(self, command: Command, error: AlertmanagerError) -> NotDone:
         if error.kind in (AlertmanagerFailure.REFUSED, AlertmanagerFailure.GONE):
             return NotDone(str(error), is_final=True)
-        self.problems[command.cluster] = str(error)
+        self._problems[command.cluster] = str(error), self._clock()
         log.warning("a silence waits: %s", error)
         return self._again(command, str(error), outcome_unknown=error.outcome_unknown)
 

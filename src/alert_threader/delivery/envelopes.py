@@ -38,6 +38,7 @@ class Envelopes:
         self._take = take
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="press")
         self._seen: deque[str] = deque(maxlen=_REMEMBERED)
+        self._busy: set[str] = set()
         self._guard = threading.Lock()
 
     def do(self, work: Callable[[], None]) -> None:
@@ -51,11 +52,18 @@ class Envelopes:
     def handle(self, socket: Open, envelope: Envelope) -> None:
         """Take a press, then acknowledge it: where it cannot be stored, its presser is to see Slack's warning."""
         with self._guard:
-            is_known = envelope.id in self._seen
-            self._seen.append(envelope.id)
-        if is_known:
+            is_taken = envelope.id in self._seen
+            if not is_taken and envelope.id in self._busy:
+                return  # the one that is being taken will be acknowledged, if it can be stored
+            self._busy.add(envelope.id)
+        if is_taken:
             socket.acknowledge(envelope.id)
-            return
+        else:
+            self._handle(socket, envelope)
+        with self._guard:
+            self._busy.discard(envelope.id)
+
+    def _handle(self, socket: Open, envelope: Envelope) -> None:
         try:
             answer = self._take(envelope.payload)
         except PayloadError as error:
@@ -67,4 +75,5 @@ class Envelopes:
         except Exception:
             log.exception("a press failed")
             return
+        self._seen.append(envelope.id)
         socket.acknowledge(envelope.id, answer)

@@ -167,8 +167,23 @@ class Poller:
             cluster=cluster.name,
             at=at,
             alerts=frozenset(alert.fingerprint for alert in alerts),
-            silences={name: SeenSilence(silence.holds, silence.ends_at) for name, silence in silences.items()},
+            silences={name: _seen(silence) for name, silence in silences.items()},
+            clusters=frozenset(self.names),
+            by_press=_by_press(silences),
         )
+
+
+def _seen(silence: KnownSilence) -> SeenSilence:
+    return SeenSilence(silence.holds, silence.ends_at, silence.tag, silence.created_by)
+
+
+def _by_press(silences: Mapping[str, KnownSilence]) -> dict[str, tuple[str, ...]]:
+    """The ids of silences of ours that hold, by the press that made them."""
+    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for name, silence in silences.items():
+        if silence.holds and silence.tag:
+            found[silence.tag.partition("/")[0]] += (name,)
+    return dict(found)
 
 
 def _same_tag(silences: Mapping[str, KnownSilence]) -> list[set[str]]:

@@ -83,6 +83,9 @@ class Command(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: Whether Alertmanager may have done the first of the targets, though nobody knows.
     outcome_unknown: bool = False
     error: str = ""
+    #: How many of the targets are done, and why one of them will not be.
+    done: int = 0
+    failed: str = ""
 
 
 class NoteKind(StrEnum):

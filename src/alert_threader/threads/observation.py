@@ -6,7 +6,7 @@ import msgspec
 
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Note, NoteKind, Silence
-from alert_threader.threads.notes import answer, tell
+from alert_threader.threads.notes import tell
 from alert_threader.threads.press import cluster_of
 from alert_threader.threads.record import AlertThread
 
@@ -15,33 +15,46 @@ _SAME = 2.0
 
 
 class SeenSilence(msgspec.Struct, frozen=True):
-    """A silence as Alertmanager has it: whether it holds, and when it ends (seconds since the epoch)."""
+    """A silence as Alertmanager has it: whether it holds, and when it ends, in seconds since the epoch.
+
+    ``tag`` is that of one of ours: the press, and of several alerts which one.
+    """
 
     holds: bool
     ends_at: float
+    tag: str = ""
+    created_by: str = ""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cluster held ``at`` a time (seconds since the epoch): fingerprints of alerts, and silences by id."""
+    """What a cluster held ``at`` a time (seconds since the epoch): fingerprints of alerts, and silences by id.
+
+    ``clusters`` are all that are configured; ``by_press`` are the ids of silences of ours by the press that made them.
+    """
 
     cluster: str
     at: float
     alerts: frozenset[str]
     silences: Mapping[str, SeenSilence]
+    clusters: frozenset[str] = frozenset()
+    by_press: Mapping[str, tuple[str, ...]] = {}
 
 
 def observe(thread: AlertThread, view: View, now: float) -> AlertThread:
     """Bring a thread to what a view says of it; the thread itself where that is nothing new."""
     observed = msgspec.structs.replace(thread)
-    if _locate(observed, view) | _compare(observed, view, now):
-        answer(observed)
-        return observed
-    return thread
+    if not (_locate(observed, view) | _compare(observed, view, now)):
+        return thread
+    # Nobody waits for it: its edit takes its turn.
+    observed.revision += 1
+    observed.noted_revision = observed.revision
+    return observed
 
 
 def _locate(thread: AlertThread, view: View) -> bool:
     """Note the cluster that holds what fires, which decides whether it can be silenced. Whether that is new."""
-    if cluster_of(thread):
+    known = cluster_of(thread)
+    if known and (known in view.clusters or not view.clusters):
         return False
     seen = {
         name: msgspec.structs.replace(alert, cluster=view.cluster)
@@ -52,10 +65,40 @@ def _locate(thread: AlertThread, view: View) -> bool:
     return bool(seen)
 
 
+def _at_home(silence: Silence, view: View) -> Silence:
+    """The silence in the cluster that has it, where its own is configured no more, or by another name."""
+    if not view.clusters or silence.cluster in view.clusters or silence.id not in view.silences:
+        return silence
+    return msgspec.structs.replace(silence, cluster=view.cluster)
+
+
+def _found_again(thread: AlertThread, view: View) -> list[Silence]:
+    """Silences of this thread's presses that nobody knew to have been made: the answer was lost, and then given up."""
+    if thread.commands:
+        return []
+    own = {silence.alert for silence in thread.silences if silence.ours}
+    found: dict[str, Silence] = {}
+    for op in thread.presses:
+        for name in view.by_press.get(op, ()):
+            seen = view.silences[name]
+            alert = seen.tag.partition("/")[2]
+            if seen.holds and alert not in own and seen.ends_at > view.at:
+                found[alert] = Silence(
+                    id=name,
+                    name=seen.created_by,
+                    ends_at=seen.ends_at,
+                    ours=True,
+                    alert=alert,
+                    cluster=view.cluster,
+                    confirmed_at=view.at,
+                )
+    return list(found.values())
+
+
 def _compare(thread: AlertThread, view: View, now: float) -> bool:
     """Take over what became of our silences in Alertmanager. Whether that is new."""
     kept: list[Silence] = []
-    for silence in thread.silences:
+    for silence in (_at_home(silence, view) for silence in thread.silences):
         seen = view.silences.get(silence.id)
         # What was done since is newer than the view.
         if seen is None or silence.cluster != view.cluster or view.at <= silence.confirmed_at or thread.commands:
@@ -67,6 +110,7 @@ def _compare(thread: AlertThread, view: View, now: float) -> bool:
             is_over = silence.ends_at <= now + _SAME
             kind = NoteKind.SILENCE_ENDED if is_over else NoteKind.EXPIRED_ELSEWHERE
             tell(thread, Note(kind=kind, who=silence.name, at=now))
+    kept += _found_again(thread, view)
     if tuple(kept) == thread.silences:
         return False
     thread.silences = tuple(kept)

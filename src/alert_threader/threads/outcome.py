@@ -193,8 +193,10 @@ def _posted_before(thread: AlertThread, found: PostedBefore) -> AlertThread:
 
 def _succeeded(thread: AlertThread, ts: str | None, shown: Shown, at: float) -> AlertThread:
     shown = msgspec.structs.replace(shown, at=at)
+    is_answered = shown.revision >= thread.answered_revision
     return msgspec.structs.replace(
         thread,
+        answered_revision=0 if is_answered else thread.answered_revision,
         ts=ts,
         shown=shown,
         attempt=None,

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from alert_threader.threads.answers import Silence
 from alert_threader.threads.events import Batch
 from alert_threader.threads.record import AlertThread, Attempt, Shown, Step, Wait
 from alert_threader.threads.room import beyond_one_message, fitting
@@ -164,7 +165,8 @@ def next_step(thread: AlertThread) -> Step | None:
         return None
     if thread.ts is None:
         return Step.POST_ROOT
-    if _answers_press(thread) and not thread.failures:
+    # Not before what an alert did: edits are scarce, and may be held back.
+    if _answers_press(thread) and not thread.failures and not thread.pending.events:
         return Step.UPDATE_ROOT
     if thread.pending:
         return Step.POST_REPLY
@@ -290,7 +292,7 @@ def ages_at(thread: AlertThread, policy: Policy) -> float | None:
     An acknowledgement or a silence ends; a firing thread becomes stale; one that is over, and has nothing pending, is
     dropped.
     """
-    ends = [silence.ends_at for silence in thread.silences]
+    ends = [silence.ends_at for silence in ending(thread)]
     if thread.closed_at is None and thread.firing:
         if thread.acknowledgement is not None and policy.ack_timeout:
             ends.append(thread.acknowledgement.at + policy.ack_timeout)
@@ -306,6 +308,12 @@ def ages_at(thread: AlertThread, policy: Policy) -> float | None:
     else:
         over_at = (thread.resolved_at or thread.seen_at) + policy.reopen_window
     return max(over_at, thread.seen_at + KEEP_CLOSED)
+
+
+def ending(thread: AlertThread) -> list[Silence]:
+    """The silences that end by the clock: of one that is about to be changed, nobody knows yet when it will."""
+    targets = {target for command in thread.commands for target in command.targets}
+    return [silence for silence in thread.silences if silence.id not in targets]
 
 
 def _next(thread: AlertThread) -> Action | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from alert_threader.threads.answers import Command, CommandKind, Note, NoteKind, Silence
 from alert_threader.threads.notes import answer, tell
-from alert_threader.threads.plan import next_command
+from alert_threader.threads.plan import ending, next_command
 from alert_threader.threads.record import AlertThread, Wait
 
 #: How long Alertmanager is asked again, in seconds: then somebody should know that it was in vain.
@@ -112,12 +112,13 @@ def end_with_problem(thread: AlertThread, now: float) -> None:
 
 def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
     """The thread without the silences whose time is over; the thread itself where there are none."""
-    over = [silence for silence in thread.silences if silence.ends_at <= now]
+    over = [silence for silence in ending(thread) if silence.ends_at <= now]
     if not over:
         return thread
     ended = msgspec.structs.replace(thread)
-    ended.silences = tuple(silence for silence in thread.silences if silence.ends_at > now)
-    answer(ended)
+    ended.silences = tuple(silence for silence in thread.silences if silence not in over)
+    ended.revision += 1
+    ended.noted_revision = ended.revision
     if thread.firing and thread.closed_at is None:
         for who in dict.fromkeys(silence.name for silence in over):
             tell(ended, Note(kind=NoteKind.SILENCE_ENDED, who=who, at=now))
@@ -139,7 +140,7 @@ def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: flo
     thread.silences = (*others, silence)
     kind = NoteKind.SILENCED if command.kind is CommandKind.SILENCE else NoteKind.EXTENDED
     note = Note(kind=kind, who=command.name, at=now, until=silence.ends_at, text=command.comment)
-    _next_target(thread, command, note)
+    _next_target(thread, command, note, now)
     if not thread.firing:
         end_with_problem(thread, now)
 
@@ -147,17 +148,20 @@ def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: flo
 def _expired(thread: AlertThread, command: Command, outcome: Expired, now: float) -> None:
     thread.silences = tuple(each for each in thread.silences if each.id != outcome.id)
     kind = NoteKind.ENDED_WITH_PROBLEM if command.ends_with_problem else NoteKind.UNSILENCED
-    _next_target(thread, command, Note(kind=kind, who=command.name, at=now))
+    _next_target(thread, command, Note(kind=kind, who=command.name, at=now), now)
 
 
-def _next_target(thread: AlertThread, command: Command, note: Note) -> None:
-    """Go on with what is left of a command; once nothing is, tell it."""
+def _next_target(thread: AlertThread, command: Command, note: Note | None, now: float, failure: str = "") -> None:
+    """Go on with what is left of a command, though one call has failed for good; once nothing is left, tell it."""
     left = command.targets[1:]
     rest = thread.commands[1:]
+    done, failed = command.done + (note is not None), command.failed or failure
     if left:
         again = msgspec.structs.replace(
             command,
             targets=left,
+            done=done,
+            failed=failed,
             attempt="",
             tries=0,
             next_try=0.0,
@@ -168,17 +172,31 @@ def _next_target(thread: AlertThread, command: Command, note: Note) -> None:
         thread.commands = (again, *rest)
     else:
         thread.commands = rest
-        tell(thread, note)
+        if done:
+            tell(thread, note or _done_note(command, now))
+        if failed:
+            kind = NoteKind.NOT_UNSILENCED if command.kind is CommandKind.UNSILENCE else NoteKind.NOT_SILENCED
+            tell(thread, Note(kind=kind, who=command.name, at=now, text=failed))
     answer(thread)
+
+
+def _done_note(command: Command, now: float) -> Note:
+    """What is told of a command of which some was done before the rest failed."""
+    match command.kind:
+        case CommandKind.SILENCE:
+            kind = NoteKind.SILENCED
+        case CommandKind.EXTEND:
+            kind = NoteKind.EXTENDED
+        case CommandKind.UNSILENCE:
+            kind = NoteKind.UNSILENCED
+        case _:
+            assert_never(command.kind)
+    return Note(kind=kind, who=command.name, at=now, until=command.until, text=command.comment)
 
 
 def _not_done(thread: AlertThread, command: Command, outcome: NotDone, now: float) -> None:
     if outcome.is_final or now - command.at >= GIVE_UP_COMMAND_AFTER:
-        is_end = command.kind is CommandKind.UNSILENCE
-        kind = NoteKind.NOT_UNSILENCED if is_end else NoteKind.NOT_SILENCED
-        thread.commands = thread.commands[1:]
-        tell(thread, Note(kind=kind, who=command.name, at=now, text=outcome.error))
-        answer(thread)
+        _next_target(thread, command, None, now, failure=outcome.error)
         return
     again = msgspec.structs.replace(
         command,
