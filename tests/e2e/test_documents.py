@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import requests
 from harness.servers import HOST, RedisServer, free_port, program
 from harness.service import wait_for
 from slack_sandbox import SandboxServer
-from tests.documents import HTTP, OPERATIONS, README, ROOT, blocks
+from tests.documents import HTTP, OPERATIONS, README, ROOT, TWO_WAY, blocks
 
 CHANNEL = "C0123456789"
 #: The command that runs until Ctrl-C.
@@ -84,10 +85,16 @@ class Person:
                 process.wait(PATIENCE)
             assert process.returncode == 0, (self._clone / "said").read_text()
 
+    def press_unsigned(self) -> int:
+        """Send what is not from Slack to where Slack sends presses; return the answer's status."""
+        answer = requests.post(f"http://{HOST}:{self.port}/slack/interactive", {"payload": "{}"}, timeout=PATIENCE)
+        return answer.status_code
+
     def _here(self, script: str) -> str:
         """With this place's own values, as the reader puts in theirs."""
         for example, ours in (
             ("xoxb-your-token", "xoxb-sandbox-1"),
+            ("xapp-your-token", "xapp-sandbox-1"),
             ("127.0.0.1:9009", f"{HOST}:{self.port}"),
             ("redis://127.0.0.1:6379/0", self._redis_url),
         ):
@@ -117,11 +124,16 @@ def test_from_the_quick_start_to_redis(tmp_path: Path, slack: SandboxServer, red
     send_test = lines_of("send-test")
     fire, resolve = blocks("sh", of=HTTP)
     redis = lines_of(SERVES, "docs/stores.md")
+    over_sockets, over_http = (lines_of(name, TWO_WAY) for name in ("xapp-", "SIGNING_SECRET"))
     with person.runs(*start):
         person.types(*settings, *send_test)
         assert [root.color for root in slack.workspace.roots(CHANNEL)] == ["#2EB67D"]
         assert '"delivery":"posted"' in person.types(fire)
         assert "on a phone: 🚨 CRITICAL" in person.types(*settings, *lines_of("render", OPERATIONS))
+    with person.runs(*settings, *over_sockets, SERVES):
+        wait_for(lambda: slack.workspace.sockets.count, PATIENCE)
+    with person.runs(*settings, *over_http, SERVES):
+        assert person.press_unsigned() == HTTPStatus.UNAUTHORIZED
     person.types(*settings, *redis[:2], *lines_of("migrate", "docs/stores.md"))
     with person.runs(*settings, *redis):
         assert '"delivery":"replied"' in person.types(resolve)
@@ -154,6 +166,8 @@ def test_every_command_is_typed() -> None:
         *lines_of(SERVES),
         *lines_of("send-test"),
         *lines_of("render", OPERATIONS),
+        *lines_of("xapp-", TWO_WAY),
+        *lines_of("SIGNING_SECRET", TWO_WAY),
         *lines_of(SERVES, "docs/stores.md"),
         *lines_of("migrate", "docs/stores.md"),
     }
