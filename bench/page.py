@@ -40,7 +40,7 @@ _KOREAN = _Language(
         FLOOR: "하한",
         FILE: "파일",
         REDIS: "Redis",
-        ALERTMANAGER: "Alertmanager 자체",
+        ALERTMANAGER: "내장 리시버",
     },
     goal="목표",
     met="달성",
@@ -134,12 +134,12 @@ LATE_LINES = (
         "Slack이 한 번 실패: 보일 때까지, s",
     ),
     Line("late", "three 503 in a row: shown after", "… three times in a row, s", "… 세 번 연속, s"),
-    Line("late", "a lost answer: known after", "a lost answer: known after, s", "응답을 잃음: 알게 될 때까지, s"),
+    Line("late", "a lost answer: known after", "a lost answer: known after, s", "응답이 유실됨: 알게 될 때까지, s"),
     Line(
         "late",
         "no look-up for a minute: shown after",
         "… outcome unknown, and nothing can be looked up: shown after, s",
-        "… 확실하지 않은데 찾아볼 수도 없음: 보일 때까지, s",
+        "… 결과를 알 수 없고 찾아볼 수도 없음: 보일 때까지, s",
     ),
     Line(
         "late",
