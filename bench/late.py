@@ -85,7 +85,7 @@ class _Trouble:
         return time.time() - lost
 
     def history_fails(self) -> float:
-        """The seconds until a message is shown that was in doubt, while it cannot be looked up."""
+        """The seconds until a message whose outcome was unknown is shown, while it cannot be looked up."""
         time.sleep(_PAUSE)
         self._slack.fails(method="conversations.history", kind="http", status=503)
         try:

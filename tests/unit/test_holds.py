@@ -39,7 +39,7 @@ def test_a_method_that_failed_waits_for_everybody(holds: Holds) -> None:
 
 
 def test_it_is_tried_again_with_what_failed_or_is_more_severe(holds: Holds) -> None:
-    """Each further failure would leave one more thread in doubt."""
+    """Each further failure would leave one more outcome unknown."""
     assert [holds.wait(POST, item, 1) for item in (FAILED, ALIKE, CRITICAL)] == [0, 2.5, 0]
 
 

@@ -97,7 +97,7 @@ def test_look_up_without_an_answer_is_given_up_after_ten_seconds(kind: FailureKi
             step=Step.POST_ROOT,
             at=NOW - 60,
             look_up_at=NOW,
-            doubtful_at=NOW - ago,
+            unknown_since=NOW - ago,
             batch=Batch(),
             shown=Shown(),
         )

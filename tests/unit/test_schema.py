@@ -161,7 +161,7 @@ OVERLOOKED = {"new text, reply delivered", "new text during the post"}
 UNDER_WAY = [name for name in STORIES if ("under way" in name or "unknown" in name) and "edit" not in name]
 #: An edit whose outcome nobody knows: the first release makes it again when the one before can land no more, this one
 #: at once, and once more then.
-DOUBTFUL_EDITS = ["edit under way", "edit unknown", "edit unknown, of the longest time-out"]
+UNKNOWN_EDITS = ["edit under way", "edit unknown", "edit unknown, of the longest time-out"]
 
 
 def live(ops: list[Op], record: AlertThread | None = None) -> Life:
@@ -249,7 +249,7 @@ class TestUpgrade:
 
     def test_goes_on_where_it_stopped(self, there: dict[str, There], name: str) -> None:
         """The same call is next, at the same time: no edit becomes pending, none that was is lost."""
-        at = 0 if name in DOUBTFUL_EDITS else there[name].at
+        at = 0 if name in UNKNOWN_EDITS else there[name].at
         assert planned(decode(there[name].record.encode())) == (there[name].step, at)
 
     def test_is_the_thread_that_it_is_here(self, there: dict[str, There], name: str) -> None:
@@ -276,7 +276,7 @@ class TestUpgrade:
         assert life.root == rendered(life.thread)
 
 
-@pytest.mark.parametrize("name", DOUBTFUL_EDITS)
+@pytest.mark.parametrize("name", UNKNOWN_EDITS)
 def test_edit_that_may_still_land_is_made_again_and_once_more(there: dict[str, There], name: str) -> None:
     """Whichever landed last, the root is right in the end."""
     life = upgraded(there[name])
@@ -326,7 +326,7 @@ class TestWayBack:
         step, at = planned(live(STORIES[name]).thread)
         there = rewritten[name]
         assert there.step == step
-        assert there.at == at or (name in DOUBTFUL_EDITS and (there.at or 0) > (at or 0))
+        assert there.at == at or (name in UNKNOWN_EDITS and (there.at or 0) > (at or 0))
 
     def test_is_read_here_again(self, rewritten: dict[str, There], name: str) -> None:
         """As it was: nothing that was pending is lost, and nothing becomes so."""

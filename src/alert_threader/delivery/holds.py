@@ -1,6 +1,6 @@
 """What a lane holds back after failures, for how long, and which thread it tries again with.
 
-While a method fails, its calls would all fail, and each would leave one more thread in doubt. So it is tried again with
+While a method fails, its calls would all fail, and each would leave one more outcome unknown. So it is tried again with
 the thread that failed, or with its look-up, or with one that is more severe. When that does not help, the fault may be
 that thread's own (its text, say): others get their turn, and once one of them succeeds, it waits alone. Times are of
 the monotonic clock.

@@ -109,10 +109,10 @@ def judge(
             pause = backoff(failures, chance, slow=True)
             return Verdict(outcome=again.after(0, in_full=True), pause=pause, is_own=True, trouble=True)
         case FailureKind.GONE | FailureKind.UNEDITABLE | FailureKind.UNKNOWN_CODE:
-            settled = _settled(error.kind, thread, step)
+            final = _final(error.kind, thread, step)
             wait = backoff(thread.failures + 1, chance)
             simpler = thread.failures >= _PATIENCE
-            return settled or Verdict(outcome=again.after(wait, simpler=simpler), trouble=True)
+            return final or Verdict(outcome=again.after(wait, simpler=simpler), trouble=True)
         case _:
             assert_never(error.kind)
 
@@ -156,8 +156,8 @@ class _Again(NamedTuple):
         return Failed(error=text, retry=retry, simpler=simpler, in_full=in_full)
 
 
-def _settled(kind: FailureKind, thread: AlertThread, step: Step) -> Verdict | None:
-    """What a refusal settles for good: the root is gone, or may not be edited any more."""
+def _final(kind: FailureKind, thread: AlertThread, step: Step) -> Verdict | None:
+    """What a refusal says for good: the root is gone, or may not be edited any more."""
     if kind is FailureKind.GONE and step in (Step.POST_REPLY, Step.UPDATE_ROOT):
         return Verdict(outcome=RootGone(ts=thread.ts))
     if kind is FailureKind.UNEDITABLE and step is Step.UPDATE_ROOT:
@@ -173,8 +173,8 @@ def _is_blind(error: SlackError) -> bool:
 
 def _is_given_up(thread: AlertThread, now: float) -> bool:
     """Whether the attempt was looked up in vain for long enough."""
-    doubtful_at = thread.attempt.doubtful_at if thread.attempt is not None else 0
-    return 0 < doubtful_at <= now - GIVE_UP_AFTER
+    unknown_since = thread.attempt.unknown_since if thread.attempt is not None else 0
+    return 0 < unknown_since <= now - GIVE_UP_AFTER
 
 
 def _wait_for_simpler(thread: AlertThread, chance: float) -> float:

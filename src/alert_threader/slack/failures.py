@@ -150,7 +150,7 @@ _GONE = {
 }
 _UNEDITABLE = frozenset({"cant_delete_message", "cant_update_message", "edit_window_closed"})
 #: The call may have had an effect all the same: "it's possible some aspect of the operation succeeded".
-_DOUBTFUL = frozenset({"fatal_error", "internal_error", "service_unavailable", "update_failed"})
+_OUTCOME_UNKNOWN = frozenset({"fatal_error", "internal_error", "service_unavailable", "update_failed"})
 _TRANSIENT = frozenset(
     {
         "external_channel_migrating",
@@ -215,8 +215,10 @@ def _by_code(code: str, data: Mapping[str, Any]) -> SlackError:
     if code in _NO_METHOD:
         text = f"{code}: Slack does not offer this call any more: upgrade Alert Threader, check SLACK_API_URL"
         return SlackError(FailureKind.AUTH, code, text)
-    if code in _DOUBTFUL or code in _TRANSIENT:
-        return SlackError(FailureKind.TRANSIENT, code, f"{code}: wait for Slack", outcome_unknown=code in _DOUBTFUL)
+    if code in _OUTCOME_UNKNOWN or code in _TRANSIENT:
+        return SlackError(
+            FailureKind.TRANSIENT, code, f"{code}: wait for Slack", outcome_unknown=code in _OUTCOME_UNKNOWN
+        )
     return SlackError(FailureKind.UNKNOWN_CODE, code, f"{code}: look it up in the documentation of Slack's Web API")
 
 

@@ -241,10 +241,10 @@ def _unknown(thread: AlertThread, outcome: Unknown, now: float, policy: Policy) 
     attempt, (until, length) = thread.attempt, outcome.retry
     if attempt is None:
         unknown.retry_at, unknown.retry_wait = until, length
-        unknown.shown = thread.shown.as_unknown(uncertain=policy.settled(now))
+        unknown.shown = thread.shown.as_unknown(uncertain=policy.finished(now))
     else:
         unknown.attempt = msgspec.structs.replace(
-            attempt, look_up_at=until, look_up_wait=length, doubtful_at=attempt.doubtful_at or now
+            attempt, look_up_at=until, look_up_wait=length, unknown_since=attempt.unknown_since or now
         )
     return unknown
 

@@ -72,7 +72,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
     call_timeout: float = 10
 
-    def settled(self, made_at: float) -> Wait:
+    def finished(self, made_at: float) -> Wait:
         """The wait after which Slack has surely ended its work on a call, whatever became of its answer."""
         return Wait(made_at + 2 * self.call_timeout, 2 * self.call_timeout)
 
@@ -233,7 +233,7 @@ def _edited(shown: Shown, attempt_id: str, now: float, policy: Policy) -> Shown:
     """The root from the start of an edit until its outcome is recorded."""
     if shown.edit:
         # The outcome of the one before it never was: this process, or the one before it, was cut off.
-        return shown.as_unknown(attempt_id, policy.settled(now))
+        return shown.as_unknown(attempt_id, policy.finished(now))
     is_last = shown.uncertain_until <= now
     return shown.as_unknown(attempt_id, Wait() if is_last else None)
 
@@ -274,8 +274,8 @@ def anchored(thread: AlertThread, now: float) -> AlertThread:
     shown_at = now if thread.shown.at > now + CLOCK_TOLERANCE else thread.shown.at
     attempt = thread.attempt
     if attempt is not None and (look_up := again(attempt.look_up)) != attempt.look_up:
-        doubtful_at = min(attempt.doubtful_at, now)
-        attempt = msgspec.structs.replace(attempt, look_up_at=look_up.until, doubtful_at=doubtful_at)
+        unknown_since = min(attempt.unknown_since, now)
+        attempt = msgspec.structs.replace(attempt, look_up_at=look_up.until, unknown_since=unknown_since)
     posts = tuple(
         msgspec.structs.replace(post, at=again(Wait(post.at, post.wait)).until) for post in thread.uncertain_posts
     )
@@ -327,8 +327,8 @@ def _next(thread: AlertThread) -> Action | None:
         late = _afterwards(thread, Step.REMOVE_COPIES, wait)
         # What is pending waits behind it, and must not wait behind everything else as well.
         actions.append(msgspec.structs.replace(late, rank=min([late.rank, *(action.rank for action in actions)])))
-    is_doubtful = thread.shown.uncertain_until and not thread.uneditable
-    if is_doubtful and thread.attempt is None and thread.ts is not None:
+    is_uncertain = thread.shown.uncertain_until and not thread.uneditable
+    if is_uncertain and thread.attempt is None and thread.ts is not None:
         actions.append(_afterwards(thread, Step.UPDATE_ROOT, thread.shown.uncertain))
     return min(actions, key=lambda action: action.at, default=None)
 
@@ -343,8 +343,8 @@ def _action(thread: AlertThread, step: Step) -> Action:
     give_up_at = None
     if step is Step.LOOK_UP and thread.attempt is not None:
         waits.append(thread.attempt.look_up)
-        if thread.attempt.doubtful_at:
-            give_up_at = thread.attempt.doubtful_at + GIVE_UP_AFTER
+        if thread.attempt.unknown_since:
+            give_up_at = thread.attempt.unknown_since + GIVE_UP_AFTER
     answers_press = step is Step.UPDATE_ROOT and _answers_press(thread)
     if step is Step.UPDATE_ROOT and thread.shown.status == thread.state and not answers_press:
         debounce = TEXT_DEBOUNCE if thread.differs_in_texts_only else DEBOUNCE

@@ -165,7 +165,7 @@ class Attempt(msgspec.Struct, omit_defaults=True, kw_only=True):
     look_up_at: float = msgspec.field(name="find_at")
     look_up_wait: float = 0
     #: Since when it is known that its outcome is not; 0 after a crash, until it was looked up in vain.
-    doubtful_at: float = 0
+    unknown_since: float = 0
     batch: Batch
     shown: Shown
 
