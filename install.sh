@@ -1008,7 +1008,7 @@ take_back() {
   phase=settled
   hand_back_threads
   put_back
-  if ! [[ -L $scratch/former/current ]]; then die "that does not work: what was new is gone again"; fi
+  if ! [[ -L $scratch/former/current ]]; then die "this failed: everything new has been removed"; fi
   former=$(basename "$(readlink "$CURRENT")")
   # The former settings, which say where it listens.
   for name in THREAD_STORE BIND_HOST BIND_PORT; do wanted[$name]=${present[$name]:-}; done
@@ -1019,12 +1019,12 @@ take_back() {
       if ! [[ -e $scratch/former/$name.enabled ]]; then systemctl --quiet disable --now "$name" 2>/dev/null || true; fi
     done
     systemctl reset-failed $SERVICE 2>/dev/null || true
-    die "that does not work: version $former and its settings are back, stopped as they were"
+    die "this failed: version $former and its settings are back, stopped as they were"
   fi
   if reason=$(start); then
-    die "that does not work: version $former and its settings are back, $reason"
+    die "this failed: version $former and its settings are back, $reason"
   fi
-  die "that does not work: version $former and its settings are back, and $reason"
+  die "this failed: version $former and its settings are back, and $reason"
 }
 
 # Everything that save_former found, and nothing else.

@@ -224,6 +224,6 @@ def check_taken_back(step: Step, reason: str, former: str = r"9\.9\.9-\w+") -> N
     assert f"  {reason}" in step.out.splitlines()
     assert "  | " in step.out
     assert re.fullmatch(
-        rf"that does not work: version {former} and its settings are back, healthy at http://127.0.0.1:\d+",
+        rf"this failed: version {former} and its settings are back, healthy at http://127.0.0.1:\d+",
         stopped_at(step),
     )

@@ -97,7 +97,7 @@ def test_half_way(refused: Played) -> None:
     """What cannot be put in place to its end is taken away again, and that is said."""
     step = refused["half-way"]
     assert step.code == 1
-    assert step.err.splitlines()[-1] == "install.sh: that does not work: what was new is gone again"
+    assert step.err.splitlines()[-1] == "install.sh: this failed: everything new has been removed"
 
 
 def test_dry_run(refused: Played) -> None:
