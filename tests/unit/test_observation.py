@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from alert_threader.threads import (
     AlertThread,
@@ -91,9 +92,57 @@ def test_a_cluster_by_another_name() -> None:
 def test_a_silence_that_was_given_up() -> None:
     """Alertmanager had made it all the same: it is found by its press, and can be ended from Slack."""
     thread = told(opened(presses=("op1",)))
-    seen = SeenSilence(holds=True, ends_at=NOW + HOUR, tag="op1", created_by="Kim")
-    made = View(cluster="am", at=AT, alerts=frozenset(), silences={"s9": seen}, by_press={"op1": ("s9",)})
+    made = view_of_press(IDENTITY)
     found = observe(thread, made, AT)
     assert [(each.id, each.name, each.ours) for each in found.silences] == [("s9", "Kim", True)]
     assert observe(found, made, AT) is found
     assert observe(told(opened()), made, AT).silences == ()
+
+
+def view_of_press(matchers: dict[str, str] | None, tag: str = "op1", name: str = "s9") -> View:
+    """What a cluster holds in which a press has made a silence."""
+    seen = SeenSilence(holds=True, ends_at=NOW + HOUR, tag=tag, created_by="Kim", matchers=matchers)
+    by_press = {tag.partition("/")[0]: (name,)}
+    return View(cluster="am", at=AT, alerts=frozenset(), silences={name: seen}, by_press=by_press)
+
+
+@pytest.mark.parametrize("matchers", [{"alertname": "Other"}, None, {}])
+def test_a_silence_with_our_comment_and_other_matchers(matchers: dict[str, str] | None) -> None:
+    """Somebody has edited ours in Alertmanager, which makes a new one there: it is theirs."""
+    thread = told(opened(presses=("op1",)))
+    assert observe(thread, view_of_press(matchers), AT) is thread
+
+
+def test_a_look_under_way_while_it_is_ended() -> None:
+    """The view is older than the end: the silence does not come back."""
+    thread = told(opened(presses=("op1",), silences_changed_at=AT + 5))
+    assert observe(thread, view_of_press(IDENTITY), AT + 10) is thread
+
+
+def test_one_that_was_extended_is_one() -> None:
+    """Its comment names the presses that made and extended it; the id is the same."""
+    thread = silenced(id="s9", alert="a")
+    thread.presses = ("op1",)
+    assert observe(thread, view_of_press({"alertname": "X"}, tag="op1/s9"), AT).silences == thread.silences
+
+
+def test_alertmanager_has_lost_its_data() -> None:
+    """What it does not know does not hold: the thread is red again, and says so; just after it was made: not yet."""
+    thread = silenced()
+    assert observe(thread, view("a"), AT).silences == ()
+    assert kinds(observe(thread, view("a"), AT)) == [NoteKind.EXPIRED_ELSEWHERE]
+    newer = silenced(confirmed_at=AT - 5)
+    assert observe(newer, view("a"), AT) is newer
+
+
+def test_the_one_that_was_found_resolves() -> None:
+    """Others fire on in the same Alertmanager: the thread can be silenced all the time."""
+    thread = opened(alert("a"))
+    thread.alerts = {"a": msgspec.structs.replace(thread.alerts["a"], cluster="")}
+    thread = observe(thread, view("a"), AT)
+    joined = apply(thread, change(alert("b"), identity=IDENTITY), AT, POLICY).thread
+    gone = apply(joined, change(alert("a", status="resolved"), identity=IDENTITY), AT, POLICY).thread
+    assert cluster_of(gone) == "am"
+    both = observe(joined, view("a", "b"), AT)
+    assert both.revision == joined.revision
+    assert both.alerts["b"].cluster == "am"

@@ -22,6 +22,7 @@ from alert_threader.threads import (
     Wait,
     age,
     apply,
+    covers,
     forget,
     next_step,
     of_target,
@@ -306,6 +307,15 @@ class TestSilence:
         thread = opened(*(alert(f"a{n}") for n in range(11)))
         assert press(thread, pressed("silence", seconds=HOUR, each_alert=True), NOW, POLICY).verdict is Verdict.TOO_MANY
 
+    def test_alerts_with_different_labels_in_one_thread(self) -> None:
+        """One lacks a label, the other has the value that is taken for it: no silence is for both, nor said to be."""
+        other = alert("b", labels={**alert("b").labels, "service": "unknown"})
+        mixed = opened(alert("a"), other)
+        assert press(mixed, pressed("silence", seconds=HOUR), NOW, POLICY).verdict is Verdict.NO_MATCHERS
+        assert after(mixed, "silence", seconds=HOUR, each_alert=True).commands[0].targets == ("a", "b")
+        silence = Silence(id="s1", ours=True, matchers=tuple(IDENTITY.items()), ends_at=NOW + HOUR)
+        assert [covers(silence, name, mixed.alerts[name]) for name in "ab"] == [True, False]
+
     def test_one_thing_at_a_time(self) -> None:
         """Whoever presses while Alertmanager is asked tries again: two silences of the same would be made."""
         thread = after(opened(), "silence", seconds=HOUR)
@@ -322,6 +332,8 @@ class TestSilence:
             thread = commanded(thread, Silenced(silence))
         again = after(told(thread), "silence", seconds=2 * HOUR, each_alert=True, op="again")
         assert (again.commands[0].kind, again.commands[0].targets) == (CommandKind.EXTEND, ("sa", "sb"))
+        shorter = pressed("silence", seconds=HOUR / 2, each_alert=True, op="shorter")
+        assert press(told(thread), shorter, NOW, POLICY).verdict is Verdict.UNCHANGED
         more = apply(told(thread), change(alert("c"), identity=IDENTITY), NOW + 90, POLICY).thread
         more.alerts["c"] = msgspec.structs.replace(more.alerts["c"], cluster="am")
         assert after(more, "silence", seconds=HOUR, each_alert=True, op="again").commands[0].targets == ("c",)

@@ -27,6 +27,7 @@ from alert_threader.threads import (
     Silence,
     Silenced,
     Step,
+    Tag,
     Wait,
     cluster_of,
     of_target,
@@ -134,7 +135,7 @@ class AlertmanagerCalls:
             return NotDone(f"{command.cluster} is no longer in ALERTMANAGER_URL", is_final=True)
         match command.kind:
             case CommandKind.SILENCE:
-                return self._silence(cluster, thread, command, command.targets[0])
+                return self._silence(cluster, thread, command, tag_of(command))
             case CommandKind.EXTEND:
                 return self._extend(cluster, thread, command)
             case CommandKind.UNSILENCE:
@@ -144,17 +145,16 @@ class AlertmanagerCalls:
                 assert_never(command.kind)
 
     def _silence(
-        self, cluster: Cluster, thread: AlertThread, command: Command, alert: str, former: str = ""
+        self, cluster: Cluster, thread: AlertThread, command: Command, tag: Tag, former: str = ""
     ) -> OfCommand:
-        matchers = of_target(thread, alert)
+        matchers = of_target(thread, tag.target)
         if matchers is None:
-            return NotDone("the labels of the alert are not all known any more", is_final=True)
-        tag = str(tag_of(command))
+            return NotDone("no matchers are known any more that silence this and nothing else", is_final=True)
         made = ""
-        if command.outcome_unknown and (found := cluster.tagged(tag)):
+        if command.outcome_unknown and (found := cluster.tagged(str(tag))):
             made = found.id
         if not made:
-            comment = silence_comment(self._words, command.comment, self._permalink(thread), tag)
+            comment = silence_comment(self._words, command.comment, self._permalink(thread), str(tag))
             wanted = [Matcher(name, value) for name, value in matchers.items()]
             made = cluster.create(wanted, command.until, command.name, comment)
         silence = Silence(
@@ -165,7 +165,7 @@ class AlertmanagerCalls:
             ends_at=command.until,
             ours=True,
             matchers=tuple(matchers.items()),
-            alert=alert,
+            alert=tag.target,
             ends_with_problem=command.ends_with_problem,
             cluster=cluster.name,
         )
@@ -173,29 +173,32 @@ class AlertmanagerCalls:
 
     def _extend(self, cluster: Cluster, thread: AlertThread, command: Command) -> OfCommand:
         former = command.targets[0]
-        tag = str(tag_of(command))
         ours = next((silence for silence in thread.silences if silence.id == former), None)
         if ours is None:  # it was ended in Alertmanager before it could be made longer
-            return self._silence(cluster, thread, command, "")
+            return self._silence(cluster, thread, command, Tag(command.op, ""))
+        tag = str(tag_of(command))
+        again = Tag(command.op, ours.alert)
         found = cluster.tagged(tag) if command.outcome_unknown else None
         if found is None:
             known = cluster.silence(former)
             if known is None or not known.holds:
-                return self._silence(cluster, thread, command, ours.alert, former)
+                return self._silence(cluster, thread, command, again, former)
+            # Somebody may have made it longer in Alertmanager.
+            until = max(command.until, known.ends_at)
             try:
-                made = cluster.extend(known, command.until, f"{known.comment} [alert-threader {tag}]")
+                made = cluster.extend(known, until, f"{known.comment} [alert-threader {tag}]")
             except AlertmanagerError as error:
                 if error.kind is not AlertmanagerFailure.GONE:
                     raise
-                return self._silence(cluster, thread, command, ours.alert, former)
+                return self._silence(cluster, thread, command, again, former)
         else:
-            made = found.id
+            made, until = found.id, max(command.until, found.ends_at)
         later = Silence(
             id=made,
             by=ours.by,
             name=ours.name,
             comment=ours.comment,
-            ends_at=command.until,
+            ends_at=until,
             ours=True,
             matchers=ours.matchers,
             alert=ours.alert,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Protocol
 
-from alert_threader.alertmanager.model import AlertmanagerError, HeldAlert, KnownSilence
+from alert_threader.alertmanager.model import AlertmanagerError, HeldAlert, KnownSilence, Matcher
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.store.tokens import Budget
 from alert_threader.store.verbs import Threads
@@ -174,7 +174,9 @@ class Poller:
 
 
 def _seen(silence: KnownSilence) -> SeenSilence:
-    return SeenSilence(silence.holds, silence.ends_at, silence.tag, silence.created_by)
+    is_plain = all(matcher.is_equal and not matcher.is_regex for matcher in silence.matchers)
+    matchers = {matcher.name: matcher.value for matcher in silence.matchers} if is_plain else None
+    return SeenSilence(silence.holds, silence.ends_at, silence.tag, silence.created_by, matchers)
 
 
 def _by_press(silences: Mapping[str, KnownSilence]) -> dict[str, tuple[str, ...]]:
@@ -187,11 +189,11 @@ def _by_press(silences: Mapping[str, KnownSilence]) -> dict[str, tuple[str, ...]
 
 
 def _same_tag(silences: Mapping[str, KnownSilence]) -> list[set[str]]:
-    """The ids of silences that hold and were made by the same press, where there are several."""
-    by_tag: defaultdict[str, set[str]] = defaultdict(set)
+    """The ids of silences that hold, match the same and were made by the same press, where there are several."""
+    by_tag: defaultdict[tuple[str, frozenset[Matcher]], set[str]] = defaultdict(set)
     for silence in silences.values():
         if silence.holds and silence.tag:
-            by_tag[silence.tag].add(silence.id)
+            by_tag[silence.tag, frozenset(silence.matchers)].add(silence.id)
     return [ids for ids in by_tag.values() if len(ids) > 1]
 
 

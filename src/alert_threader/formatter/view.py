@@ -304,6 +304,6 @@ def _state(thread: AlertThread) -> str:
     if thread.state != "firing":
         return thread.state
     firing = [(name, alert) for name, alert in thread.alerts.items() if facts.fires(alert)]
-    if all(alert.mute or any(covers(each, name) for each in thread.silences) for name, alert in firing):
+    if all(alert.mute or any(covers(each, name, alert) for each in thread.silences) for name, alert in firing):
         return "silenced"
     return "acknowledged" if thread.acknowledgement else "firing"

@@ -117,7 +117,7 @@ from alert_threader.threads.record import (
 )
 from alert_threader.threads.room import BETWEEN_NAMES, LEAST_LINES, fitting, length_sent
 from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, Severities, level_of, severity_rank
-from alert_threader.threads.silencing import Expired, NotDone, OfCommand, Silenced, covers, start_command, tag_of
+from alert_threader.threads.silencing import Expired, NotDone, OfCommand, Silenced, Tag, covers, start_command, tag_of
 from alert_threader.threads.titles import MAX_TITLE
 
 __all__ = [
@@ -179,6 +179,7 @@ __all__ = [
     "Silence",
     "Silenced",
     "Step",
+    "Tag",
     "ThreadBy",
     "Uneditable",
     "Unknown",

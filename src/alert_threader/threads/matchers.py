@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from alert_threader.threads.record import CUT, AlertThread
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads.record import CUT, AlertState, AlertThread
 
 Matchers = dict[str, str]
 
@@ -34,14 +35,31 @@ def of_alert(
 
 
 def of_target(thread: AlertThread, fingerprint: str) -> Matchers | None:
-    """What matches one of the thread's alerts, or all of them where the fingerprint is empty."""
+    """What matches one of the thread's alerts, or all of them where the fingerprint is empty; None for no such.
+
+    Alerts with different labels can share a thread: one has a default's value, the other lacks the label. No matchers
+    are for both.
+    """
     if not fingerprint:
-        return of_thread(thread.identity)
+        chosen = of_thread(thread.identity)
+        firing = (alert for alert in thread.alerts.values() if alert.status is Status.FIRING)
+        return chosen if chosen and all(matches(chosen, alert) for alert in firing) else None
     alert = thread.alerts.get(fingerprint)
     if alert is None or alert.left_out:
         return None
     others = [each.labels for name, each in thread.alerts.items() if name != fingerprint and each.labels]
     return of_alert(alert.labels, thread.identity, others)
+
+
+def matches(matchers: Mapping[str, str], alert: AlertState) -> bool:
+    """Whether an alert is matched; True where its labels are not all known."""
+    if alert.left_out or not alert.labels:
+        return True
+    for name, value in matchers.items():
+        own = alert.labels.get(name, "")
+        if own != value and not own.endswith(CUT):
+            return False
+    return True
 
 
 def silenceable(thread: AlertThread, fingerprints: Collection[str]) -> bool:

@@ -15,6 +15,7 @@ The rules:
 6.  Unsilencing ends our own silences only.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import assert_never
 
@@ -22,7 +23,7 @@ import msgspec
 
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads import matchers
-from alert_threader.threads.answers import Acknowledgement, Command, CommandKind, Note, NoteKind
+from alert_threader.threads.answers import Acknowledgement, Command, CommandKind, Note, NoteKind, Silence
 from alert_threader.threads.notes import answer, tell
 from alert_threader.threads.plan import Policy
 from alert_threader.threads.record import AlertThread, Step
@@ -130,9 +131,11 @@ def press(thread: AlertThread | None, pressed: Press, now: float, policy: Policy
 
 
 def cluster_of(thread: AlertThread) -> str:
-    """The Alertmanager cluster that was seen to hold a firing alert of the thread; empty for none."""
-    firing = (alert for alert in thread.alerts.values() if alert.status is Status.FIRING)
-    return next((alert.cluster for alert in firing if alert.cluster), "")
+    """The Alertmanager cluster that was seen to hold an alert of the thread, best one that fires; empty for none."""
+    held = [alert for alert in thread.alerts.values() if alert.cluster]
+    firing = (alert.cluster for alert in held if alert.status is Status.FIRING)
+    # One that has joined since may be held there too; the next look says so.
+    return next(firing, held[0].cluster if held else "")
 
 
 def _apply(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> Verdict:
@@ -180,9 +183,7 @@ def _silence(thread: AlertThread, pressed: Press, now: float, policy: Policy) ->
     until = now + pressed.seconds
     whole = [silence for silence in thread.silences if silence.ours and not silence.alert]
     if whole and not pressed.each_alert:
-        if all(silence.ends_at >= until for silence in whole):
-            return Verdict.UNCHANGED
-        return _command(thread, pressed, CommandKind.EXTEND, (whole[0].id,), until, whole[0].cluster)
+        return _make_longer(thread, pressed, whole, until)
     cluster = cluster_of(thread)
     if not cluster:
         return Verdict.NOT_HELD
@@ -192,13 +193,19 @@ def _silence(thread: AlertThread, pressed: Press, now: float, policy: Policy) ->
         firing = [each for each, alert in thread.alerts.items() if alert.status is Status.FIRING]
         targets = tuple(each for each in firing if each not in own)
         if not targets:
-            ids = tuple(own[each].id for each in firing)
-            return _command(thread, pressed, CommandKind.EXTEND, ids, until, own[firing[0]].cluster)
+            return _make_longer(thread, pressed, [own[each] for each in firing], until)
     if len(targets) + len(thread.silences) > MAX_SILENCES:
         return Verdict.TOO_MANY
     if not matchers.silenceable(thread, targets):
         return Verdict.NO_MATCHERS
     return _command(thread, pressed, CommandKind.SILENCE, targets, until, cluster)
+
+
+def _make_longer(thread: AlertThread, pressed: Press, silences: Sequence[Silence], until: float) -> Verdict:
+    if all(silence.ends_at >= until for silence in silences):
+        return Verdict.UNCHANGED
+    ids = tuple(silence.id for silence in silences)
+    return _command(thread, pressed, CommandKind.EXTEND, ids, until, silences[0].cluster)
 
 
 def _extend(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> Verdict:

@@ -239,6 +239,8 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     acknowledgement: Acknowledgement | None = msgspec.field(default=None, name="ack")
     silences: tuple[Silence, ...] = ()
+    #: When a press or the clock last changed them.
+    silences_changed_at: float = 0
     commands: tuple[Command, ...] = ()
     #: The presses that were taken last, by their ``op``: one that arrives again is ignored.
     presses: tuple[str, ...] = ()

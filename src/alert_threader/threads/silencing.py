@@ -9,9 +9,10 @@ from typing import NamedTuple, assert_never
 import msgspec
 
 from alert_threader.threads.answers import Command, CommandKind, Note, NoteKind, Silence
+from alert_threader.threads.matchers import matches
 from alert_threader.threads.notes import answer, tell
 from alert_threader.threads.plan import ending, next_command
-from alert_threader.threads.record import AlertThread, Wait
+from alert_threader.threads.record import AlertState, AlertThread, Wait
 
 #: How long Alertmanager is asked again, in seconds: then somebody should know that it was in vain.
 GIVE_UP_COMMAND_AFTER = 15 * 60.0
@@ -117,6 +118,7 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
         return thread
     ended = msgspec.structs.replace(thread)
     ended.silences = tuple(silence for silence in thread.silences if silence not in over)
+    ended.silences_changed_at = now
     ended.revision += 1
     ended.noted_revision = ended.revision
     if thread.firing and thread.closed_at is None:
@@ -125,9 +127,9 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
     return ended
 
 
-def covers(silence: Silence, fingerprint: str) -> bool:
+def covers(silence: Silence, fingerprint: str, alert: AlertState) -> bool:
     """Whether a silence is for this alert of its thread."""
-    return not silence.alert or silence.alert == fingerprint
+    return silence.alert == fingerprint or (not silence.alert and matches(dict(silence.matchers), alert))
 
 
 def _is_being_ended(thread: AlertThread, silence_id: str) -> bool:
@@ -138,6 +140,7 @@ def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: flo
     silence = msgspec.structs.replace(outcome.silence, confirmed_at=now)
     others = tuple(each for each in thread.silences if each.id not in (silence.id, outcome.former))
     thread.silences = (*others, silence)
+    thread.silences_changed_at = now
     kind = NoteKind.SILENCED if command.kind is CommandKind.SILENCE else NoteKind.EXTENDED
     note = Note(kind=kind, who=command.name, at=now, until=silence.ends_at, text=command.comment)
     _next_target(thread, command, note, now)
@@ -147,6 +150,7 @@ def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: flo
 
 def _expired(thread: AlertThread, command: Command, outcome: Expired, now: float) -> None:
     thread.silences = tuple(each for each in thread.silences if each.id != outcome.id)
+    thread.silences_changed_at = now
     kind = NoteKind.ENDED_WITH_PROBLEM if command.ends_with_problem else NoteKind.UNSILENCED
     _next_target(thread, command, Note(kind=kind, who=command.name, at=now), now)
 
