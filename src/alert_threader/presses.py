@@ -36,7 +36,7 @@ from alert_threader.settings.settings import parse_duration
 from alert_threader.slack.failures import SlackError
 from alert_threader.slack.interactions import Button, Form, Interaction, parse
 from alert_threader.telemetry.metrics import PressMetrics
-from alert_threader.threads import AlertThread, Operation, Press, Verdict, cluster_of, of_target
+from alert_threader.threads import AlertThread, Operation, Press, Verdict, not_on_root, not_silenceable, of_target
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class Presses:
 
     def _open_form(self, button: Button, key: str) -> None:
         thread = self._intake.read(key) if key else None
-        refusal = _no_form(thread, button)
+        refusal = Verdict.OUT_OF_DATE if thread is None else _no_form(thread, button)
         if thread is None or refusal is not None:
             refusal = refusal or Verdict.OUT_OF_DATE
             self._report(button, CUSTOM, key, refusal)
@@ -255,15 +255,10 @@ class Presses:
         log.info("press %s", action, extra=about)
 
 
-def _no_form(thread: AlertThread | None, button: Button) -> Verdict | None:
-    """Why a form would be of no use; None where it is."""
-    if thread is None or (thread.channel, thread.ts) != (button.channel, button.ts):
-        return Verdict.OUT_OF_DATE if thread is None or thread.attempt is None else Verdict.NOT_YET
-    if not thread.firing or thread.closed_at is not None:
-        return Verdict.OVER
-    if not cluster_of(thread):
-        return Verdict.NOT_HELD
-    return None if of_target(thread, "") else Verdict.NO_MATCHERS
+def _no_form(thread: AlertThread, button: Button) -> Verdict | None:
+    """Why a form would be of no use; None if it would."""
+    over = None if thread.is_open else Verdict.OVER
+    return not_on_root(thread, button.channel, button.ts) or over or not_silenceable(thread)
 
 
 def _seconds(text: str) -> float | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from alert_threader.formatter.mrkdwn import truncate
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import Operation, cluster_of, of_target
+from alert_threader.threads import Operation, not_silenceable
 
 #: The option that asks for a form instead of silencing at once.
 CUSTOM = "custom"
@@ -55,7 +55,7 @@ def _silencing(view: ThreadView, durations: tuple[str, ...]) -> list[Block]:
             _button(words.unsilence, Operation.UNSILENCE, thread.key),
             _menu(words.extend, Operation.EXTEND, thread.key, [(text, text) for text in durations]),
         ]
-    if not cluster_of(thread) or of_target(thread, "") is None:
+    if not_silenceable(thread):
         return []
     options = [*((text, text) for text in durations), (words.custom, CUSTOM)]
     return [_menu(words.silence, Operation.SILENCE, thread.key, options)]

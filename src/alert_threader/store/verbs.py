@@ -88,14 +88,9 @@ class Threads:
                 return None, None
             if not is_slack:
                 commanded = start_command(thread, attempt_id, now)
-                return (
-                    (thread, None)
-                    if commanded is None
-                    else (
-                        commanded,
-                        Attempted(commanded, Step.COMMAND, attempt_id),
-                    )
-                )
+                if commanded is None:
+                    return thread, None
+                return commanded, Attempted(commanded, Step.COMMAND, attempt_id)
             started, step = start_attempt(thread, attempt_id, now, self.policy)
             return started, None if step is None else Attempted(started, step, started.under_way)
 

@@ -102,7 +102,16 @@ from alert_threader.threads.plan import (
     slack_lane,
     start_attempt,
 )
-from alert_threader.threads.press import Operation, Press, Pressed, Verdict, cluster_of, press
+from alert_threader.threads.press import (
+    Operation,
+    Press,
+    Pressed,
+    Verdict,
+    cluster_of,
+    not_on_root,
+    not_silenceable,
+    press,
+)
 from alert_threader.threads.record import (
     CUT,
     LISTED,
@@ -213,6 +222,8 @@ __all__ = [
     "level_of",
     "named_by",
     "next_step",
+    "not_on_root",
+    "not_silenceable",
     "observe",
     "of_alert",
     "of_target",

@@ -3,7 +3,7 @@
 import msgspec
 
 from alert_threader.threads.answers import Note, NoteKind
-from alert_threader.threads.notes import answer, tell
+from alert_threader.threads.notes import add_note, answer
 from alert_threader.threads.record import AlertThread
 from alert_threader.threads.severity import severity_rank
 
@@ -29,16 +29,16 @@ def review(thread: AlertThread, now: float, *, resolved_for: float | None) -> No
         return
     if kind is not NoteKind.KEPT:
         thread.acknowledgement = None
-    tell(thread, Note(kind=kind, who=acknowledgement.name or acknowledgement.by, at=now))
+    add_note(thread, Note(kind=kind, who=acknowledgement.name or acknowledgement.by, at=now))
 
 
 def acknowledged_for_too_long(thread: AlertThread, now: float, timeout: float) -> AlertThread:
     """The thread without its acknowledgement where that is older than ``timeout`` seconds; 0 is for never."""
     by = thread.acknowledgement
-    if by is None or not timeout or now < by.at + timeout or not thread.firing or thread.closed_at is not None:
+    if by is None or not timeout or now < by.at + timeout or not thread.is_open:
         return thread
     lifted = msgspec.structs.replace(thread, acknowledgement=None)
-    tell(lifted, Note(kind=NoteKind.ENDED_TIMEOUT, who=by.name or by.by, at=now))
+    add_note(lifted, Note(kind=NoteKind.ENDED_TIMEOUT, who=by.name or by.by, at=now))
     answer(lifted)
     return lifted
 

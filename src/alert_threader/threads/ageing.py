@@ -16,7 +16,7 @@ def age(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
     ended = ended_by_time(acknowledged_for_too_long(thread, now, policy.ack_timeout), now)
     if ended is not thread:
         return ended
-    if thread.closed_at is None and thread.firing:
+    if thread.is_open:
         return msgspec.structs.replace(
             thread, stale=True, closed_at=now, revision=thread.revision + 1, noted_revision=thread.revision + 1
         )

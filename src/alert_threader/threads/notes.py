@@ -1,16 +1,22 @@
-"""How a thread is told what is no alert's, and how it answers whoever has pressed. Both change the given record."""
+"""Changes to a thread that come from people or Alertmanager, not from an alert. All of them modify the given record."""
 
 from alert_threader.threads.answers import Note
 from alert_threader.threads.events import Batch
 from alert_threader.threads.record import AlertThread
 
 
-def answer(thread: AlertThread) -> None:
-    """Let the root show soon what has changed: somebody waits for it."""
+def changed(thread: AlertThread) -> None:
+    """Mark the root as out of date. Nobody is waiting for it, so its edit takes its turn."""
     thread.revision += 1
-    thread.noted_revision = thread.answered_revision = thread.revision
+    thread.noted_revision = thread.revision
 
 
-def tell(thread: AlertThread, note: Note) -> None:
-    """Let a reply tell a note."""
+def answer(thread: AlertThread) -> None:
+    """Mark the root as out of date, for somebody who pressed and is waiting: its edit goes first."""
+    changed(thread)
+    thread.answered_revision = thread.revision
+
+
+def add_note(thread: AlertThread, note: Note) -> None:
+    """Add a note to what the next reply delivers."""
     thread.pending = thread.pending.then(Batch(notes=(note,)))

@@ -12,6 +12,7 @@ from alert_threader.threads.events import Batch, Event, EventKind, fold
 from alert_threader.threads.keys import Change
 from alert_threader.threads.moving import moved
 from alert_threader.threads.names import name_alerts
+from alert_threader.threads.notes import changed
 from alert_threader.threads.plan import Policy, RepeatPolicy, is_pending
 from alert_threader.threads.record import MAX_ALERTS, AlertState, AlertThread
 from alert_threader.threads.severity import Severities
@@ -150,8 +151,7 @@ def _revised(thread: AlertThread, change: Change) -> AlertThread:
     """
     if thread.channel != change.channel:
         thread = moved(thread, change.channel)
-    thread.revision += 1
-    thread.noted_revision = thread.revision
+    changed(thread)
     thread.truncated = change.truncated
     thread.identity = thread.identity or change.identity
     if 0 < len(change.external_url) <= MAX_LINK:

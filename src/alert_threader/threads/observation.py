@@ -7,7 +7,7 @@ import msgspec
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Note, NoteKind, Silence
 from alert_threader.threads.matchers import matches
-from alert_threader.threads.notes import tell
+from alert_threader.threads.notes import add_note, changed
 from alert_threader.threads.press import cluster_of
 from alert_threader.threads.record import AlertState, AlertThread
 
@@ -50,9 +50,7 @@ def observe(thread: AlertThread, view: View, now: float) -> AlertThread:
     observed = msgspec.structs.replace(thread)
     is_located, is_changed = _locate(observed, view), _compare(observed, view, now)
     if is_changed or cluster_of(observed) != cluster_of(thread):
-        # Nobody waits for it: its edit takes its turn.
-        observed.revision += 1
-        observed.noted_revision = observed.revision
+        changed(observed)
     return observed if is_located or is_changed else thread
 
 
@@ -128,11 +126,11 @@ def _compare(thread: AlertThread, view: View, now: float) -> bool:
         elif seen is not None and seen.holds:
             is_same = abs(seen.ends_at - silence.ends_at) < _SAME
             kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
-        elif thread.firing and thread.closed_at is None:
+        elif thread.is_open:
             # One that is not even known there was lost with Alertmanager's data.
             is_over = silence.ends_at <= now + _SAME
             kind = NoteKind.SILENCE_ENDED if is_over else NoteKind.EXPIRED_ELSEWHERE
-            tell(thread, Note(kind=kind, who=silence.name, at=now))
+            add_note(thread, Note(kind=kind, who=silence.name, at=now))
     kept += _found_again(thread, view)
     if tuple(kept) == thread.silences:
         return False

@@ -125,7 +125,7 @@ def plan(thread: AlertThread, policy: Policy) -> Plan:
     return Plan(
         actions=actions,
         ages_at=ages_at(thread, policy),
-        is_open=thread.closed_at is None and thread.firing > 0,
+        is_open=thread.is_open,
     )
 
 
@@ -293,7 +293,7 @@ def ages_at(thread: AlertThread, policy: Policy) -> float | None:
     dropped.
     """
     ends = [silence.ends_at for silence in ending(thread)]
-    if thread.closed_at is None and thread.firing:
+    if thread.is_open:
         if thread.acknowledgement is not None and policy.ack_timeout:
             ends.append(thread.acknowledgement.at + policy.ack_timeout)
         return min([thread.seen_at + policy.stale_after, *ends])

@@ -24,7 +24,7 @@ import msgspec
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads import matchers
 from alert_threader.threads.answers import Acknowledgement, Command, CommandKind, Note, NoteKind, Silence
-from alert_threader.threads.notes import answer, tell
+from alert_threader.threads.notes import add_note, answer
 from alert_threader.threads.plan import Policy
 from alert_threader.threads.record import AlertThread, Step
 
@@ -112,14 +112,13 @@ class Pressed(msgspec.Struct, frozen=True):
 
 def press(thread: AlertThread | None, pressed: Press, now: float, policy: Policy) -> Pressed:
     """Apply a press to the thread on whose first message it was made. ``now`` is in seconds since the epoch."""
-    if thread is None or thread.channel != pressed.channel:
-        return Pressed(thread, Verdict.OUT_OF_DATE)
-    if thread.ts != pressed.ts:
-        is_being_posted = thread.attempt is not None and thread.attempt.step is Step.POST_ROOT
-        return Pressed(thread, Verdict.NOT_YET if is_being_posted else Verdict.OUT_OF_DATE)
+    if thread is None:
+        return Pressed(None, Verdict.OUT_OF_DATE)
+    if misplaced := not_on_root(thread, pressed.channel, pressed.ts):
+        return Pressed(thread, misplaced)
     if pressed.op in thread.presses:
         return Pressed(thread, Verdict.DUPLICATE)
-    if not thread.firing or thread.closed_at is not None:
+    if not thread.is_open:
         return Pressed(thread, Verdict.OVER)
     changed = msgspec.structs.replace(thread)
     verdict = _apply(changed, pressed, now, policy)
@@ -128,6 +127,23 @@ def press(thread: AlertThread | None, pressed: Press, now: float, policy: Policy
     changed.presses = (*thread.presses, pressed.op)[-MAX_PRESSES:]
     answer(changed)
     return Pressed(changed, verdict)
+
+
+def not_on_root(thread: AlertThread, channel: str, ts: str) -> Verdict | None:
+    """Why a press on this message does not count for the thread; None if the message is the thread's first."""
+    if thread.channel != channel:
+        return Verdict.OUT_OF_DATE
+    if thread.ts != ts:
+        is_being_posted = thread.attempt is not None and thread.attempt.step is Step.POST_ROOT
+        return Verdict.NOT_YET if is_being_posted else Verdict.OUT_OF_DATE
+    return None
+
+
+def not_silenceable(thread: AlertThread) -> Verdict | None:
+    """Why the thread as a whole cannot be silenced; None if it can."""
+    if not cluster_of(thread):
+        return Verdict.NOT_HELD
+    return None if matchers.of_target(thread, "") else Verdict.NO_MATCHERS
 
 
 def cluster_of(thread: AlertThread) -> str:
@@ -163,7 +179,7 @@ def _acknowledge(thread: AlertThread, pressed: Press) -> Verdict:
     )
     kind = NoteKind.ACKNOWLEDGED if before is None else NoteKind.TAKEN_OVER
     former = "" if before is None else before.name or before.by
-    tell(thread, Note(kind=kind, who=pressed.name, at=pressed.at, text=former))
+    add_note(thread, Note(kind=kind, who=pressed.name, at=pressed.at, text=former))
     return Verdict.ACKNOWLEDGED
 
 
@@ -171,7 +187,7 @@ def _unacknowledge(thread: AlertThread, pressed: Press) -> Verdict:
     if thread.acknowledgement is None:
         return Verdict.UNCHANGED
     thread.acknowledgement = None
-    tell(thread, Note(kind=NoteKind.UNACKNOWLEDGED, who=pressed.name, at=pressed.at))
+    add_note(thread, Note(kind=NoteKind.UNACKNOWLEDGED, who=pressed.name, at=pressed.at))
     return Verdict.UNACKNOWLEDGED
 
 
@@ -217,8 +233,7 @@ def _extend(thread: AlertThread, pressed: Press, now: float, policy: Policy) -> 
     until = max(silence.ends_at for silence in ours) + pressed.seconds
     if until > now + policy.silence_max:
         return Verdict.TOO_LONG
-    ids = tuple(silence.id for silence in ours)
-    return _command(thread, pressed, CommandKind.EXTEND, ids, until, ours[0].cluster)
+    return _make_longer(thread, pressed, ours, until)
 
 
 def _unsilence(thread: AlertThread, pressed: Press) -> Verdict:

@@ -281,6 +281,11 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
         return Status.FIRING if self.firing else Status.RESOLVED
 
     @property
+    def is_open(self) -> bool:
+        """Whether the problem goes on here: an alert is firing, and the thread has not been closed."""
+        return self.firing > 0 and self.closed_at is None
+
+    @property
     def under_way(self) -> str:
         """The id of the call to Slack whose outcome is not recorded, empty where there is none."""
         return self.attempt.id if self.attempt is not None else self.shown.edit

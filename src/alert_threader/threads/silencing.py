@@ -10,7 +10,7 @@ import msgspec
 
 from alert_threader.threads.answers import Command, CommandKind, Note, NoteKind, Silence
 from alert_threader.threads.matchers import matches
-from alert_threader.threads.notes import answer, tell
+from alert_threader.threads.notes import add_note, answer, changed
 from alert_threader.threads.plan import ending, next_command
 from alert_threader.threads.record import AlertState, AlertThread, Wait
 
@@ -119,11 +119,10 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
     ended = msgspec.structs.replace(thread)
     ended.silences = tuple(silence for silence in thread.silences if silence not in over)
     ended.silences_changed_at = now
-    ended.revision += 1
-    ended.noted_revision = ended.revision
-    if thread.firing and thread.closed_at is None:
+    changed(ended)
+    if thread.is_open:
         for who in dict.fromkeys(silence.name for silence in over):
-            tell(ended, Note(kind=NoteKind.SILENCE_ENDED, who=who, at=now))
+            add_note(ended, Note(kind=NoteKind.SILENCE_ENDED, who=who, at=now))
     return ended
 
 
@@ -141,9 +140,7 @@ def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: flo
     others = tuple(each for each in thread.silences if each.id not in (silence.id, outcome.former))
     thread.silences = (*others, silence)
     thread.silences_changed_at = now
-    kind = NoteKind.SILENCED if command.kind is CommandKind.SILENCE else NoteKind.EXTENDED
-    note = Note(kind=kind, who=command.name, at=now, until=silence.ends_at, text=command.comment)
-    _next_target(thread, command, note, now)
+    _next_target(thread, command, _done_note(command, now, silence.ends_at), now)
     if not thread.firing:
         end_with_problem(thread, now)
 
@@ -151,8 +148,7 @@ def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: flo
 def _expired(thread: AlertThread, command: Command, outcome: Expired, now: float) -> None:
     thread.silences = tuple(each for each in thread.silences if each.id != outcome.id)
     thread.silences_changed_at = now
-    kind = NoteKind.ENDED_WITH_PROBLEM if command.ends_with_problem else NoteKind.UNSILENCED
-    _next_target(thread, command, Note(kind=kind, who=command.name, at=now), now)
+    _next_target(thread, command, _done_note(command, now, None), now)
 
 
 def _next_target(thread: AlertThread, command: Command, note: Note | None, now: float, failure: str = "") -> None:
@@ -177,25 +173,20 @@ def _next_target(thread: AlertThread, command: Command, note: Note | None, now: 
     else:
         thread.commands = rest
         if done:
-            tell(thread, note or _done_note(command, now))
+            add_note(thread, note or _done_note(command, now, command.until))
         if failed:
             kind = NoteKind.NOT_UNSILENCED if command.kind is CommandKind.UNSILENCE else NoteKind.NOT_SILENCED
-            tell(thread, Note(kind=kind, who=command.name, at=now, text=failed))
+            add_note(thread, Note(kind=kind, who=command.name, at=now, text=failed))
     answer(thread)
 
 
-def _done_note(command: Command, now: float) -> Note:
-    """What is told of a command of which some was done before the rest failed."""
-    match command.kind:
-        case CommandKind.SILENCE:
-            kind = NoteKind.SILENCED
-        case CommandKind.EXTEND:
-            kind = NoteKind.EXTENDED
-        case CommandKind.UNSILENCE:
-            kind = NoteKind.UNSILENCED
-        case _:
-            assert_never(command.kind)
-    return Note(kind=kind, who=command.name, at=now, until=command.until, text=command.comment)
+def _done_note(command: Command, now: float, until: float | None) -> Note:
+    """The note for a command of which at least one call was successful; ``until`` is the end of the silence."""
+    if command.kind is CommandKind.UNSILENCE:
+        kind = NoteKind.ENDED_WITH_PROBLEM if command.ends_with_problem else NoteKind.UNSILENCED
+        return Note(kind=kind, who=command.name, at=now)
+    kind = NoteKind.SILENCED if command.kind is CommandKind.SILENCE else NoteKind.EXTENDED
+    return Note(kind=kind, who=command.name, at=now, until=until, text=command.comment)
 
 
 def _not_done(thread: AlertThread, command: Command, outcome: NotDone, now: float) -> None:
