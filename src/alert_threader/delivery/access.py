@@ -1,10 +1,10 @@
 """Who may press: everybody who sees the message, or the users and user groups of ALLOWED_TO_PRESS."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
+from alert_threader.delivery.watch import Watch
 from alert_threader.slack.failures import SlackError
 
 log = logging.getLogger(__name__)
@@ -31,18 +31,18 @@ class Access:
         self._members = members
         self._clock = clock
         self._known: Mapping[str, tuple[frozenset[str], float]] = {}
-        self._stopping = threading.Event()
+        self._watch = Watch("user groups", self.check, retry_after=_AGAIN)
         #: Why the members of a group are not known, None while they are.
         self.problem: str | None = None
 
     def start(self) -> None:
         """Ask for the members of user groups, now and every few minutes."""
         if self._groups:
-            threading.Thread(target=self._watch, name="access", daemon=True).start()
+            self._watch.start()
 
     def stop(self) -> None:
         """Ask no more."""
-        self._stopping.set()
+        self._watch.stop()
 
     def allows(self, user: str) -> bool:
         """Whether a user may press."""
@@ -64,12 +64,3 @@ class Access:
                 log.warning("%s", self.problem)
         self._known = known
         return _AGAIN if self.problem else _EVERY
-
-    def _watch(self) -> None:
-        wait = 0.0
-        while not self._stopping.wait(wait):
-            try:
-                wait = self.check()
-            except Exception:
-                log.exception("the members of user groups could not be read")
-                wait = _AGAIN

@@ -1,11 +1,11 @@
 """Asks Slack now and then whether the bot token is good, so that it is known before an alert needs it."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from alert_threader.delivery.watch import Watch
 from alert_threader.slack import scopes
 from alert_threader.slack.client import BotIdentity
 from alert_threader.slack.failures import FailureKind, SlackError
@@ -45,17 +45,17 @@ class TokenHealth:
         self._metrics = metrics
         self._clock = clock
         self._failures = 0
-        self._stopping = threading.Event()
+        self._watch = Watch("token", self.check, retry_after=_AGAIN)
         #: What is known at this moment.
         self.state = TokenState()
 
     def start(self) -> None:
         """Ask for the first time, and from then on every few minutes; nobody waits for it."""
-        threading.Thread(target=self._watch, name="token", daemon=True).start()
+        self._watch.start()
 
     def stop(self) -> None:
         """Ask no more. A call under way is left alone: nothing depends on its answer."""
-        self._stopping.set()
+        self._watch.stop()
 
     def check(self) -> float:
         """Ask once; return the seconds until Slack should be asked again."""
@@ -69,15 +69,6 @@ class TokenHealth:
             return max(_AGAIN, error.retry_after)
         self._judged(identity, tuple(scopes.missing(identity.scopes)))
         return _EVERY
-
-    def _watch(self) -> None:
-        wait = 0.0
-        while not self._stopping.wait(wait):
-            try:
-                wait = self.check()
-            except Exception:
-                log.exception("the token could not be checked")
-                wait = _AGAIN
 
     def _judged(self, identity: BotIdentity | None, problems: tuple[str, ...]) -> None:
         former, at = self.state, self._clock()
