@@ -28,6 +28,7 @@ from alert_threader.formatter import (
     RefusedPress,
     Words,
     answer_to,
+    chosen,
     form_faults,
     silence_form,
 )
@@ -134,17 +135,17 @@ class Presses:
     # -- buttons -------------------------------------------------------------------------------------------------
 
     def _button(self, button: Button) -> None:
-        action, chosen = button.action, button.option.partition("|")[0]
+        action, option = button.action, chosen(button.option)
         if action not in _OPERATIONS:
             return  # of a version before or after this one
-        is_custom = chosen == CUSTOM
+        is_custom = option == CUSTOM
         key = button.keys[0] if button.keys else ""
         if refused := self._refused(button):
             self._report(button, CUSTOM if is_custom else action, key, refused)
             self._reply(button, refused)
         elif is_custom:
             self._open_form(button, key)
-        elif action not in _FOR_A_TIME or _seconds(chosen):
+        elif action not in _FOR_A_TIME or _seconds(option):
             pressed = Press(
                 op=button.op,
                 operation=Operation(action),
@@ -153,7 +154,7 @@ class Presses:
                 channel=button.channel,
                 ts=button.ts,
                 at=self._clock(),
-                seconds=_seconds(chosen) or 0,
+                seconds=_seconds(option) or 0,
             )
             verdict = self._intake.press(key, pressed)
             self._report(button, action, key, verdict)

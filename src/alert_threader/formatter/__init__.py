@@ -14,7 +14,7 @@ import msgspec
 
 from alert_threader.formatter import layout
 from alert_threader.formatter.answers import RefusedPress, answer_to, silence_comment
-from alert_threader.formatter.buttons import CUSTOM, Pressing, key_hash
+from alert_threader.formatter.buttons import CUSTOM, Pressing, chosen
 from alert_threader.formatter.content import reply_content, root_content
 from alert_threader.formatter.english import ENGLISH
 from alert_threader.formatter.facts import lasting
@@ -58,8 +58,8 @@ __all__ = [
     "RefusedPress",
     "Words",
     "answer_to",
+    "chosen",
     "form_faults",
-    "key_hash",
     "lasting",
     "message_hash",
     "render",

@@ -5,11 +5,11 @@ https://docs.slack.dev/reference/block-kit/blocks/actions-block
 """
 
 import hashlib
-from typing import Any
 
 import msgspec
 
 from alert_threader.formatter.mrkdwn import truncate
+from alert_threader.formatter.text_objects import Block, plain_text
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import Operation, not_silenceable
 
@@ -19,8 +19,6 @@ CUSTOM = "custom"
 _MAX_OPTION = 75
 #: Between an option's duration and the hash of its thread's key.
 _BEFORE_HASH = "|"
-
-Block = dict[str, Any]
 
 
 class Pressing(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +41,13 @@ def buttons(view: ThreadView, pressing: Pressing | None) -> list[Block]:
     return [{"type": "actions", "elements": elements}]
 
 
-def key_hash(key: str) -> str:
-    """What stands for a thread's key where there is no room for it."""
+def chosen(option: str) -> str:
+    """The duration, or CUSTOM, that the value of a menu's option stands for."""
+    return option.partition(_BEFORE_HASH)[0]
+
+
+def _key_hash(key: str) -> str:
+    """Stands for a thread's key where there is no room for it."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
@@ -62,21 +65,17 @@ def _silencing(view: ThreadView, durations: tuple[str, ...]) -> list[Block]:
 
 
 def _button(label: str, operation: Operation, key: str, style: str = "") -> Block:
-    button: Block = {"type": "button", "text": _plain(label), "action_id": str(operation), "value": key}
+    button: Block = {"type": "button", "text": plain_text(label), "action_id": str(operation), "value": key}
     return button | ({"style": style} if style else {})
 
 
 def _menu(label: str, operation: Operation, key: str, options: list[tuple[str, str]]) -> Block:
     return {
         "type": "static_select",
-        "placeholder": _plain(label),
+        "placeholder": plain_text(label),
         "action_id": str(operation),
         "options": [
-            {"text": _plain(truncate(text, _MAX_OPTION)), "value": f"{value}{_BEFORE_HASH}{key_hash(key)}"}
+            {"text": plain_text(truncate(text, _MAX_OPTION)), "value": f"{value}{_BEFORE_HASH}{_key_hash(key)}"}
             for text, value in options
         ],
     }
-
-
-def _plain(text: str) -> Block:
-    return {"type": "plain_text", "text": text, "emoji": True}

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from alert_threader.formatter import facts
-from alert_threader.formatter.buttons import Block, Pressing, buttons
+from alert_threader.formatter.buttons import Pressing, buttons
 from alert_threader.formatter.displaced import displaced
 from alert_threader.formatter.labels import fields_of, labels_line
 from alert_threader.formatter.links import links_line, source_link
@@ -40,6 +40,7 @@ from alert_threader.formatter.mrkdwn import (
     unmarked,
 )
 from alert_threader.formatter.notes import Told, told
+from alert_threader.formatter.text_objects import Block
 from alert_threader.formatter.times import reply_times, root_times
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import (

@@ -5,9 +5,10 @@ https://docs.slack.dev/surfaces/modals
 
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from alert_threader.formatter.mrkdwn import bold, escape, truncate
+from alert_threader.formatter.text_objects import Block, mrkdwn_text, plain_text
 from alert_threader.formatter.words import Words
 from alert_threader.threads import one_line
 
@@ -22,8 +23,6 @@ _MAX_SHOWN = 15
 _MAX_MATCHER = 120
 #: The thread's title, in characters.
 _MAX_SUBJECT = 300
-
-Block = dict[str, Any]
 
 
 class FormFault(StrEnum):
@@ -61,9 +60,9 @@ def silence_form(
         "type": "modal",
         "callback_id": SILENCE_FORM,
         "private_metadata": about,
-        "title": _plain(truncate(words.silence, _MAX_TITLE)),
-        "submit": _plain(truncate(words.silence, _MAX_TITLE)),
-        "close": _plain(truncate(words.form_cancel, _MAX_TITLE)),
+        "title": plain_text(truncate(words.silence, _MAX_TITLE)),
+        "submit": plain_text(truncate(words.silence, _MAX_TITLE)),
+        "close": plain_text(truncate(words.form_cancel, _MAX_TITLE)),
         "blocks": [
             _section(f"{bold(subject)}\n{' '.join([*shown[:_MAX_SHOWN], *more])}"),
             _section(_preview(words, matching)),
@@ -93,18 +92,18 @@ def _preview(words: Words, matching: Matching | str | None) -> str:
 
 
 def _section(text: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+    return {"type": "section", "text": mrkdwn_text(text)}
 
 
 def _input(name: str, label: str, hint: str) -> Block:
     return {
         "type": "input",
         "block_id": name,
-        "label": _plain(label),
+        "label": plain_text(label),
         "element": {
             "type": "plain_text_input",
             "action_id": name,
-            "placeholder": _plain(hint),
+            "placeholder": plain_text(hint),
             "max_length": 20 if name == DURATION else 300,
         },
     }
@@ -116,14 +115,10 @@ def _choices(words: Words) -> Block:
         "type": "input",
         "block_id": OPTIONS,
         "optional": True,
-        "label": _plain(words.form_options),
+        "label": plain_text(words.form_options),
         "element": {
             "type": "checkboxes",
             "action_id": OPTIONS,
-            "options": [{"text": _plain(text), "value": value} for value, text in choices],
+            "options": [{"text": plain_text(text), "value": value} for value, text in choices],
         },
     }
-
-
-def _plain(text: str) -> Block:
-    return {"type": "plain_text", "text": text, "emoji": True}

@@ -4,6 +4,7 @@ from typing import Any
 
 from alert_threader.formatter.content import Content
 from alert_threader.formatter.mrkdwn import MAX_SECTION, MAX_TEXT, bold, escape, plain, truncate
+from alert_threader.formatter.text_objects import mrkdwn_text, plain_text
 
 
 def in_full(content: Content) -> dict[str, Any]:
@@ -68,22 +69,18 @@ def _packed(parts: list[str]) -> list[str]:
 
 def _headline(content: Content) -> dict[str, Any]:
     if content.is_root:
-        return {"type": "header", "text": {"type": "plain_text", "text": content.headline, "emoji": True}}
-    return {"type": "section", "text": _mrkdwn(bold(escape(content.headline)))}
+        return {"type": "header", "text": plain_text(content.headline)}
+    return {"type": "section", "text": mrkdwn_text(bold(escape(content.headline)))}
 
 
 def _section_fields(fields: list[str]) -> list[dict[str, Any]]:
-    return [{"type": "section", "fields": [_mrkdwn(field) for field in fields]}] if fields else []
+    return [{"type": "section", "fields": [mrkdwn_text(field) for field in fields]}] if fields else []
 
 
 def _sections(*texts: str) -> list[dict[str, Any]]:
-    return [{"type": "section", "text": _mrkdwn(text)} for text in texts if text]
+    return [{"type": "section", "text": mrkdwn_text(text)} for text in texts if text]
 
 
 def _context(lines: list[str]) -> list[dict[str, Any]]:
     # One element: Slack sets several side by side.
-    return [{"type": "context", "elements": [_mrkdwn("\n".join(lines))]}] if lines else []
-
-
-def _mrkdwn(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
+    return [{"type": "context", "elements": [mrkdwn_text("\n".join(lines))]}] if lines else []

@@ -116,7 +116,6 @@ class PressMetrics:
             "unsigned_presses_total",
             "Requests to /slack/interactive that were refused for a wrong or old signature.",
         )
-
         self._connections = Gauge(
             f"{_PREFIX}_slack_socket_connections",
             "Connections of Socket Mode that Slack counted for the app when one was opened last; 0 before the first.",
