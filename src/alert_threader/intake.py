@@ -61,8 +61,8 @@ class Intake:
     ) -> None:
         """Take the parts.
 
-        ``response_wait`` is how long an input waits for Slack at most, in seconds; ``opened`` is told the keys of the
-        threads in which something fires of which nobody knows yet which Alertmanager holds it.
+        ``response_wait`` is how long an input waits for Slack at most, in seconds; ``opened`` is called with the
+        keys of firing threads for which it is not known yet which Alertmanager has their alerts.
         """
         self._opened = opened
         self._threads = threads

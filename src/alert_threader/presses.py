@@ -1,7 +1,7 @@
-"""What somebody pressed in Slack, from its JSON to its answer, whichever way it came.
+"""Takes presses from Slack, over HTTP or Socket Mode, from JSON to the answer.
 
-A press is stored before it is answered, and nothing else is done before: Slack waits 3 s. The one exception is the form
-of "Custom…", for which Slack's trigger is good for 3 s only. All else, such as the line that only the presser sees,
+Before it is answered, a press is stored and nothing else is done: Slack waits 3 s. The one exception is opening the
+form of "Custom…", because Slack's trigger expires after 3 s. The rest, such as the line that only the person sees,
 comes afterwards.
 """
 
@@ -162,7 +162,7 @@ class Presses:
 
     def _refused(self, interaction: Interaction) -> RefusedPress | None:
         person = interaction.person
-        # Before Slack has told which workspace is the app's, it is the one in which the button was pressed.
+        # Until the app's workspace is known, it is taken to be the one in which the button was pressed.
         # That of an organisation's installation is the organisation's (E…), and says nothing of a person's workspace.
         team = self._team() or interaction.workspace
         team = "" if team.startswith("E") else team

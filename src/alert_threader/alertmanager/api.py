@@ -1,4 +1,4 @@
-"""Alertmanager's API v2, as far as it is needed: alerts and silences. Only here is ``requests`` known.
+"""The parts of Alertmanager's API v2 that are used: alerts and silences. The only module that imports ``requests``.
 
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml, from version 0.25 on.
 """
@@ -35,7 +35,7 @@ MAX_ANSWER = 64 * 1024 * 1024
 #: How much of Alertmanager's own words an error shows, in characters.
 _MAX_SAID = 200
 _CHUNK = 64 * 1024
-#: Whatever the environment says of proxies. (The types do not know of None.)
+#: Overrides the environment's proxies. (The type stubs do not allow None.)
 _NO_PROXY: dict[str, str] = {"http": None, "https": None}  # type: ignore[dict-item]
 
 
@@ -67,7 +67,7 @@ class _Created(msgspec.Struct):
 
 
 class _Bearer(AuthBase):
-    """A token in the header. A session's own headers give way to what ``~/.netrc`` says."""
+    """Sends a token. As a plain header of the session, it would be overridden by ``~/.netrc``."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -78,7 +78,7 @@ class _Bearer(AuthBase):
 
 
 class _NoLogin(AuthBase):
-    """Nothing, whatever ``~/.netrc`` says."""
+    """Sends no credentials, even if ``~/.netrc`` has some."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
@@ -88,12 +88,12 @@ class Alertmanager:
     """One cluster of Alertmanagers. Safe to use from several threads; every method raises AlertmanagerError."""
 
     def __init__(self, members: Sequence[str], login: Login, *, timeout: float = 5.0) -> None:
-        """Take the addresses of its members, how to log in, and how long one of them may take, in seconds."""
+        """Take the members' addresses, the login, and the timeout for one member, in seconds."""
         self.members = tuple(members)
         self._login = login
         self._timeout = timeout
         self._local = threading.local()
-        #: The members that did not answer when they were asked last.
+        #: The members that did not answer the latest request.
         self._silent: set[str] = set()
 
     @property
@@ -102,7 +102,7 @@ class Alertmanager:
         return _host(self.members[0])
 
     def alerts(self, matchers: Collection[Matcher] = ()) -> list[HeldAlert]:
-        """The alerts that any member holds, those that are muted too; only those that match, if matchers are given."""
+        """The alerts that any member has, muted ones included; with matchers, only those that match."""
         parameters = [("active", "true"), ("silenced", "true"), ("inhibited", "true")]
         parameters += [("filter", matcher.text) for matcher in matchers]
         found: dict[str, HeldAlert] = {}
@@ -118,7 +118,7 @@ class Alertmanager:
         return list(found.values())
 
     def silences(self) -> dict[str, KnownSilence]:
-        """All silences by id, ended ones too, as they were changed last."""
+        """All silences by id, expired ones included, each in its latest version."""
         found: dict[str, KnownSilence] = {}
         for silences in self._of_all(lambda member: self._get(member, "silences", list[_Silence])):
             for each in map(_known, silences):
@@ -127,7 +127,7 @@ class Alertmanager:
         return found
 
     def silence(self, silence_id: str) -> KnownSilence | None:
-        """A silence by its id; None where no member that answers has it."""
+        """A silence by its id; None if no member that answers has it."""
 
         def read(member: str) -> KnownSilence | None:
             try:
@@ -141,7 +141,7 @@ class Alertmanager:
         return max(found, key=lambda each: each.updated_at, default=None)
 
     def tagged(self, tag: str) -> KnownSilence | None:
-        """The silence that holds and has ``[alert-threader <tag>]`` in its comment; None where there is none."""
+        """The silence that holds and has ``[alert-threader <tag>]`` in its comment; None if there is none."""
         marked = f"[alert-threader {tag}]"
         return next((each for each in self.silences().values() if each.holds and marked in each.comment), None)
 
@@ -150,7 +150,7 @@ class Alertmanager:
         return self._send(
             {
                 "matchers": list(matchers),
-                # One in the past starts now.
+                # A start in the past means now.
                 "startsAt": "1970-01-01T00:00:00Z",
                 "endsAt": _moment(ends_at),
                 "createdBy": created_by,
@@ -159,9 +159,9 @@ class Alertmanager:
         )
 
     def extend(self, silence: KnownSilence, ends_at: float, comment: str) -> str:
-        """Let a silence end at another time; return the id that it has then. GONE where it has ended meanwhile.
+        """Move a silence's end; return its new id. Raises GONE if it has ended meanwhile.
 
-        In another order, or with another start, Alertmanager would make a new one.
+        With a different start, or the matchers in another order, Alertmanager would create a new silence.
         """
         return self._send(
             {
@@ -175,7 +175,7 @@ class Alertmanager:
         )
 
     def expire(self, silence_id: str) -> None:
-        """End a silence. One that is not there has ended."""
+        """Expire a silence. If there is none with this id, it has ended already."""
 
         def delete(member: str) -> None:
             try:
@@ -191,7 +191,7 @@ class Alertmanager:
     # -- members -------------------------------------------------------------------------------------------------
 
     def _of_all(self, ask: Callable[[str], T]) -> list[T]:
-        """What each member answers; raises what the last one said where none does."""
+        """The answers of all members that give one; if none does, raises the last one's error."""
         answers: list[T] = []
         failed: AlertmanagerError | None = None
         for member in self.members:
@@ -204,9 +204,9 @@ class Alertmanager:
         return answers
 
     def _of_one(self, ask: Callable[[str], T]) -> T:
-        """What the first member answers that can: another is asked only where it surely was not done.
+        """The answer of the first member that can give one. The next is asked only if the request surely had no effect.
 
-        One that did not answer last time comes last: what it was sent then, it may carry out once it is well.
+        A member that did not answer last time comes last: it may still carry out what it was sent then.
         """
         failed = AlertmanagerError(AlertmanagerFailure.UNREACHABLE, "there is no Alertmanager to ask")
         for member in sorted(self.members, key=self._silent.__contains__):
@@ -268,7 +268,7 @@ class Alertmanager:
 
     @property
     def _session(self) -> requests.Session:
-        """A session for each thread: they are not made to be shared."""
+        """One session per thread: sessions are not thread-safe."""
         found: requests.Session | None = getattr(self._local, "session", None)
         if found is None:
             found = self._local.session = requests.Session()
@@ -284,10 +284,10 @@ class Alertmanager:
 
 
 def _read(answer: requests.Response, until: float) -> bytes:
-    """The answer's text, by a time of the monotonic clock. Raises a RequestException where it is late, or too large."""
+    """Read the body before a deadline (monotonic clock). Raises a RequestException if it is late or too large."""
     text = bytearray()
     try:
-        # What is there, however little: a read of so many bytes would wait for all of them.
+        # Whatever has arrived: a plain read would wait for the full number of bytes.
         while chunk := answer.raw.read1(_CHUNK, decode_content=True):
             text += chunk
             if len(text) > MAX_ANSWER:

@@ -1,4 +1,4 @@
-"""What Alertmanager's API speaks of, as typed values: alerts, silences, matchers; and how asking it fails."""
+"""Typed values for Alertmanager's API: alerts, silences, matchers and errors."""
 
 import re
 from enum import StrEnum
@@ -12,9 +12,9 @@ _TAG = re.compile(r"\[alert-threader ([^\]]+)\]")
 
 
 class AlertmanagerFailure(StrEnum):
-    """What a failure asks of the caller."""
+    """What kind of failure it is, which decides what the caller does."""
 
-    #: It will not have it: the same request will fail again.
+    #: The request is not accepted; sent again, it would fail again.
     REFUSED = "refused"
     #: There is no such silence, or it has ended.
     GONE = "gone"
@@ -23,10 +23,10 @@ class AlertmanagerFailure(StrEnum):
 
 
 class AlertmanagerError(AlertThreaderError):
-    """A request that Alertmanager did not carry out, or nobody knows.
+    """A request that failed, or whose outcome is unknown.
 
     The text is for a person; it names the member and never holds a password or a token. ``outcome_unknown`` says that
-    it may have been carried out all the same.
+    it may have been carried out nevertheless.
     """
 
     def __init__(self, kind: AlertmanagerFailure, text: str, *, outcome_unknown: bool = False) -> None:
@@ -36,7 +36,7 @@ class AlertmanagerError(AlertThreaderError):
 
 
 class SilenceState(StrEnum):
-    """How a silence stands."""
+    """The state of a silence."""
 
     ACTIVE = "active"
     PENDING = "pending"
@@ -55,13 +55,13 @@ class Matcher(msgspec.Struct, frozen=True, rename="camel"):
     def text(self) -> str:
         """The matcher as a filter writes it: ``name="value"``."""
         sign = ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
-        # Not JSON's way: Alertmanager knows these three escapes, and takes every other sign as it is.
+        # Not JSON's escapes: Alertmanager knows only these three, and takes every other character literally.
         value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         return f'{self.name}{sign}"{value}"'
 
 
 class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
-    """A silence that Alertmanager has. ``starts_at`` is as it was received: an extension sends it back unchanged."""
+    """A silence in Alertmanager. ``starts_at`` is as it was received: an extension must send it back unchanged."""
 
     id: str
     state: SilenceState
@@ -75,7 +75,7 @@ class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tag(self) -> str:
-        """What it was made with, if it is one of ours: the press, and of several alerts which one; else empty."""
+        """The tag of a silence that we made: the press and, if it covers one alert, which. Empty for others."""
         found = _TAG.search(self.comment)
         return found[1] if found else ""
 
@@ -86,7 +86,7 @@ class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeldAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert that Alertmanager holds. ``state`` is active, suppressed or unprocessed."""
+    """An alert in Alertmanager. ``state`` is active, suppressed or unprocessed."""
 
     fingerprint: str
     labels: dict[str, str]

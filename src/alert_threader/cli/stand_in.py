@@ -1,4 +1,4 @@
-"""A small stand-in for Alertmanager, for the demo: it holds alerts and silences in memory, and notifies nobody."""
+"""A small stand-in for Alertmanager in the demo. It keeps alerts and silences in memory and sends no notifications."""
 
 import itertools
 import json

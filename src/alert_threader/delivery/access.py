@@ -1,4 +1,4 @@
-"""Who may press: everybody who sees the message, or the users and user groups of ALLOWED_TO_PRESS."""
+"""Who may press: everyone who sees the message, or the users and user groups in ALLOWED_TO_PRESS."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 #: How often the members of user groups are asked for, in seconds; the same after a failure.
 _EVERY = 5 * 60.0
 _AGAIN = 30.0
-#: How long the last list is believed where Slack does not answer, in seconds. Then nobody gets in.
+#: How long the last list is valid if Slack does not answer, in seconds. After that, no member may press.
 _BELIEVED = 24 * 60 * 60.0
 
 

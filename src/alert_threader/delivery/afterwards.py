@@ -1,4 +1,4 @@
-"""What is done once a press was answered: a line for its presser, a form filled in. Best effort: a restart loses it."""
+"""Work after a press was answered: a line for the person, filling in a form. Best effort: a restart loses it."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One call to Alertmanager for a thread: what a press asked for, and what the answer means."""
+"""Makes a thread's calls to Alertmanager, and judges the answers."""
 
 import logging
 import random
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 #: The kind of lane that is served here.
 KIND = "alertmanager"
-#: How fast Alertmanager is asked, in calls a second, and at once: it has other things to do.
+#: Calls a second, and in a burst: Alertmanager has other work to do.
 _BUDGET = Budget(10, 10)
 #: How soon a lost answer is looked for, in seconds: other members may not know of it sooner.
 _LOOK_UP_AFTER = 1.0

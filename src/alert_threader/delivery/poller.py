@@ -1,4 +1,4 @@
-"""Looks at the Alertmanager clusters now and then: which hold the alerts of our threads, and how our silences stand."""
+"""Polls the Alertmanager clusters: which of them has a thread's alerts, and which silences are still active."""
 
 import logging
 import threading
@@ -52,7 +52,7 @@ class Poller:
         metrics: AlertmanagerMetrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the clusters, the threads, whom to tell which lanes have something due, and the time of day."""
+        """Take the clusters and the threads; ``wake`` is called with the lanes in which something is due."""
         self._clusters = clusters
         self._threads = threads
         self._store = threads.store
@@ -91,7 +91,7 @@ class Poller:
             self._watcher.join(timeout)
 
     def look(self, keys: Collection[str]) -> None:
-        """Look soon: nobody knows yet where these threads are held."""
+        """Poll soon: it is not known yet which cluster has these threads' alerts."""
         with self._guard:
             self._keys.update(keys)
         self._wanted.set()
@@ -105,14 +105,14 @@ class Poller:
             self._expire_copies()
 
     def _expire_copies(self) -> None:
-        """End silences that were made twice: a member that did not answer has carried out later what it was sent."""
+        """Expire silences that exist twice: a member that had not answered carried out the request later."""
         suspects = {name: copies for name, copies in self._copies.items() if copies}
         if not suspects:
             return
         known = {silence.id for thread in self._store.threads() for silence in thread.silences}
         for cluster in self._clusters:
             for ids in suspects.get(cluster.name, ()):
-                # Only where one of them is in a thread: a press may be under way.
+                # Only if one of them is in a thread: otherwise a press may be under way.
                 for copy in ids - known if ids & known else ():
                     with suppress(AlertmanagerError):
                         cluster.expire(copy)

@@ -1,4 +1,4 @@
-"""Keeps two connections of Socket Mode open, so that a press always finds one, and hands on what comes over them.
+"""Keeps two Socket Mode connections open, so that a press always finds one, and passes on what arrives.
 
 Two, because Slack sends a press once, and closes each connection now and then; only two, because Slack allows ten for
 an app and spreads presses over all of them. Each is held under a lease: however many processes there are, two are open.
@@ -61,7 +61,7 @@ class Sockets:
         """Take how to open a connection (raises SlackError), the store for the leases, and what takes a payload.
 
         What ``take`` returns goes back to Slack; where it raises StoreError the press is not acknowledged. ``counted``
-        is told how many connections of the app Slack counts.
+        is called with the number of connections that Slack counts for the app.
         """
         self._connect = connect
         self._store = store
@@ -140,7 +140,7 @@ class Sockets:
         return not self._stopping.is_set()
 
     def _hold(self, number: int, failures: int) -> float | None:
-        """Hold a connection while its lease lasts; return how many seconds to wait, None where all went well."""
+        """Hold a connection while its lease lasts; return the seconds to wait, None if all went well."""
         lease = self._store.claim(f"socket:{number}")
         if lease is None:
             self._note(number, is_open=False)

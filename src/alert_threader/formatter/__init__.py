@@ -131,7 +131,7 @@ def _changes_state(thread: AlertThread, batch: Batch) -> bool:
 
 
 def _payload(thread: AlertThread, batch: Batch, attempt_id: str) -> dict[str, str | int]:
-    """What a lost message is found by, and what it tells: ``fired:<fingerprint> …``, and ``acknowledged:<name> …``.
+    """What a lost message is found by, and what it reports: ``fired:<fingerprint> …``, and ``acknowledged:<name> …``.
 
     A string, because Slack's types for a payload know no list of strings (``MessageMetadata`` in
     @slack/types).

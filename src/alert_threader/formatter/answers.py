@@ -1,4 +1,4 @@
-"""What somebody who has pressed is answered, in a line that nobody else sees."""
+"""The line that answers a press. Only the person who pressed sees it."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ from alert_threader.threads import Verdict
 
 
 class RefusedPress(StrEnum):
-    """Why a press did not get as far as its thread."""
+    """Why a press was refused before it reached its thread."""
 
     NOT_ALLOWED = "not_allowed"
     OTHER_WORKSPACE = "other_workspace"

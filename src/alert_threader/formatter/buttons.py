@@ -1,6 +1,6 @@
-"""The buttons under a first message: who works on it, and for how long it is silent.
+"""The buttons under a thread's first message.
 
-What a button carries is a hint only: a press counts by the message that it was made on (``threads.press``).
+A button's value is only a hint: what counts is the message that was pressed (``threads.press``).
 https://docs.slack.dev/reference/block-kit/blocks/actions-block
 """
 

@@ -39,7 +39,7 @@ from alert_threader.formatter.mrkdwn import (
     truncate,
     unmarked,
 )
-from alert_threader.formatter.notes import Told, told
+from alert_threader.formatter.notes import NoteText, note_texts
 from alert_threader.formatter.text_objects import Block
 from alert_threader.formatter.times import reply_times, root_times
 from alert_threader.formatter.view import ThreadView
@@ -126,7 +126,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
     """
     if batch.named:
         return _names_content(view, batch)
-    notes = told(view, batch.notes)
+    notes = note_texts(view, batch.notes)
     if notes and not (batch.events or batch.reopened or batch.repeated):
         return _notes_content(view, notes)
     events = listed_events(view, batch)
@@ -179,8 +179,8 @@ def _read(content: Content) -> str:
     return "\n".join((content.text, *content.parts))
 
 
-def _notes_content(view: ThreadView, notes: Sequence[Told]) -> Content:
-    """A message that tells only what people or Alertmanager did; the last of it is in the headline."""
+def _notes_content(view: ThreadView, notes: Sequence[NoteText]) -> Content:
+    """A message about nothing but what people or Alertmanager did; the latest is in the headline."""
     *earlier, last = notes
     opening = f"{last.line} — "
     return Content(
@@ -192,7 +192,7 @@ def _notes_content(view: ThreadView, notes: Sequence[Told]) -> Content:
     )
 
 
-def _lines(notes: Sequence[Told]) -> list[str]:
+def _lines(notes: Sequence[NoteText]) -> list[str]:
     return [f"{note.line}: {note.text}" if note.text else note.line for note in notes]
 
 

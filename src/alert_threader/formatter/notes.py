@@ -35,27 +35,27 @@ _WORDS = {
 _WITH_TEXT = frozenset({NoteKind.SILENCED, NoteKind.EXTENDED, NoteKind.NOT_SILENCED, NoteKind.NOT_UNSILENCED})
 
 
-class Told(NamedTuple):
+class NoteText(NamedTuple):
     """A note in words: a line, and what is said at more length below it, empty for nothing. Both are mrkdwn."""
 
     line: str
     text: str
 
 
-def told(view: ThreadView, notes: Sequence[Note]) -> list[Told]:
+def note_texts(view: ThreadView, notes: Sequence[Note]) -> list[NoteText]:
     """The notes in words; one of a kind that only a newer version knows is left out."""
     known = [(note, *_WORDS[NoteKind(note.kind)]) for note in notes if note.kind in _WORDS]
-    return [_told(view, note, sign, word) for note, sign, word in known]
+    return [_note_text(view, note, sign, word) for note, sign, word in known]
 
 
-def _told(view: ThreadView, note: Note, sign: str, word: str) -> Told:
+def _note_text(view: ThreadView, note: Note, sign: str, word: str) -> NoteText:
     line: str = getattr(view.words, word).format(
         who=literal(note.who, _MAX_NAME),
         former=literal(note.text, _MAX_NAME),
         until=_clock(view, note.until or 0),
     )
     has_text = note.kind in _WITH_TEXT and note.text
-    return Told(f"{sign} {line}", literal(note.text, _MAX_COMMENT) if has_text else "")
+    return NoteText(f"{sign} {line}", literal(note.text, _MAX_COMMENT) if has_text else "")
 
 
 def answers_line(view: ThreadView) -> str:

@@ -1,4 +1,4 @@
-"""How long an acknowledgement holds, when nobody takes it back."""
+"""When an acknowledgement ends by itself."""
 
 import msgspec
 
@@ -7,8 +7,7 @@ from alert_threader.threads.notes import add_note, answer
 from alert_threader.threads.record import AlertThread
 from alert_threader.threads.severity import severity_rank
 
-#: Whoever works on a problem that comes and goes is not called every few minutes: it may come back this soon, in
-#: seconds, and stays acknowledged.
+#: A problem that returns this soon, in seconds, stays acknowledged: whoever works on it is not called again.
 KEPT_FOR = 15 * 60.0
 
 

@@ -89,7 +89,7 @@ class Command(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class NoteKind(StrEnum):
-    """The kinds of notes: what a thread is told that is no alert's. A record may hold others, of a newer version."""
+    """The kinds of notes. A record may hold others, written by a newer version."""
 
     #: What a root cannot show any more.
     NOT_EDITABLE = "not_editable"

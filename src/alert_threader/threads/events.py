@@ -1,4 +1,4 @@
-"""What happened and is to be told: an alert's newest change, and the batch of changes that one message delivers."""
+"""What happened and is to be delivered: an alert's newest change, and the batch of changes in one message."""
 
 from enum import StrEnum
 

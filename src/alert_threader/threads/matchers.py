@@ -1,4 +1,4 @@
-"""What a silence must match: a thread's alerts, or one of them, and never more than that."""
+"""The matchers of a silence: for all of a thread's alerts or for one of them, and never for more."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -9,9 +9,9 @@ Matchers = dict[str, str]
 
 
 def of_thread(identity: Mapping[str, str]) -> Matchers | None:
-    """What matches all alerts of a thread: the labels that its key was made from, a missing one as empty.
+    """Matchers for all alerts of a thread: the labels its key was made from, missing ones as empty.
 
-    None where they are not known, or where all are empty: that would silence whatever lacks these labels.
+    None if they are not known, or if all are empty: that would silence everything that lacks these labels.
     """
     return dict(identity) if any(identity.values()) else None
 

@@ -1,4 +1,4 @@
-"""What a look at an Alertmanager cluster makes of a thread: whether it is held there, and how our silences stand."""
+"""What polling an Alertmanager cluster does to a thread: which cluster has its alerts, and how its silences stand."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from alert_threader.threads.record import AlertState, AlertThread
 
 #: Ends of a silence that are this near to each other are the same, in seconds.
 _SAME = 2.0
-#: How long after a change of a silence a view may not show it yet, in seconds: members tell one another.
+#: How long after a change to a silence a view may lack it, in seconds: members take a while to exchange it.
 _LAG = 60.0
 
 
@@ -46,7 +46,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def observe(thread: AlertThread, view: View, now: float) -> AlertThread:
-    """Bring a thread to what a view says of it; the thread itself where that is nothing new."""
+    """Bring a thread up to date with a view; return the thread itself if nothing is new."""
     observed = msgspec.structs.replace(thread)
     is_located, is_changed = _locate(observed, view), _compare(observed, view, now)
     if is_changed or cluster_of(observed) != cluster_of(thread):
@@ -55,7 +55,7 @@ def observe(thread: AlertThread, view: View, now: float) -> AlertThread:
 
 
 def _locate(thread: AlertThread, view: View) -> bool:
-    """Note the cluster that holds what fires, which decides whether it can be silenced. Whether that is new."""
+    """Record which cluster has the firing alerts, so that they can be silenced there. Returns whether that is new."""
     firing = {name: alert for name, alert in thread.alerts.items() if alert.status is Status.FIRING}
     located = next((alert.cluster for alert in firing.values() if _is_located(alert, view)), view.cluster)
     if located != view.cluster:
@@ -74,14 +74,14 @@ def _is_located(alert: AlertState, view: View) -> bool:
 
 
 def _at_home(silence: Silence, view: View) -> Silence:
-    """The silence in the cluster that has it, where its own is configured no more, or by another name."""
+    """Move a silence to the cluster that has it, if its own was renamed or removed from the settings."""
     if not view.clusters or silence.cluster in view.clusters or silence.id not in view.silences:
         return silence
     return msgspec.structs.replace(silence, cluster=view.cluster)
 
 
 def _found_again(thread: AlertThread, view: View) -> list[Silence]:
-    """Silences of this thread's presses that nobody knew to have been made: the answer was lost, and then given up."""
+    """Silences that this thread's presses made without our knowledge: the answer was lost, and the command given up."""
     if thread.commands or view.at <= thread.silences_changed_at + _LAG:
         return []
     own = {silence.alert for silence in thread.silences if silence.ours}
@@ -115,11 +115,11 @@ def _is_for(thread: AlertThread, alert: str, matchers: Mapping[str, str]) -> boo
 
 
 def _compare(thread: AlertThread, view: View, now: float) -> bool:
-    """Take over what became of our silences in Alertmanager. Whether that is new."""
+    """Bring the thread's silences up to date with Alertmanager's. Returns whether anything is new."""
     kept: list[Silence] = []
     for silence in (_at_home(silence, view) for silence in thread.silences):
         seen = view.silences.get(silence.id)
-        # What was done since is newer than the view.
+        # What has been done since is newer than the view.
         is_older = view.at <= silence.confirmed_at + (_LAG if seen is None else 0)
         if silence.cluster != view.cluster or is_older or thread.commands:
             kept.append(silence)
@@ -127,7 +127,7 @@ def _compare(thread: AlertThread, view: View, now: float) -> bool:
             is_same = abs(seen.ends_at - silence.ends_at) < _SAME
             kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
         elif thread.is_open:
-            # One that is not even known there was lost with Alertmanager's data.
+            # If Alertmanager does not even know it, it has lost its data.
             is_over = silence.ends_at <= now + _SAME
             kind = NoteKind.SILENCE_ENDED if is_over else NoteKind.EXPIRED_ELSEWHERE
             add_note(thread, Note(kind=kind, who=silence.name, at=now))

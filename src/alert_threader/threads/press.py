@@ -1,17 +1,18 @@
-"""What a person's press in Slack makes of a thread. Pure: whoever presses was let in before.
+"""What a press in Slack does to a thread. Pure; whether the person may press was checked before.
 
 The rules:
 
 1.  A press counts only on the thread's newest first message, and once, however often it arrives (by its ``op``).
 2.  On a thread that is over it changes nothing: a late acknowledgement must not open it again.
 3.  An acknowledgement has an owner. It ends when the problem becomes worse than it was then, when the thread is
-    re-opened more than 15 minutes after it had resolved, after ACK_TIMEOUT, or by a press; each end is told. A second
-    person's press makes that person the owner, and is told. New alerts that are no worse stay covered.
-4.  A silence is asked of Alertmanager, as a command that stays in the record until it is done or given up
+    re-opened more than 15 minutes after it had resolved, after ACK_TIMEOUT, or by a press. If a second person
+    acknowledges, that person becomes the owner. A reply reports each of these. New alerts that are no worse stay
+    covered.
+4.  A silence is made by a command to Alertmanager, which stays in the record until it succeeds or is given up
     (``silencing``). Only the Alertmanager that holds one of the thread's firing alerts is asked, and only for
     matchers that hold for this thread and no other (``matchers``).
-5.  A silence of ours that covers the thread already is made longer, never shorter, and never a second one. So one
-    thing is asked of Alertmanager at a time.
+5.  If a silence of ours already covers the thread, it is extended, never shortened, and no second one is made. So a
+    thread has one command at a time.
 6.  Unsilencing ends our own silences only.
 """
 
@@ -74,7 +75,7 @@ class Verdict(StrEnum):
     UNSILENCING = "unsilencing"
     #: It came before.
     DUPLICATE = "duplicate"
-    #: It would change nothing.
+    #: It changes nothing.
     UNCHANGED = "unchanged"
     #: The message is not, or not any more, the first one of a thread.
     OUT_OF_DATE = "out_of_date"
@@ -82,7 +83,7 @@ class Verdict(StrEnum):
     NOT_YET = "not_yet"
     #: Nothing fires any more.
     OVER = "over"
-    #: Other commands of the thread wait for Alertmanager.
+    #: Another command of the thread is waiting for Alertmanager.
     BUSY = "busy"
     #: No Alertmanager that is configured holds an alert of the thread.
     NOT_HELD = "not_held"
@@ -111,7 +112,7 @@ class Pressed(msgspec.Struct, frozen=True):
 
 
 def press(thread: AlertThread | None, pressed: Press, now: float, policy: Policy) -> Pressed:
-    """Apply a press to the thread on whose first message it was made. ``now`` is in seconds since the epoch."""
+    """Apply a press to the thread whose first message was pressed. ``now`` is in seconds since the epoch."""
     if thread is None:
         return Pressed(None, Verdict.OUT_OF_DATE)
     if misplaced := not_on_root(thread, pressed.channel, pressed.ts):

@@ -247,7 +247,7 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: The newest revision that a press made: until the root shows it, its edit goes before others.
     answered_revision: int = 0
     future: tuple[Future, ...] = ()
-    #: Slack does not let its root be edited any more: what the root cannot show is told in the channel.
+    #: Slack does not let its root be edited any more: what the root cannot show is posted to the channel.
     uneditable: bool = False
     #: Posts that were made again because they were absent when they were looked up, and how often in a row.
     uncertain_posts: tuple[UncertainPost, ...] = ()

@@ -1,7 +1,7 @@
-"""What becomes of a command to Alertmanager, and of the silences that came of it.
+"""How commands to Alertmanager are carried out, and what their outcomes do to a thread's silences.
 
-A command is done one call after the other. Each call is noted in the record before it is made; one whose answer was
-lost is looked up by its tag, which is in the comment of the silence, before it is made again.
+A command needs one call for each target, one after another. Each call is recorded before it is made. If its answer is
+lost, the silence is looked up by the tag in its comment before the call is repeated.
 """
 
 from typing import NamedTuple, assert_never
@@ -14,25 +14,25 @@ from alert_threader.threads.notes import add_note, answer, changed
 from alert_threader.threads.plan import ending, next_command
 from alert_threader.threads.record import AlertState, AlertThread, Wait
 
-#: How long Alertmanager is asked again, in seconds: then somebody should know that it was in vain.
+#: How long a call is repeated, in seconds. After that, the thread says that it failed.
 GIVE_UP_COMMAND_AFTER = 15 * 60.0
 
 
 class Silenced(msgspec.Struct, frozen=True, tag=True):
-    """Alertmanager has the silence, or has made it longer: then ``former`` is the id that it had."""
+    """Alertmanager has created or extended the silence. After an extension, ``former`` is its previous id."""
 
     silence: Silence
     former: str = ""
 
 
 class Expired(msgspec.Struct, frozen=True, tag=True):
-    """Alertmanager does not have the silence of this id any more."""
+    """The silence with this id has ended."""
 
     id: str
 
 
 class NotDone(msgspec.Struct, frozen=True, tag=True):
-    """It is not done. Try again after ``retry``; where it ``is_final``, never: Alertmanager will not have it."""
+    """The call failed. Repeat it after ``retry``, unless it ``is_final``: then it would fail again."""
 
     error: str
     retry: Wait = Wait()
@@ -40,12 +40,12 @@ class NotDone(msgspec.Struct, frozen=True, tag=True):
     is_final: bool = False
 
 
-#: What became of a call to Alertmanager.
+#: The outcome of a call to Alertmanager.
 OfCommand = Silenced | Expired | NotDone
 
 
 class Tag(NamedTuple):
-    """What a call to Alertmanager is found by: the press and, of several alerts, which one."""
+    """Identifies a silence in Alertmanager: the press that made it and, if it covers a single alert, which one."""
 
     op: str
     target: str
@@ -60,7 +60,7 @@ def tag_of(command: Command) -> Tag:
 
 
 def start_command(thread: AlertThread, attempt_id: str, now: float) -> AlertThread | None:
-    """The thread with its first command under way; None where none is due. One that was so before lost its outcome.
+    """Start the first command's next call; None if none is due. If one was already under way, its outcome is unknown.
 
     The record that is returned must be stored before the call.
     """
@@ -77,7 +77,7 @@ def start_command(thread: AlertThread, attempt_id: str, now: float) -> AlertThre
 
 
 def record_command(thread: AlertThread, attempt_id: str, outcome: OfCommand, now: float) -> AlertThread:
-    """Write down what became of the call ``attempt_id``; the thread itself where another one is under way by now."""
+    """Record the outcome of the call ``attempt_id``; return the thread itself if another call is under way by now."""
     if not thread.commands or thread.commands[0].attempt != attempt_id:
         return thread
     recorded = msgspec.structs.replace(thread)
@@ -95,7 +95,7 @@ def record_command(thread: AlertThread, attempt_id: str, outcome: OfCommand, now
 
 
 def end_with_problem(thread: AlertThread, now: float) -> None:
-    """Ask for the end of the silences that were to end with the problem, which has resolved."""
+    """Add commands to expire the silences that were to end with the problem, now that it has resolved."""
     for silence in thread.silences:
         if silence.ours and silence.ends_with_problem and not _is_being_ended(thread, silence.id):
             command = Command(
@@ -112,7 +112,7 @@ def end_with_problem(thread: AlertThread, now: float) -> None:
 
 
 def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
-    """The thread without the silences whose time is over; the thread itself where there are none."""
+    """The thread without the silences whose end has come; the thread itself if there are none."""
     over = [silence for silence in ending(thread) if silence.ends_at <= now]
     if not over:
         return thread
@@ -127,7 +127,7 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
 
 
 def covers(silence: Silence, fingerprint: str, alert: AlertState) -> bool:
-    """Whether a silence is for this alert of its thread."""
+    """Whether a silence of the thread covers this alert."""
     return silence.alert == fingerprint or (not silence.alert and matches(dict(silence.matchers), alert))
 
 
@@ -152,7 +152,7 @@ def _expired(thread: AlertThread, command: Command, outcome: Expired, now: float
 
 
 def _next_target(thread: AlertThread, command: Command, note: Note | None, now: float, failure: str = "") -> None:
-    """Go on with what is left of a command, though one call has failed for good; once nothing is left, tell it."""
+    """Go on to the command's next target. After the last one, add the notes about what succeeded and what failed."""
     left = command.targets[1:]
     rest = thread.commands[1:]
     done, failed = command.done + (note is not None), command.failed or failure
