@@ -305,7 +305,12 @@ class Machine(RuleBasedStateMachine):
         known = {t.ts for t in self.store.threads() if t.attempt is None}
         mine = [m for m in roots if m.ts in known]
         if mine:
-            mine[chance % len(mine)].deleted = True
+            self.gone(mine[chance % len(mine)])
+
+    def gone(self, message: Message) -> None:
+        """Delete a message. Slack refuses every edit of it from now on, one that it is still at work on as well."""
+        message.deleted = True
+        self.late = [late for late in self.late if not isinstance(late, Edit) or late.ts != message.ts]
 
     # -- what the service does ---------------------------------------------------------------------------------
 
@@ -434,6 +439,8 @@ class Machine(RuleBasedStateMachine):
     def edit_late(self, thread: AlertThread) -> None:
         """Slack takes its time for an edit, or never saw it."""
         assert thread.ts is not None
+        if self.slack.messages[thread.ts].deleted:
+            return
         shows = seen(rendered(thread, Step.UPDATE_ROOT, thread.simple))
         # Its sender waited for so long, and Slack goes on for as long.
         self.late.append(Edit(self.elapsed + 2 * self.policy.call_timeout, thread.ts, shows, thread.simple))
@@ -451,7 +458,8 @@ class Machine(RuleBasedStateMachine):
         ids = tuple(post.id for post in thread.uncertain_posts)
         for message in self.slack.messages.values():
             if message.attempt in ids and message.ts != thread.ts and not message.deleted:
-                message.deleted = message.removed = True
+                message.removed = True
+                self.gone(message)
         return CopiesRemoved(ids=ids)
 
     # -- what must hold ----------------------------------------------------------------------------------------
