@@ -118,6 +118,13 @@ class Settings:
         kinds.DURATIONS, "1h,4h,24h", "how long a silence may be made with one press"
     )
     silence_max: float = _row(kinds.duration("1m", "1y"), "7d", "how long a silence may be made at most")
+    reconcile_every: float = _row(kinds.duration("0", "1h"), "30s", "how often Alertmanager is polled, 0 for never")
+    gone_after: float | None = _row(
+        kinds.duration("10s", "1d"), None, "how long an alert is missing from Alertmanager until it counts as resolved"
+    )
+    unconfirmed: Literal["off", "mark"] = _row(
+        kinds.choice("off", "mark"), "off", "what becomes of a thread that misses its repeats, without ALERTMANAGER_URL"
+    )
     slack_rate: float = _row(kinds.RATE, "1", "messages per second in one channel; edits keep pace, 45 a minute at 1")
     slack_burst: int = _row(kinds.integer(1, 100), "3", "messages that may go out at once after a pause")
     slack_timeout: float = _row(kinds.duration("1ms", "5m"), "10s", "how long one call to Slack may take")

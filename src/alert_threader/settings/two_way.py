@@ -13,6 +13,8 @@ _OF_SILENCES = (
     "SILENCE_DURATIONS",
     "SILENCE_MAX",
 )
+#: What is of no use without an Alertmanager to poll.
+_OF_POLLING = ("RECONCILE_EVERY", "GONE_AFTER")
 
 
 def faults(values: Mapping[str, Any], given: Collection[str]) -> list[str]:
@@ -28,6 +30,7 @@ def faults(values: Mapping[str, Any], given: Collection[str]) -> list[str]:
         )
     if "ALERTMANAGER_URL" not in given:
         found += [f"{name}: needs ALERTMANAGER_URL, where silences go" for name in _OF_SILENCES if name in given]
+        found += [f"{name}: needs ALERTMANAGER_URL, which is polled" for name in _OF_POLLING if name in given]
     if "ALERTMANAGER_TOKEN" in given and {"ALERTMANAGER_USER", "ALERTMANAGER_PASSWORD"} & set(given):
         found.append("ALERTMANAGER_TOKEN: log in with a token or with user and password, not with both")
     elif ("ALERTMANAGER_USER" in given) != ("ALERTMANAGER_PASSWORD" in given):

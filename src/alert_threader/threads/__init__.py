@@ -37,7 +37,17 @@ bookkeeping, and from the hash of the message that was sent last: never from a l
 """
 
 from alert_threader.threads.ageing import age, forget
-from alert_threader.threads.answers import Acknowledgement, Command, CommandKind, Note, NoteKind, Silence
+from alert_threader.threads.answers import (
+    Acknowledgement,
+    Command,
+    CommandKind,
+    Gone,
+    Inhibitor,
+    Mute,
+    Note,
+    NoteKind,
+    Silence,
+)
 from alert_threader.threads.details import STATE_REASON, in_common, severity_of
 from alert_threader.threads.events import Batch, Event, EventKind
 from alert_threader.threads.keys import (
@@ -164,7 +174,10 @@ __all__ = [
     "EventKind",
     "Expired",
     "Failed",
+    "Gone",
     "Identity",
+    "Inhibitor",
+    "Mute",
     "NotDone",
     "NotFound",
     "NotMade",

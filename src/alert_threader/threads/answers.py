@@ -21,7 +21,8 @@ class Acknowledgement(msgspec.Struct, omit_defaults=True, kw_only=True):
 class Silence(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A silence in Alertmanager that covers the thread; ``ours`` if a press in Slack made it.
 
-    ``by`` is a Slack user id, ``name`` the name shown; of a silence that was made elsewhere, the name alone.
+    ``by`` is a Slack user id, ``name`` the name shown. One that was made elsewhere has the name alone, and no matchers:
+    which alerts it covers, Alertmanager says (``Mute.silenced_by``).
     """
 
     id: str
@@ -48,6 +49,25 @@ class Mute(msgspec.Struct, omit_defaults=True, kw_only=True):
     muted_by: tuple[str, ...] = ()
     since: float = 0
     until: float | None = None
+
+
+class Inhibitor(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An alert that inhibits others: what it is called, and the address of its thread, empty where it has none."""
+
+    name: str
+    url: str = ""
+
+
+class Gone(StrEnum):
+    """How an alert ended of which Alertmanager sent no resolution: it is not there any more."""
+
+    WHILE_SILENCED = "silenced"
+    WHILE_INHIBITED = "inhibited"
+    WHILE_MUTED = "muted"
+    #: It was not muted when it was last seen.
+    UNANNOUNCED = "unannounced"
+    #: Its resolution came after all, and has words of its own, which the reply before it could not say.
+    CONFIRMED = "confirmed"
 
 
 class CommandKind(StrEnum):
@@ -114,6 +134,15 @@ class NoteKind(StrEnum):
     #: ``text`` says why.
     NOT_SILENCED = "not_silenced"
     NOT_UNSILENCED = "not_unsilenced"
+    #: Somebody silenced it in Alertmanager: ``who``, ``until``, the comment in ``text``. ``count`` alerts of those that
+    #: fire, 0 for all.
+    SILENCED_ELSEWHERE = "silenced_elsewhere"
+    #: All that fires became inhibited (by ``text``, whose thread is at ``url``), or muted by the time intervals in
+    #: ``text``.
+    INHIBITED = "inhibited"
+    MUTED = "muted"
+    #: It was inhibited or muted, and is not any more.
+    LOUD_AGAIN = "loud_again"
 
 
 class Note(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -124,6 +153,8 @@ class Note(msgspec.Struct, omit_defaults=True, kw_only=True):
     at: float = 0
     until: float | None = None
     text: str = ""
+    count: int = 0
+    url: str = ""
 
 
 class Future(msgspec.Struct, omit_defaults=True, kw_only=True):

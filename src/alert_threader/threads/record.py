@@ -16,6 +16,7 @@ from alert_threader.threads.answers import (
     Acknowledgement,
     Command,
     Future,
+    Inhibitor,
     Mute,
     Silence,
     UncertainPost,
@@ -96,11 +97,12 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: How many of its labels and annotations are not kept; of one without labels, how many it had.
     left_out: int = 0
     mute: Mute | None = None
-    #: When Alertmanager was last seen to hold it, in how many polls since it was missed, and in which cluster.
-    confirmed_at: float = 0
-    missed: int = 0
+    #: The Alertmanager cluster that was seen to hold it.
     cluster: str = ""
-    #: Why it ended without a notification.
+    #: How many complete views of that cluster lack it, up to ``observation.LEAST_MISSED``, and since when.
+    missed: int = 0
+    missing_since: float = 0
+    #: How it ended where Alertmanager sent no resolution (``Gone``), empty where it did.
     gone: str = ""
 
     @property
@@ -242,6 +244,8 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: When a press or the clock last changed them.
     silences_changed_at: float = 0
     commands: tuple[Command, ...] = ()
+    #: What inhibits its alerts, the first few.
+    inhibitors: tuple[Inhibitor, ...] = ()
     #: The presses that were taken last, by their ``op``: one that arrives again is ignored.
     presses: tuple[str, ...] = ()
     #: The newest revision that a press made: until the root shows it, its edit goes before others.
