@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from alert_threader.alertmanager import api
+from alert_threader.alertmanager import transport
 from alert_threader.alertmanager.api import Alertmanager
 from alert_threader.alertmanager.model import AlertmanagerError, AlertmanagerFailure, Login, Matcher, SilenceState
 from alert_threader.cli.stand_in import StandInAlertmanager
@@ -242,7 +242,7 @@ class TestTrouble:
 
     def test_too_much(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An answer without end is not read to its end."""
-        monkeypatch.setattr(api, "MAX_ANSWER", 1000)
+        monkeypatch.setattr(transport, "MAX_ANSWER", 1000)
         with answering((200, json.dumps(["x" * 5000]).encode())) as (url, _), pytest.raises(AlertmanagerError):
             Alertmanager([url], Login()).alerts()
 

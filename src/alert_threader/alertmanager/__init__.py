@@ -1,1 +1,5 @@
-"""Alertmanager's side: ``webhook``, from bytes to typed values, is pure; ``api`` asks it. Imports only ``errors``."""
+"""Alertmanager's side. Imports only ``errors``.
+
+``webhook``, from bytes to typed values, is pure. ``api`` asks it for what ``model`` describes, by way of ``transport``;
+``configuration`` reads what is used of its own configuration.
+"""

@@ -1,53 +1,56 @@
-"""The parts of Alertmanager's API v2 that are used: alerts and silences. The only module that imports ``requests``.
+"""The parts of Alertmanager's API v2 that are used: alerts, silences and status.
 
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml, from version 0.25 on.
 """
 
-import ipaddress
-import json
+import hashlib
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
-import requests
-import urllib3
-from requests.auth import AuthBase, HTTPBasicAuth
 
+from alert_threader.alertmanager.configuration import read_configuration
 from alert_threader.alertmanager.model import (
     AlertmanagerError,
     AlertmanagerFailure,
+    Configuration,
     HeldAlert,
     KnownSilence,
     Login,
     Matcher,
+    MemberState,
     SilenceState,
 )
+from alert_threader.alertmanager.transport import Member, Transport, members_at
 
 T = TypeVar("T")
 
-#: The largest answer that is read, in bytes: 100,000 alerts or so.
-MAX_ANSWER = 64 * 1024 * 1024
-#: How much of Alertmanager's own words an error shows, in characters.
-_MAX_SAID = 200
-_CHUNK = 64 * 1024
-#: Overrides the environment's proxies. (The type stubs do not allow None.)
-_NO_PROXY: dict[str, str] = {"http": None, "https": None}  # type: ignore[dict-item]
+#: How long a member may take for one answer while all are looked at, in seconds.
+_LOOKING = 10.0
+#: All alerts, whatever mutes them.
+_ALL = (("active", "true"), ("silenced", "true"), ("inhibited", "true"))
 
 
 class _Status(msgspec.Struct, rename="camel"):
     state: str = ""
-    silenced_by: list[str] = []
-    inhibited_by: list[str] = []
+    silenced_by: tuple[str, ...] = ()
+    inhibited_by: tuple[str, ...] = ()
+    #: From 0.28 on.
+    muted_by: tuple[str, ...] | None = None
 
 
-class _Alert(msgspec.Struct):
+class _Receiver(msgspec.Struct):
+    name: str = ""
+
+
+class _Alert(msgspec.Struct, rename="camel"):
     fingerprint: str
     labels: dict[str, str] = {}
+    starts_at: str = ""
+    receivers: tuple[_Receiver, ...] = ()
     status: _Status = msgspec.field(default_factory=_Status)
 
 
@@ -62,65 +65,115 @@ class _Silence(msgspec.Struct, rename="camel"):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
+class _Peer(msgspec.Struct):
+    name: str = ""
+    address: str = ""
+
+
+class _Cluster(msgspec.Struct):
+    status: str
+    name: str = ""
+    peers: tuple[_Peer, ...] = ()
+
+
+class _Config(msgspec.Struct):
+    original: str = ""
+
+
+class _Version(msgspec.Struct):
+    version: str = ""
+
+
+class _MemberStatus(msgspec.Struct, rename="camel"):
+    cluster: _Cluster
+    uptime: str
+    config: _Config = msgspec.field(default_factory=_Config)
+    version_info: _Version = msgspec.field(default_factory=_Version)
+
+
 class _Created(msgspec.Struct):
     silence_id: str = msgspec.field(name="silenceID")
-
-
-class _Bearer(AuthBase):
-    """Sends a token. As a plain header of the session, it would be overridden by ``~/.netrc``."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-class _NoLogin(AuthBase):
-    """Sends no credentials, even if ``~/.netrc`` has some."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 class Alertmanager:
     """One cluster of Alertmanagers. Safe to use from several threads; every method raises AlertmanagerError."""
 
     def __init__(self, members: Sequence[str], login: Login, *, timeout: float = 5.0) -> None:
-        """Take the members' addresses, the login, and the timeout for one member, in seconds."""
+        """Take the members' URLs, the login, and the timeout for one member, in seconds."""
         self.members = tuple(members)
-        self._login = login
+        self._transport = Transport(login)
         self._timeout = timeout
-        self._local = threading.local()
         #: The members that did not answer the latest request.
         self._silent: set[str] = set()
+        #: What is used of the members' configurations, by a hash of their text. The text can hold passwords.
+        self._configurations: dict[bytes, Configuration] = {}
 
     @property
     def name(self) -> str:
         """What the cluster is called: the first member's address, without its scheme."""
-        return _host(self.members[0])
+        return Member(self.members[0]).host
 
     def alerts(self, matchers: Collection[Matcher] = ()) -> list[HeldAlert]:
         """The alerts that any member has, muted ones included; with matchers, only those that match."""
-        parameters = [("active", "true"), ("silenced", "true"), ("inhibited", "true")]
-        parameters += [("filter", matcher.text) for matcher in matchers]
+        parameters = [*_ALL, *(("filter", matcher.text) for matcher in matchers)]
         found: dict[str, HeldAlert] = {}
-        for alerts in self._of_all(lambda member: self._get(member, "alerts", list[_Alert], parameters)):
-            for each in alerts:
-                found[each.fingerprint] = HeldAlert(
-                    fingerprint=each.fingerprint,
-                    labels=each.labels,
-                    state=each.status.state,
-                    silenced_by=tuple(each.status.silenced_by),
-                    inhibited_by=tuple(each.status.inhibited_by),
-                )
+        for alerts in self._of_all(lambda member: self._get(Member(member), "alerts", list[_Alert], parameters)):
+            found |= {each.fingerprint: _held(each) for each in alerts}
         return list(found.values())
+
+    def look(self) -> list[MemberState | AlertmanagerError]:
+        """Ask each member for all that it holds, all at the same time: its state, or why it did not say.
+
+        A name that has several addresses is several members.
+        """
+        members = [member for url in self.members for member in members_at(url)]
+        states: list[MemberState | AlertmanagerError] = []
+
+        def ask(member: Member) -> None:
+            try:
+                states.append(self._state(member))
+            except AlertmanagerError as error:
+                states.append(error)
+
+        # They end with the process: one that waits for an answer must not keep it.
+        threads = [threading.Thread(target=ask, args=(member,), daemon=True) for member in members]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return states
+
+    def _state(self, member: Member) -> MemberState:
+        answer = self._transport.ask(member, "GET", "status", timeout=_LOOKING)
+        status = _decoded(member, answer.body, _MemberStatus)
+        started_at = _seconds(status.uptime)
+        if not started_at:
+            raise _not_alertmanager(member)
+        alerts = self._get(member, "alerts", list[_Alert], _ALL, _LOOKING)
+        silences = self._get(member, "silences", list[_Silence], (), _LOOKING)
+        return MemberState(
+            host=member.host,
+            name=status.cluster.name,
+            version=status.version_info.version,
+            cluster_status=status.cluster.status,
+            peers={peer.name: peer.address for peer in status.cluster.peers},
+            started_at=started_at,
+            now=answer.at,
+            configuration=self._configuration(status.config.original),
+            alerts={each.fingerprint: _held(each) for each in alerts},
+            silences={each.id: _known(each) for each in silences},
+        )
+
+    def _configuration(self, text: str) -> Configuration:
+        key = hashlib.sha256(text.encode("utf-8", "replace")).digest()
+        if key not in self._configurations:
+            self._configurations = {**dict(list(self._configurations.items())[-9:]), key: read_configuration(text)}
+        return self._configurations[key]
 
     def silences(self) -> dict[str, KnownSilence]:
         """All silences by id, expired ones included, each in its latest version."""
         found: dict[str, KnownSilence] = {}
-        for silences in self._of_all(lambda member: self._get(member, "silences", list[_Silence])):
+        for silences in self._of_all(lambda member: self._get(Member(member), "silences", list[_Silence])):
             for each in map(_known, silences):
                 if each.id not in found or found[each.id].updated_at < each.updated_at:
                     found[each.id] = each
@@ -131,7 +184,7 @@ class Alertmanager:
 
         def read(member: str) -> KnownSilence | None:
             try:
-                return _known(self._get(member, f"silence/{quote(silence_id, safe='')}", _Silence))
+                return _known(self._get(Member(member), f"silence/{quote(silence_id, safe='')}", _Silence))
             except AlertmanagerError as error:
                 if error.kind is not AlertmanagerFailure.GONE:
                     raise
@@ -179,7 +232,9 @@ class Alertmanager:
 
         def delete(member: str) -> None:
             try:
-                self._ask(member, "DELETE", f"silence/{quote(silence_id, safe='')}")
+                self._transport.ask(
+                    Member(member), "DELETE", f"silence/{quote(silence_id, safe='')}", timeout=self._timeout
+                )
             except AlertmanagerError as error:
                 # 0.25 answers 500 for an unknown one, and newer ones for one that has ended.
                 is_over = "silence not found" in str(error) or "already expired" in str(error)
@@ -230,81 +285,50 @@ class Alertmanager:
 
     def _send(self, silence: Mapping[str, Any]) -> str:
         body = msgspec.json.encode(silence)
-        return self._of_one(
-            lambda member: _decoded(member, self._ask(member, "POST", "silences", body=body), _Created).silence_id
-        )
 
-    def _get(self, member: str, path: str, kind: type[T], parameters: Sequence[tuple[str, str]] = ()) -> T:
-        return _decoded(member, self._ask(member, "GET", path, parameters), kind)
+        def post(url: str) -> str:
+            member = Member(url)
+            answer = self._transport.ask(member, "POST", "silences", body=body, timeout=self._timeout)
+            return _decoded(member, answer.body, _Created).silence_id
 
-    def _ask(
-        self, member: str, method: str, path: str, parameters: Sequence[tuple[str, str]] = (), body: bytes | None = None
-    ) -> bytes:
-        changes = method != "GET"
-        try:
-            with closing(
-                self._session.request(
-                    method,
-                    f"{member}/api/v2/{path}",
-                    params=list(parameters),
-                    data=body,
-                    headers={"Content-Type": "application/json"} if body is not None else None,
-                    timeout=self._timeout,
-                    proxies=_NO_PROXY if _is_here(member) else None,
-                    allow_redirects=False,
-                    stream=True,
-                )
-            ) as answer:
-                text = _read(answer, time.monotonic() + self._timeout)
-        except (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
-            raise _unreachable(member, error) from error
-        except requests.ConnectionError as error:
-            raise _unreachable(member, error, outcome_unknown=changes and not _is_not_sent(error)) from error
-        except (requests.RequestException, OSError) as error:
-            raise _unreachable(member, error, outcome_unknown=changes) from error
-        if answer.ok and answer.status_code < 300:
-            return text
-        raise _refused(member, answer.status_code, text, changes=changes)
+        return self._of_one(post)
 
-    @property
-    def _session(self) -> requests.Session:
-        """One session per thread: sessions are not thread-safe."""
-        found: requests.Session | None = getattr(self._local, "session", None)
-        if found is None:
-            found = self._local.session = requests.Session()
-            login = self._login
-            if login.token:
-                found.auth = _Bearer(login.token)
-            else:
-                found.auth = HTTPBasicAuth(login.user, login.password) if login.user else _NoLogin()
-            found.headers.update(dict(login.headers))
-            if login.ca:
-                found.verify = login.ca
-        return found
+    def _get(
+        self,
+        member: Member,
+        path: str,
+        kind: type[T],
+        parameters: Sequence[tuple[str, str]] = (),
+        timeout: float | None = None,
+    ) -> T:
+        answer = self._transport.ask(member, "GET", path, parameters, timeout=timeout or self._timeout)
+        return _decoded(member, answer.body, kind)
 
 
-def _read(answer: requests.Response, until: float) -> bytes:
-    """Read the body before a deadline (monotonic clock). Raises a RequestException if it is late or too large."""
-    text = bytearray()
-    try:
-        # Whatever has arrived: a plain read would wait for the full number of bytes.
-        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
-            text += chunk
-            if len(text) > MAX_ANSWER:
-                raise requests.exceptions.ContentDecodingError(f"the answer is larger than {MAX_ANSWER} bytes")
-            if time.monotonic() > until:
-                raise requests.ReadTimeout("the answer does not end")
-    except urllib3.exceptions.HTTPError as error:
-        raise requests.exceptions.ChunkedEncodingError(str(type(error).__name__)) from error
-    return bytes(text)
-
-
-def _decoded(member: str, text: bytes, kind: type[T]) -> T:
+def _decoded(member: Member, text: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        said = f"{_host(member)} does not answer as Alertmanager does: check ALERTMANAGER_URL"
-        raise AlertmanagerError(AlertmanagerFailure.UNREACHABLE, said, outcome_unknown=True) from error
+        raise _not_alertmanager(member) from error
+
+
+def _not_alertmanager(member: Member) -> AlertmanagerError:
+    said = f"{member.host} does not answer as Alertmanager does: check ALERTMANAGER_URL"
+    return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, said, outcome_unknown=True)
+
+
+def _held(alert: _Alert) -> HeldAlert:
+    status = alert.status
+    return HeldAlert(
+        fingerprint=alert.fingerprint,
+        labels=alert.labels,
+        state=status.state,
+        silenced_by=status.silenced_by,
+        inhibited_by=status.inhibited_by,
+        muted_by=status.muted_by,
+        starts_at=_seconds(alert.starts_at),
+        receivers=tuple(receiver.name for receiver in alert.receivers),
+    )
 
 
 def _known(silence: _Silence) -> KnownSilence:
@@ -319,68 +343,6 @@ def _known(silence: _Silence) -> KnownSilence:
         created_by=silence.created_by,
         comment=silence.comment,
     )
-
-
-def _refused(member: str, status: int, text: bytes, *, changes: bool) -> AlertmanagerError:
-    said = _said(text)
-    line = f"{_host(member)} answers {status}" + (f": {said}" if said else "")
-    match status:
-        case 400 | 422:
-            # One that has ended cannot be changed: so do 0.25 and some later ones answer.
-            is_gone = "not found" in said or "expired" in said
-            return AlertmanagerError(AlertmanagerFailure.GONE if is_gone else AlertmanagerFailure.REFUSED, line)
-        case 401 | 403:
-            return AlertmanagerError(AlertmanagerFailure.AUTH, f"{line}: check ALERTMANAGER_TOKEN, user and password")
-        case 404 if _is_its_own(text):
-            return AlertmanagerError(AlertmanagerFailure.GONE, line)
-        case _:
-            is_unknown = changes and status >= 500
-            return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, line, outcome_unknown=is_unknown)
-
-
-def _is_its_own(text: bytes) -> bool:
-    """Whether an answer can be Alertmanager's, which says nothing or a JSON text, and not a proxy's."""
-    try:
-        return not text or isinstance(json.loads(text), str)
-    except ValueError:
-        return False
-
-
-def _said(text: bytes) -> str:
-    """What Alertmanager says is wrong: a JSON text, or an object with a message. A page of HTML says nothing."""
-    words = text[: 4 * _MAX_SAID].decode("utf-8", "replace")
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = "" if "<" in words else words
-    if isinstance(found, dict):
-        found = found.get("message") or found.get("error") or ""
-    return " ".join(str(found).split())[:_MAX_SAID]
-
-
-def _unreachable(member: str, error: Exception, *, outcome_unknown: bool = False) -> AlertmanagerError:
-    why = "does not answer in time" if isinstance(error, requests.Timeout) else "cannot be reached"
-    text = f"{_host(member)} {why} ({type(error).__name__}): check ALERTMANAGER_URL and the network"
-    return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, text, outcome_unknown=outcome_unknown)
-
-
-def _is_not_sent(error: requests.ConnectionError) -> bool:
-    """Whether no connection was made at all."""
-    return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
-
-
-def _is_here(member: str) -> bool:
-    """Whether a member is on this machine, which no proxy leads to."""
-    host = urlsplit(member).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _host(member: str) -> str:
-    target = urlsplit(member)
-    return f"{target.netloc}{target.path}".rstrip("/")
 
 
 def _moment(at: float) -> str:

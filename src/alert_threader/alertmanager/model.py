@@ -1,6 +1,7 @@
 """Typed values for Alertmanager's API: alerts, silences, matchers and errors."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -86,13 +87,60 @@ class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeldAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert in Alertmanager. ``state`` is active, suppressed or unprocessed."""
+    """An alert in Alertmanager. ``state`` is active, suppressed or unprocessed.
+
+    ``silenced_by`` are ids of silences, ``inhibited_by`` fingerprints of alerts, ``muted_by`` names of time intervals,
+    None where Alertmanager does not say (before 0.28). ``starts_at`` is in seconds since the epoch, 0 for unknown.
+    """
 
     fingerprint: str
     labels: dict[str, str]
     state: str
     silenced_by: tuple[str, ...] = ()
     inhibited_by: tuple[str, ...] = ()
+    muted_by: tuple[str, ...] | None = None
+    starts_at: float = 0
+    receivers: tuple[str, ...] = ()
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether Alertmanager sends no notifications for it."""
+        return self.state == "suppressed"
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """What is used of Alertmanager's configuration.
+
+    The largest ``group_interval`` of all routes, in seconds, and the receivers with a route that a time interval mutes.
+    """
+
+    #: Alertmanager's own default.
+    group_interval: float = 5 * 60.0
+    timed_receivers: frozenset[str] = frozenset()
+
+
+#: Of an Alertmanager whose configuration says nothing.
+DEFAULTS = Configuration()
+
+
+class MemberState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one member of a cluster holds, and how it is.
+
+    ``name`` is what its peers call it, empty in a cluster of one; ``peers`` are the addresses of all members that it
+    knows, itself too, by name. ``started_at`` and ``now`` are in seconds since the epoch on its own clock; ``now`` is
+    None where it did not say.
+    """
+
+    host: str
+    name: str = ""
+    version: str = ""
+    cluster_status: str
+    peers: Mapping[str, str] = {}
+    started_at: float
+    now: float | None = None
+    configuration: Configuration = DEFAULTS
+    alerts: Mapping[str, HeldAlert]
+    silences: Mapping[str, KnownSilence]
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
