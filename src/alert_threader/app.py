@@ -18,7 +18,7 @@ from alert_threader.delivery.alertmanager_calls import AlertmanagerCalls, matchi
 from alert_threader.delivery.calls import Calls
 from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.pacing import Pacing
-from alert_threader.delivery.poller import Poller
+from alert_threader.delivery.poller import Poller, Polling
 from alert_threader.delivery.slack_calls import KIND, METHODS, OUTCOMES, SlackCalls
 from alert_threader.delivery.sockets import Sockets
 from alert_threader.delivery.token_health import TokenHealth
@@ -35,7 +35,7 @@ from alert_threader.slack.socket import SocketMode
 from alert_threader.store import Threads, open_store
 from alert_threader.telemetry import logs
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import DEFAULT_MAP, Identity, Policy, Reason, RepeatPolicy, Severities, ThreadBy
+from alert_threader.threads import DEFAULT_MAP, Gone, Identity, Policy, Reason, RepeatPolicy, Severities, ThreadBy
 
 if TYPE_CHECKING:
     from alert_threader.alertmanager.api import Alertmanager
@@ -139,7 +139,7 @@ def make_service(settings: Settings) -> Service:
         by=ThreadBy(settings.thread_by),
         labels=settings.thread_key_labels,
     )
-    metrics = Metrics(Reason, set(METHODS.values()), OUTCOMES, actions=ACTIONS, verdicts=VERDICTS)
+    metrics = Metrics(Reason, set(METHODS.values()), OUTCOMES, actions=ACTIONS, verdicts=VERDICTS, causes=Gone)
     metrics.started(time.time())
     logs.when_dropped(metrics.log.dropped)
 
@@ -161,11 +161,18 @@ def make_service(settings: Settings) -> Service:
         commands = AlertmanagerCalls(clusters, quick.link, words, metrics.alertmanager)
         kinds: dict[str, Calls] = {KIND: calls, ALERTMANAGER: commands}
         deliverer = Deliverer(threads, kinds, metrics, burst=settings.slack_burst)
-        poller = Poller(clusters.values(), threads, deliverer.wake, metrics.alertmanager)
+        token = TokenHealth(slack.identify, metrics.slack)
+        poller = Poller(
+            clusters.values(),
+            threads,
+            deliverer.wake,
+            metrics.alertmanager,
+            Polling(settings.reconcile_every, settings.gone_after),
+            link=lambda channel, ts: token.state.identity.permalink(channel, ts) if token.state.identity else "",
+        )
         intake = Intake(
             threads, deliverer, metrics, identity=identity, response_wait=settings.response_wait, opened=poller.look
         )
-        token = TokenHealth(slack.identify, metrics.slack)
         access, afterwards = Access(settings.allowed_to_press, slack.members), Afterwards()
         presses = Presses(
             intake,

@@ -16,7 +16,7 @@ from alert_threader.alertmanager.model import (
 )
 from alert_threader.delivery.alertmanager_calls import AlertmanagerCalls
 from alert_threader.formatter import ENGLISH
-from alert_threader.telemetry.metrics import AlertmanagerMetrics
+from alert_threader.telemetry.alertmanager_metrics import AlertmanagerMetrics
 from alert_threader.threads import AlertThread, Silence, Silenced, Step, start_command
 from tests.build import HOUR, NOW
 from tests.unit.test_press import IDENTITY, after, opened, told
@@ -84,7 +84,7 @@ def cluster() -> Memory:
 def called(cluster: Memory, thread: AlertThread) -> object:
     """What becomes of the thread's first command."""
     calls = AlertmanagerCalls(
-        {"am": cluster}, lambda *_: "", ENGLISH, AlertmanagerMetrics(CollectorRegistry()), lambda: NOW
+        {"am": cluster}, lambda *_: "", ENGLISH, AlertmanagerMetrics(CollectorRegistry(), ()), lambda: NOW
     )
     return calls.call(thread, Step.COMMAND).outcome
 

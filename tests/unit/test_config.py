@@ -202,9 +202,8 @@ class TestValues:
 
     def test_every_number_has_bounds(self) -> None:
         """None of them is forgotten in the table of settings."""
-        numbers = {
-            each.name.upper() for each in dataclasses.fields(Settings) if each.type in ("int", "float", int, float)
-        }
+        kinds = ("int", "float", int, float, float | None)
+        numbers = {each.name.upper() for each in dataclasses.fields(Settings) if each.type in kinds}
         assert {each.name for each in SETTINGS if each.kind.bounds} == numbers
         assert "SLACK_BURST" in numbers
 

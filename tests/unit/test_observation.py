@@ -5,17 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from alert_threader import threads
+from alert_threader.alertmanager.model import HeldAlert, KnownSilence, Matcher, SilenceState
 from alert_threader.threads import (
     AlertThread,
     NoteKind,
-    SeenSilence,
     Silence,
     Step,
     View,
     apply,
     cluster_of,
     next_step,
-    observe,
 )
 from tests.build import HOUR, NOW, alert, change
 from tests.unit.test_press import IDENTITY, POLICY, kinds, opened, told
@@ -23,9 +23,26 @@ from tests.unit.test_press import IDENTITY, POLICY, kinds, opened, told
 AT = NOW + 100
 
 
-def view(*alerts: str, cluster: str = "am", **silences: SeenSilence) -> View:
-    """What a cluster holds."""
-    return View(cluster=cluster, at=AT, alerts=frozenset(alerts), silences=silences)
+def held(*names: str, **fields: Any) -> dict[str, HeldAlert]:
+    """Alerts in Alertmanager, by fingerprint."""
+    values: dict[str, Any] = {"labels": {}, "state": "active", **fields}
+    return {name: HeldAlert(fingerprint=name, **values) for name in names}
+
+
+def known(name: str = "s1", *, holds: bool = True, ends_at: float = NOW + HOUR, **fields: Any) -> KnownSilence:
+    """A silence in Alertmanager."""
+    state = SilenceState.ACTIVE if holds else SilenceState.EXPIRED
+    return KnownSilence(**{"id": name, "state": state, "matchers": (), "starts_at": "", "ends_at": ends_at, **fields})
+
+
+def view(*alerts: str, cluster: str = "am", **silences: KnownSilence) -> View:
+    """What a whole cluster holds."""
+    return View(cluster=cluster, at=AT, alerts=held(*alerts), silences=silences, complete=True)
+
+
+def observe(thread: AlertThread, seen: View, now: float) -> AlertThread:
+    """What is made of it with the default settings."""
+    return threads.observe(thread, seen, now, POLICY)
 
 
 def test_where_it_is_held() -> None:
@@ -58,15 +75,15 @@ def silenced(**fields: Any) -> AlertThread:
 def test_a_silence_that_holds() -> None:
     """Nothing is new; where somebody has moved its end, that is."""
     thread = silenced()
-    same = view("a", s1=SeenSilence(holds=True, ends_at=NOW + HOUR + 0.5))
+    same = view("a", s1=known(ends_at=NOW + HOUR + 0.5))
     assert observe(thread, same, AT) is thread
-    longer = observe(thread, view("a", s1=SeenSilence(holds=True, ends_at=NOW + 2 * HOUR)), AT)
+    longer = observe(thread, view("a", s1=known(ends_at=NOW + 2 * HOUR)), AT)
     assert longer.silences[0].ends_at == NOW + 2 * HOUR
 
 
 def test_a_silence_that_has_ended() -> None:
     """By somebody else: that is told. By the clock: so is that. In an older view than our own: not yet."""
-    ended = view("a", s1=SeenSilence(holds=False, ends_at=AT))
+    ended = view("a", s1=known(holds=False, ends_at=AT))
     for thread, kind in ((silenced(), NoteKind.EXPIRED_ELSEWHERE), (silenced(ends_at=AT), NoteKind.SILENCE_ENDED)):
         after = observe(thread, ended, AT)
         assert (after.silences, kinds(after)) == ((), [kind])
@@ -81,8 +98,8 @@ def test_a_cluster_by_another_name() -> None:
     renamed = View(
         cluster="new",
         at=AT,
-        alerts=frozenset({"a"}),
-        silences={"s1": SeenSilence(holds=True, ends_at=NOW + HOUR)},
+        alerts=held("a"),
+        silences={"s1": known(ends_at=NOW + HOUR)},
         clusters=frozenset({"new"}),
     )
     after = observe(silenced(), renamed, AT)
@@ -101,9 +118,12 @@ def test_a_silence_that_was_given_up() -> None:
 
 def view_of_press(matchers: dict[str, str] | None, tag: str = "op1", name: str = "s9") -> View:
     """What a cluster holds in which a press has made a silence."""
-    seen = SeenSilence(holds=True, ends_at=NOW + HOUR, tag=tag, created_by="Kim", matchers=matchers)
+    own = tuple(Matcher(label, value) for label, value in (matchers or {}).items())
+    if matchers is None:
+        own = (Matcher("alertname", ".*", is_regex=True),)
+    seen = known(name, created_by="Kim", comment=f"x [alert-threader {tag}]", matchers=own)
     by_press = {tag.partition("/")[0]: (name,)}
-    return View(cluster="am", at=AT, alerts=frozenset(), silences={name: seen}, by_press=by_press)
+    return View(cluster="am", at=AT, alerts={}, silences={name: seen}, by_press=by_press)
 
 
 @pytest.mark.parametrize("matchers", [{"alertname": "Other"}, None, {}])
@@ -143,6 +163,7 @@ def test_the_one_that_was_found_resolves() -> None:
     joined = apply(thread, change(alert("b"), identity=IDENTITY), AT, POLICY).thread
     gone = apply(joined, change(alert("a", status="resolved"), identity=IDENTITY), AT, POLICY).thread
     assert cluster_of(gone) == "am"
-    both = observe(joined, view("a", "b"), AT)
+    later = msgspec.structs.replace(view("a", "b"), at=AT + 1)
+    both = observe(joined, later, AT + 1)
     assert both.revision == joined.revision
     assert both.alerts["b"].cluster == "am"

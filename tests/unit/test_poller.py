@@ -3,11 +3,11 @@
 import time
 from pathlib import Path
 
-from alert_threader.alertmanager.model import HeldAlert, KnownSilence, SilenceState
+from alert_threader.alertmanager.model import AlertmanagerError, KnownSilence, MemberState, SilenceState
 from alert_threader.delivery.poller import Poller
 from alert_threader.store import SqliteStore, Threads
 from alert_threader.telemetry.metrics import Metrics
-from alert_threader.threads import Policy, Silence
+from alert_threader.threads import Gone, Policy, Silence
 from tests.build import CHANNEL, HOUR, NOW, thread
 
 
@@ -20,13 +20,9 @@ class Cluster:
         self.held = {silence.id: silence for silence in silences}
         self.expired: list[str] = []
 
-    def alerts(self) -> list[HeldAlert]:
-        """No alerts."""
-        return []
-
-    def silences(self) -> dict[str, KnownSilence]:
-        """All silences."""
-        return self.held
+    def look(self) -> list[MemberState | AlertmanagerError]:
+        """One member without alerts, with all silences."""
+        return [MemberState(host="am", cluster_status="disabled", started_at=1, alerts={}, silences=self.held)]
 
     def expire(self, silence_id: str) -> None:
         """End one."""
@@ -54,7 +50,7 @@ def test_a_silence_that_was_made_twice(tmp_path: Path) -> None:
         threads = Threads(store, Policy())
         known = Silence(id="ours", ours=True, cluster="am", ends_at=NOW + HOUR)
         threads.insert([thread(silences=(known,))], replace=False)
-        Poller([cluster], threads, lambda _: None, Metrics().alertmanager).poll()
+        Poller([cluster], threads, lambda _: None, Metrics(causes=Gone).alertmanager).poll()
     finally:
         store.close()
     assert cluster.expired == ["copy"]

@@ -81,6 +81,12 @@ class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
         return found[1] if found else ""
 
     @property
+    def plain_matchers(self) -> dict[str, str] | None:
+        """The labels that it matches, if all of its matchers compare for equality; else None."""
+        is_plain = all(matcher.is_equal and not matcher.is_regex for matcher in self.matchers)
+        return {matcher.name: matcher.value for matcher in self.matchers} if is_plain else None
+
+    @property
     def holds(self) -> bool:
         """Whether it has not ended."""
         return self.state is not SilenceState.EXPIRED

@@ -16,7 +16,7 @@ from alert_threader.alertmanager.model import (
 from alert_threader.delivery.retry import Verdict, backoff
 from alert_threader.formatter import Matching, Words, silence_comment
 from alert_threader.store.tokens import Budget
-from alert_threader.telemetry.metrics import AlertmanagerMetrics, AlertmanagerOutcome
+from alert_threader.telemetry.alertmanager_metrics import AlertmanagerMetrics, AlertmanagerOutcome
 from alert_threader.threads import (
     AlertThread,
     Command,

@@ -1,4 +1,4 @@
-"""Polls the Alertmanager clusters: which of them has a thread's alerts, and which silences are still active."""
+"""Polls the Alertmanager clusters, and brings the threads to what they hold. One process at a time does it."""
 
 import logging
 import threading
@@ -6,39 +6,57 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from alert_threader.alertmanager.model import AlertmanagerError, HeldAlert, KnownSilence, Matcher
+import msgspec
+
+from alert_threader.alertmanager.model import AlertmanagerError, KnownSilence, Matcher, MemberState
+from alert_threader.delivery.cluster_views import ClusterViews, Looked
+from alert_threader.delivery.survey import Survey, inhibitors
+from alert_threader.delivery.undelivered import Undelivered
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.store.tokens import Budget
 from alert_threader.store.verbs import Threads
-from alert_threader.telemetry.metrics import AlertmanagerMetrics
-from alert_threader.threads import SeenSilence, View
+from alert_threader.telemetry.alertmanager_metrics import AlertmanagerMetrics
+from alert_threader.threads import View, observe
 
 log = logging.getLogger(__name__)
 
-#: How often the clusters are looked at, in seconds; all processes together.
-_EVERY = 30.0
+#: How often it is looked for threads that wait to be located, in seconds, if nothing is polled.
+_IDLE = 60.0
 #: The least time from one look to the next, however many threads have just opened.
 _LEAST = 1.0
+#: For how long whoever did not make the last poll leaves the next one to whoever did, in seconds: that process knows
+#: when each alert was there last.
+_HEAD_START = 3.0
 _LANE = "poll"
 
 
 class Watched(Protocol):
-    """What is asked of a cluster. Every method raises AlertmanagerError."""
+    """What is asked of a cluster. Methods raise AlertmanagerError unless they say otherwise."""
 
     @property
     def name(self) -> str:
         """What it is called."""
 
-    def alerts(self) -> Sequence[HeldAlert]:
-        """The alerts that it holds."""
-
-    def silences(self) -> dict[str, KnownSilence]:
-        """All silences by id."""
+    def look(self) -> Sequence[MemberState | AlertmanagerError]:
+        """What each member holds, or why it did not say. Never raises."""
 
     def expire(self, silence_id: str) -> None:
         """End a silence."""
+
+
+#: What is said of alerts that Alertmanager has, and that no webhook brought.
+_NEVER_ARRIVED = (
+    "Alertmanager has {count} alerts for receiver {name} that never arrived: look at its log, and at the URL there"
+)
+
+
+class Polling(NamedTuple):
+    """The settings: RECONCILE_EVERY (0 for never), and GONE_AFTER where it is given, in seconds."""
+
+    every: float = 30.0
+    gone_after: float | None = None
 
 
 class Poller:
@@ -50,24 +68,36 @@ class Poller:
         threads: Threads,
         wake: Callable[[Iterable[str]], None],
         metrics: AlertmanagerMetrics,
+        polling: Polling = Polling(),  # noqa: B008 - an immutable value
+        *,
+        link: Callable[[str, str], str] = lambda _channel, _ts: "",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the clusters and the threads; ``wake`` is called with the lanes in which something is due."""
+        """Take the clusters and the threads.
+
+        ``wake`` is called with the lanes in which something is due; ``link`` makes the address of a message of its
+        channel and ``ts``, empty where it is not known.
+        """
         self._clusters = clusters
         self._threads = threads
         self._store = threads.store
         self._wake = wake
         self._metrics = metrics
+        self._polling = polling
+        self._link = link
         self._clock = clock
+        self._views = {each.name: ClusterViews(each.name, polling.gone_after, polling.every) for each in clusters}
+        self._addresses: defaultdict[str, set[str]] = defaultdict(set)
+        self._undelivered = Undelivered(clock())
         self._wanted = threading.Event()
         self._guard = threading.Lock()
         self._keys: set[str] = set()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="poller", daemon=True)
-        #: By cluster, the silences of ours that hold and have the same tag.
-        self._copies: dict[str, list[set[str]]] = {}
-        #: Why a cluster could not be looked at, by its name; empty while all can.
-        self.problems: dict[str, str] = {}
+        #: What was seen last, by cluster.
+        self._looked: dict[str, Looked] = {}
+        self._complete_at: dict[str, float] = {}
+        self._is_mine = False
 
     @property
     def names(self) -> list[str]:
@@ -96,18 +126,62 @@ class Poller:
             self._keys.update(keys)
         self._wanted.set()
 
+    @property
+    def problems(self) -> list[str]:
+        """What needs somebody to do something, a line each; empty while all is seen and nothing got lost."""
+        texts = [text for each in list(self._looked.values()) for text in each.problems]
+        return [*texts, *(_NEVER_ARRIVED.format(count=n, name=name) for name, n in self._undelivered.counts.items())]
+
+    @property
+    def states(self) -> dict[str, str]:
+        """How each cluster is, by its name: ``ok``, or why a view of it is not complete."""
+        looked = dict(self._looked)
+        said = {name: [*each.problems, *each.notices] for name, each in looked.items()}
+        return {name: "; ".join(said.get(name, ())) or "ok" for name in self.names}
+
+    def forget(self, now: float) -> None:
+        """The threads were forgotten at ``now``: what they held is not expected to be in any."""
+        self._undelivered.forget(now)
+
     def poll(self, keys: Collection[str] | None = None) -> None:
         """Look at all clusters once, and bring these threads, or all, to what was seen. Raises StoreError."""
-        views = [view for view in map(self._view, self._clusters) if view is not None]
-        if views:
-            self._wake(self._threads.observe(views, self._clock(), keys))
-        if keys is None:
-            self._expire_copies()
+        looked = [self._look(cluster) for cluster in self._clusters]
+        views = [self._completed(each.view) for each in looked if each.view is not None]
+        if keys is not None:
+            self._observe(views, keys)
+            return
+        survey = Survey()
+        news = []
+        for thread in self._store.threads():
+            survey.add(thread)
+            if any(observe(thread, view, view.at, self._threads.policy) is not thread for view in views):
+                news.append(thread.key)
+        self._observe(views, news)
+        for name, addresses in survey.addresses.items():
+            self._addresses[name] |= addresses
+        self._undelivered.compare(looked, survey, self._clock())
+        oldest = min((self._complete_at.get(name, 0) for name in self.names), default=0)
+        self._metrics.polled(sum(self._undelivered.counts.values()), survey.muted, oldest)
+        self._expire_copies(looked)
 
-    def _expire_copies(self) -> None:
+    def _observe(self, views: Sequence[View], keys: Collection[str]) -> None:
+        if views and keys:
+            lanes, gone = self._threads.observe(views, self._clock(), keys)
+            self._metrics.gone(gone)
+            self._wake(lanes)
+
+    def _completed(self, view: View) -> View:
+        """The view with what only the threads say."""
+        return msgspec.structs.replace(
+            view,
+            addresses=frozenset(self._addresses[view.cluster]),
+            inhibitors=inhibitors(view.alerts, self._store.threads, self._link),
+        )
+
+    def _expire_copies(self, looked: Iterable[Looked]) -> None:
         """Expire silences that exist twice: a member that had not answered carried out the request later."""
-        suspects = {name: copies for name, copies in self._copies.items() if copies}
-        if not suspects:
+        suspects = {each.view.cluster: _same_tag(each.view.silences) for each in looked if each.view is not None}
+        if not any(suspects.values()):
             return
         known = {silence.id for thread in self._store.threads() for silence in thread.silences}
         for cluster in self._clusters:
@@ -130,62 +204,52 @@ class Poller:
                 wait = _LEAST
             except Exception:
                 log.exception("looking at Alertmanager failed and goes on")
-                wait = _EVERY
+                wait = _IDLE
             self._stopping.wait(_LEAST)
 
     def _poll_alone(self, *, is_wanted: bool) -> float:
         """Look, unless another process does, or did a moment ago; return the seconds until it is time again."""
-        wait = self._store.take(_LANE, Budget(1 / _EVERY, 1))
+        every = self._polling.every
+        wait = self._store.take(_LANE, Budget(1 / every, 1)) if every else _IDLE
         if wait > 0 and not is_wanted:
-            return wait
+            return self._leave_to_others(wait)
         lease = self._store.claim(_LANE)
         if lease is None:
             if is_wanted:
                 self._wanted.set()
-            return _EVERY
+            return every or _IDLE
         with self._guard:
             keys, self._keys = self._keys, set()
         with closing(_Held(lambda: self._store.release(lease))):
             self.poll(keys if wait > 0 else None)
-        return wait or _EVERY
+        self._is_mine = self._is_mine or wait <= 0
+        return wait or every
 
-    def _view(self, cluster: Watched) -> View | None:
+    def _leave_to_others(self, wait: float) -> float:
+        """The seconds until it is time, if another process made the last poll; its numbers count, and not ours."""
+        if self._is_mine:
+            self._is_mine = False
+            return wait
+        self._undelivered.counts = {}
+        self._looked = {}
+        self._metrics.polled(0, 0, 0)
+        return wait + _HEAD_START
+
+    def _look(self, cluster: Watched) -> Looked:
         at = self._clock()
-        try:
-            alerts, silences = cluster.alerts(), cluster.silences()
-        except AlertmanagerError as error:
-            self._metrics.called("poll", error.kind.value)
-            if cluster.name not in self.problems:
-                log.warning("Alertmanager cannot be looked at: %s", error)
-            self.problems[cluster.name] = str(error)
-            return None
-        self._metrics.called("poll", "ok")
-        if self.problems.pop(cluster.name, None):
-            log.warning("%s can be looked at again", cluster.name)
-        self._copies[cluster.name] = _same_tag(silences)
-        return View(
-            cluster=cluster.name,
-            at=at,
-            alerts=frozenset(alert.fingerprint for alert in alerts),
-            silences={name: _seen(silence) for name, silence in silences.items()},
-            clusters=frozenset(self.names),
-            by_press=_by_press(silences),
-        )
-
-
-def _seen(silence: KnownSilence) -> SeenSilence:
-    is_plain = all(matcher.is_equal and not matcher.is_regex for matcher in silence.matchers)
-    matchers = {matcher.name: matcher.value for matcher in silence.matchers} if is_plain else None
-    return SeenSilence(silence.holds, silence.ends_at, silence.tag, silence.created_by, matchers)
-
-
-def _by_press(silences: Mapping[str, KnownSilence]) -> dict[str, tuple[str, ...]]:
-    """The ids of silences of ours that hold, by the press that made them."""
-    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
-    for name, silence in silences.items():
-        if silence.holds and silence.tag:
-            found[silence.tag.partition("/")[0]] += (name,)
-    return dict(found)
+        states = cluster.look()
+        for state in states:
+            self._metrics.called("poll", state.kind.value if isinstance(state, AlertmanagerError) else "ok")
+        looked = self._views[cluster.name].view(states, at, self.names)
+        before = self._looked.get(cluster.name, Looked(None))
+        for text in set(looked.problems) - set(before.problems):
+            log.warning("Alertmanager %s: %s", cluster.name, text)
+        if before.problems and not looked.problems:
+            log.warning("Alertmanager %s is seen as a whole again", cluster.name)
+        self._looked[cluster.name] = looked
+        if looked.view is not None and looked.view.complete:
+            self._complete_at[cluster.name] = at
+        return looked
 
 
 def _same_tag(silences: Mapping[str, KnownSilence]) -> list[set[str]]:

@@ -26,7 +26,9 @@ def forget() -> Response:
     """Forget the threads, so that the next alert of each opens a new one. What is pending stays."""
     service = current_service()
     require_token(service.settings.webhook_token)
-    forgotten = service.threads.forget(service.clock())
+    now = service.clock()
+    forgotten = service.threads.forget(now)
+    service.running.poller.forget(now)
     log.warning("%s threads forgotten on request", forgotten)
     kept = service.store.counts().threads
     return jsonify(ok=True, forgotten=forgotten, kept=kept, thread_store=service.store.name)

@@ -86,10 +86,10 @@ def _state(service: Service) -> dict[str, Any]:
 def _of_two_way(service: Service) -> list[str]:
     """What keeps people's answers from having an effect."""
     running = service.running
-    of_alertmanager = {**running.poller.problems, **running.commands.problems}
+    of_alertmanager = dict.fromkeys([*running.poller.problems, *running.commands.problems.values()])
     of_sockets = running.sockets.problems if running.sockets is not None else []
     of_access = [running.access.problem] if running.access.problem else []
-    return [*(f"Alertmanager: {problem}" for problem in of_alertmanager.values()), *of_access, *of_sockets]
+    return [*(f"Alertmanager: {problem}" for problem in of_alertmanager), *of_access, *of_sockets]
 
 
 def _alertmanager(service: Service) -> dict[str, Any]:
@@ -97,8 +97,8 @@ def _alertmanager(service: Service) -> dict[str, Any]:
     clusters = service.running.poller.names
     if not clusters:
         return {}
-    problems = {**service.running.poller.problems, **service.running.commands.problems}
-    return {"alertmanager": {name: problems.get(name, "ok") for name in clusters}}
+    states = {**service.running.poller.states, **service.running.commands.problems}
+    return {"alertmanager": {name: states[name] for name in clusters}}
 
 
 def _of_the_log() -> list[str]:

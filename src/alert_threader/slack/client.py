@@ -39,12 +39,17 @@ _NOT_ACCEPTED = (
 
 
 class BotIdentity(NamedTuple):
-    """Whom a token belongs to, what it may do, and the id of its workspace."""
+    """Whom a token belongs to, what it may do, and the id and the URL of its workspace."""
 
     team: str
     user: str
     scopes: tuple[str, ...]
     team_id: str = ""
+    url: str = ""
+
+    def permalink(self, channel: str, ts: str) -> str:
+        """The address of a message, as ``chat.getPermalink`` would answer; empty where the URL is not known."""
+        return f"{self.url.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}" if self.url else ""
 
 
 class _Client(WebClient):
@@ -183,8 +188,8 @@ class Slack:
         """Check the token. Raises SlackError."""
         answer = self._call(self._client.auth_test)
         scopes = {name.lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes", "")
-        names = [str(answer.get(name) or "") for name in ("team", "user", "team_id")]
-        return BotIdentity(names[0], names[1], tuple(filter(None, scopes.replace(" ", "").split(","))), names[2])
+        team, user, team_id, url = (str(answer.get(name) or "") for name in ("team", "user", "team_id", "url"))
+        return BotIdentity(team, user, tuple(filter(None, scopes.replace(" ", "").split(","))), team_id, url)
 
     def channel_name(self, channel: str) -> str:
         """The name of a channel. Raises SlackError, also where the app lacks the scope to ask (channels:read)."""

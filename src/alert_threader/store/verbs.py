@@ -5,6 +5,7 @@ an operator. Each is one pure function of ``threads``, applied atomically by ``S
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -138,28 +139,25 @@ class Threads:
 
         self._each(self.store.aged(now), decide)
 
-    def observe(self, views: Sequence[View], now: float, keys: Collection[str] | None = None) -> set[str]:
-        """Bring the threads to what Alertmanager was seen to hold; return the lanes in which that makes work.
+    def observe(self, views: Sequence[View], now: float, keys: Collection[str]) -> tuple[set[str], Counter[str]]:
+        """Bring the threads with these keys to what Alertmanager was seen to hold.
 
-        Only those with these ``keys``, or all of them.
+        Return the lanes in which that makes work, and how many alerts were found to be gone, by how they ended.
         """
-        lanes: set[str] = set()
-
-        def observed(thread: AlertThread) -> AlertThread:
-            for view in views:
-                thread = observe(thread, view, now)
-            return thread
+        changed: dict[str, tuple[set[str], Counter[str]]] = {}
 
         def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
-            after = None if thread is None else observed(thread)
-            if after is not None and after is not thread:
-                lanes.update(lanes_of(after))
-            return after, after is not thread
+            after = thread
+            for view in views if thread is not None else ():
+                after = observe(after, view, now, self.policy) if after is not None else None
+            if thread is None or after is None or after is thread:
+                return after, False
+            changed[thread.key] = lanes_of(after), _gone(after) - _gone(thread)
+            return after, True
 
-        if keys is None:
-            keys = [thread.key for thread in self.store.threads() if observed(thread) is not thread]
         self._each(keys, decide)
-        return lanes
+        lanes = set[str]().union(*(lanes for lanes, _ in changed.values()))
+        return lanes, sum((gone for _, gone in changed.values()), Counter())
 
     def forget(self, now: float) -> int:
         """Drop every thread that has nothing pending, close the others; return how many it dropped."""
@@ -236,3 +234,7 @@ def _notified(
     if applied.reason in (Reason.OPENED, Reason.OPENED_RESOLVED):
         applied.thread.restored_from = restored_from
     return applied.thread, applied
+
+
+def _gone(thread: AlertThread) -> Counter[str]:
+    return Counter(alert.gone for alert in thread.alerts.values() if alert.gone)

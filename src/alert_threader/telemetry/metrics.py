@@ -1,7 +1,8 @@
 """What happened since the start, for Prometheus and for ``/stats``.
 
-Each class declares the metrics of one part of the service and counts them: a new metric is a line in a constructor here
-and a line in a method below it. Gauges that are read at each scrape are in ``snapshot``.
+Each class declares the metrics of one part of the service and counts them: a new metric is a line in its constructor
+and a line in a method below it. Those of Alertmanager are in ``alertmanager_metrics``; gauges that are read at each
+scrape are in ``snapshot``.
 
 Names follow https://prometheus.io/docs/practices/naming/. Every series exists from the start, at 0: ``rate()`` misses
 the first event of a series that only appears with it. No label takes values from outside, so their number is bounded.
@@ -9,15 +10,12 @@ the first event of a series that only appears with it. No label takes values fro
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import product
 from time import perf_counter
 from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -26,6 +24,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.telemetry import multiprocess
+from alert_threader.telemetry.alertmanager_metrics import AlertmanagerMetrics
+from alert_threader.telemetry.declaring import PREFIX, counter, histogram
 from alert_threader.telemetry.snapshot import Snapshot, SnapshotCollector
 from alert_threader.telemetry.totals import totals
 
@@ -42,12 +42,6 @@ LookupResult = Literal["found", "not_found", "unavailable"]
 #: longest.
 Refused = Literal["invalid", "too_large", "slow", "given_way"]
 
-#: What Alertmanager is asked for: what a press wants, and to be looked at.
-AlertmanagerOperation = Literal["silence", "extend", "unsilence", "poll"]
-#: How such a call can end: well, in one of its kinds of failure, or in a fault of ours.
-AlertmanagerOutcome = Literal["ok", "refused", "gone", "auth", "unreachable", "fault"]
-
-_PREFIX = "alert_threader"
 #: Buckets in seconds: from an answer out of memory to one that waited for Slack.
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _CALL = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -60,24 +54,24 @@ class WebhookMetrics:
 
     def __init__(self, registry: CollectorRegistry, reasons: Iterable[str]) -> None:
         """``reasons`` are all that a notification can mean for a thread."""
-        self._requests = _counter(
+        self._requests = counter(
             registry,
             "webhooks_total",
             "Requests to /alert, by the HTTP status of the answer.",
             code=(200, 202, 400, 401, 413, 415, 500, 503),
         )
-        self._duration = _histogram(
+        self._duration = histogram(
             registry,
             "webhook_duration_seconds",
             "Time to answer a request to /alert, including any wait for Slack.",
             _FAST,
         )
-        self._alerts = _counter(
+        self._alerts = counter(
             registry, "alerts_received_total", "Alerts in stored webhooks, by status.", status=("firing", "resolved")
         )
-        self._duplicates = _counter(registry, "duplicate_alerts_total", "Alerts received that changed nothing.")
-        self._ignored = _counter(registry, "ignored_alerts_total", "Alerts in stored webhooks that could not be read.")
-        self._notifications = _counter(
+        self._duplicates = counter(registry, "duplicate_alerts_total", "Alerts received that changed nothing.")
+        self._ignored = counter(registry, "ignored_alerts_total", "Alerts in stored webhooks that could not be read.")
+        self._notifications = counter(
             registry,
             "notifications_total",
             "Notifications of threads, by what they meant; one webhook can notify several threads.",
@@ -104,20 +98,20 @@ class PressMetrics:
 
     def __init__(self, registry: CollectorRegistry, actions: Iterable[str], verdicts: Iterable[str]) -> None:
         """``actions`` are what can be pressed, ``verdicts`` all that can become of a press."""
-        self._presses = _counter(
+        self._presses = counter(
             registry,
             "presses_total",
             "Presses in Slack, by what was pressed and what became of it.",
             action=actions,
             verdict=verdicts,
         )
-        self._unsigned = _counter(
+        self._unsigned = counter(
             registry,
             "unsigned_presses_total",
             "Requests to /slack/interactive that were refused for a wrong or old signature.",
         )
         self._connections = Gauge(
-            f"{_PREFIX}_slack_socket_connections",
+            f"{PREFIX}_slack_socket_connections",
             "Connections of Socket Mode that Slack counted for the app when one was opened last; 0 before the first.",
             registry=registry,
             multiprocess_mode="livemax",
@@ -136,28 +130,11 @@ class PressMetrics:
         self._unsigned.inc()
 
 
-class AlertmanagerMetrics:
-    """Calls to Alertmanager."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._calls = _counter(
-            registry,
-            "alertmanager_calls_total",
-            "Calls to Alertmanager, by what was asked and how it ended.",
-            operation=get_args(AlertmanagerOperation),
-            outcome=get_args(AlertmanagerOutcome),
-        )
-
-    def called(self, operation: AlertmanagerOperation, outcome: AlertmanagerOutcome) -> None:
-        """Count a call that ended."""
-        self._calls.labels(operation, outcome).inc()
-
-
 class LogMetrics:
     """The log."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._dropped = _counter(
+        self._dropped = counter(
             registry, "log_lines_dropped_total", "Log lines that were dropped because nobody reads the log."
         )
 
@@ -170,7 +147,7 @@ class RequestMetrics:
     """Requests that no route saw."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._refused = _counter(
+        self._refused = counter(
             registry,
             "refused_requests_total",
             "Requests that were refused, or given up, before a route saw them, by reason.",
@@ -187,25 +164,25 @@ class SlackMetrics:
 
     def __init__(self, registry: CollectorRegistry, methods: Collection[str], outcomes: Iterable[str]) -> None:
         """``methods`` are those of Slack's Web API that are used, ``outcomes`` all the ways in which a call can end."""
-        self._calls = _counter(
+        self._calls = counter(
             registry, "slack_calls_total", "Calls to Slack, by method and outcome.", method=methods, outcome=outcomes
         )
-        self._duration = _histogram(
+        self._duration = histogram(
             registry, "slack_call_duration_seconds", "Duration of calls to Slack.", _CALL, method=methods
         )
-        self._limited = _counter(
+        self._limited = counter(
             registry,
             "slack_rate_limit_wait_seconds_total",
             "Seconds that Slack has asked to wait (Retry-After).",
             method=methods,
         )
-        self._paced = _counter(
+        self._paced = counter(
             registry,
             "slack_pacing_wait_seconds_total",
             "Seconds that messages waited to stay within Slack's rate limits.",
         )
         self._token_valid = Gauge(
-            f"{_PREFIX}_slack_token_valid",
+            f"{PREFIX}_slack_token_valid",
             "0 if Slack refused the bot token when it was last checked (auth.test), otherwise 1.",
             registry=registry,
             multiprocess_mode="livemin",
@@ -213,7 +190,7 @@ class SlackMetrics:
         # Refused is what Slack says; before it has said anything, nothing is wrong.
         self._token_valid.set(1)
         self._token_checked = Gauge(
-            f"{_PREFIX}_slack_token_check_timestamp_seconds",
+            f"{PREFIX}_slack_token_check_timestamp_seconds",
             "Unix time at which Slack last accepted or refused the bot token in a check; 0 before the first.",
             registry=registry,
             multiprocess_mode="livemax",
@@ -242,16 +219,16 @@ class DeliveryMetrics:
     """The way of events from the store into Slack."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._delay = _histogram(
+        self._delay = histogram(
             registry,
             "delivery_delay_seconds",
             "Time from the webhook that brought an event until Slack had the message.",
             _DELIVERY,
         )
-        self._unknown = _counter(
+        self._unknown = counter(
             registry, "unknown_outcomes_total", "Posts whose outcome is unknown because Slack's answer was lost."
         )
-        self._lookups = _counter(
+        self._lookups = counter(
             registry,
             "outcome_lookups_total",
             "Look-ups of posts whose outcome was unknown, by result.",
@@ -278,14 +255,14 @@ class StoreMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         operations = get_args(StoreOperation)
-        self._duration = _histogram(
+        self._duration = histogram(
             registry,
             "store_operation_duration_seconds",
             "Duration of the store's operations.",
             _FAST,
             operation=operations,
         )
-        self._errors = _counter(
+        self._errors = counter(
             registry, "store_errors_total", "Operations of the store that failed.", operation=operations
         )
 
@@ -315,20 +292,21 @@ class Metrics:
         *,
         actions: Iterable[str] = (),
         verdicts: Iterable[str] = (),
+        causes: Iterable[str] = (),
     ) -> None:
         """Start at 0, with the values of the labels that others define: see the parts."""
         self._registry = CollectorRegistry()
         self._folder = multiprocess.shared_folder()
         self.webhooks = WebhookMetrics(self._registry, reasons)
         self.presses = PressMetrics(self._registry, actions, verdicts)
-        self.alertmanager = AlertmanagerMetrics(self._registry)
+        self.alertmanager = AlertmanagerMetrics(self._registry, causes)
         self.requests = RequestMetrics(self._registry)
         self.log = LogMetrics(self._registry)
         self.slack = SlackMetrics(self._registry, methods, outcomes)
         self.delivery = DeliveryMetrics(self._registry)
         self.store = StoreMetrics(self._registry)
         self._started = Gauge(
-            f"{_PREFIX}_start_time_seconds",
+            f"{PREFIX}_start_time_seconds",
             "Unix time at which the newest worker started.",
             registry=self._registry,
             multiprocess_mode="livemax",
@@ -343,12 +321,12 @@ class Metrics:
     def exposition(self, snapshot: Snapshot, version: str, python: str) -> bytes:
         """All metrics in Prometheus' text format, with the gauges of this moment."""
         now = CollectorRegistry()
-        now.register(SnapshotCollector(_PREFIX, snapshot, {"version": version, "python": python}))
+        now.register(SnapshotCollector(PREFIX, snapshot, {"version": version, "python": python}))
         return generate_latest(self._collected()) + generate_latest(now)
 
     def totals(self) -> dict[str, object]:
         """The counters by name, those with labels as numbers by label; of all workers that share a folder."""
-        return totals(self._collected().collect(), _PREFIX)
+        return totals(self._collected().collect(), PREFIX)
 
     def _collected(self) -> CollectorRegistry:
         # Where somebody has removed the folder, this worker's own numbers are all there is.
@@ -357,23 +335,3 @@ class Metrics:
         registry = CollectorRegistry()
         registry.register(multiprocess.SharedCollector(self._folder))
         return registry
-
-
-def _counter(registry: CollectorRegistry, name: str, text: str, **labels: Iterable[object]) -> Counter:
-    """Declare a counter with all values of its labels."""
-    counter = Counter(f"{_PREFIX}_{name}", text, tuple(labels), registry=registry)
-    if labels:
-        for values in product(*labels.values()):
-            counter.labels(*values)
-    return counter
-
-
-def _histogram(
-    registry: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...], **labels: Iterable[object]
-) -> Histogram:
-    """Declare a histogram with all values of its labels."""
-    histogram = Histogram(f"{_PREFIX}_{name}", text, tuple(labels), registry=registry, buckets=buckets)
-    if labels:
-        for values in product(*labels.values()):
-            histogram.labels(*values)
-    return histogram

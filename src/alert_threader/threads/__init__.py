@@ -74,7 +74,7 @@ from alert_threader.threads.names import (
     short_name,
 )
 from alert_threader.threads.notification import Applied, Reason, apply, divided
-from alert_threader.threads.observation import SeenSilence, View, observe
+from alert_threader.threads.observation import observe
 from alert_threader.threads.outcome import (
     MAX_SIMPLE,
     CopiesRemoved,
@@ -138,6 +138,7 @@ from alert_threader.threads.room import BETWEEN_NAMES, LEAST_LINES, fitting, len
 from alert_threader.threads.severity import DEFAULT_MAP, LEVELS, Severities, level_of, severity_rank
 from alert_threader.threads.silencing import Expired, NotDone, OfCommand, Silenced, Tag, covers, start_command, tag_of
 from alert_threader.threads.titles import MAX_TITLE
+from alert_threader.threads.views import View
 
 __all__ = [
     "BETWEEN_NAMES",
@@ -195,7 +196,6 @@ __all__ = [
     "Reason",
     "RepeatPolicy",
     "RootGone",
-    "SeenSilence",
     "Severities",
     "Shown",
     "Silence",

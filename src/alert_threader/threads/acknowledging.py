@@ -43,8 +43,9 @@ def acknowledged_for_too_long(thread: AlertThread, now: float, timeout: float) -
 
 
 def is_answered(thread: AlertThread) -> bool:
-    """Whether people have answered: acknowledged the problem while it fires, or silenced it."""
-    return bool(thread.silences) or (thread.acknowledgement is not None and thread.firing > 0)
+    """Whether people have answered: acknowledged the problem while it fires, or silenced it from here."""
+    is_acknowledged = thread.acknowledgement is not None and thread.firing > 0
+    return is_acknowledged or any(silence.ours for silence in thread.silences)
 
 
 def carried_over(before: AlertThread | None, thread: AlertThread) -> AlertThread:
@@ -57,6 +58,6 @@ def carried_over(before: AlertThread | None, thread: AlertThread) -> AlertThread
     was_forgotten = before.firing > 0 and not before.stale
     return msgspec.structs.replace(
         thread,
-        silences=before.silences,
+        silences=tuple(silence for silence in before.silences if silence.ours),
         acknowledgement=before.acknowledgement if was_forgotten else None,
     )

@@ -27,6 +27,8 @@ ENVIRONMENT_LABELS = ("environment", "env")
 FOLDER, RULE = "grafana_folder", "rulename"
 _ALERTNAME = "alertname"
 _NAMED_FOR_ALL_RULES = frozenset({"DatasourceNoData", "DatasourceError"})
+#: A longer name of a receiver is cut, in characters.
+_MAX_RECEIVER = 200
 #: A longer identity is not kept, in characters: no link could hold it.
 _MAX_IDENTITY = 2000
 
@@ -56,6 +58,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     truncated: int = 0
     reason: str = ""
     external_url: str = ""
+    #: The receiver in Alertmanager that the notification is for.
+    receiver: str = ""
     #: The id of the webhook, by which a message can be traced back to it.
     webhook: str = ""
     #: The labels that the key was made from, as they were sent; one that the alerts lack is empty.
@@ -107,6 +111,7 @@ def changes(
             truncated=notification.truncated,
             reason=notification.reason,
             external_url=notification.external_url,
+            receiver=notification.receiver[:_MAX_RECEIVER],
             webhook=webhook,
             identity=_identity(notification, alerts[0], identity),
             former=_former(notification, alerts[0], identity, belongs),

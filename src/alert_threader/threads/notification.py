@@ -10,6 +10,7 @@ from alert_threader.threads.acknowledging import carried_over, review
 from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved, restore, severity_of
 from alert_threader.threads.events import Batch, Event, EventKind, fold
 from alert_threader.threads.keys import Change
+from alert_threader.threads.late import Heard, hear
 from alert_threader.threads.moving import moved
 from alert_threader.threads.names import name_alerts
 from alert_threader.threads.notes import changed
@@ -71,6 +72,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         new = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
         before = carried_over(thread, new)
     thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now)
+    heard = hear(thread, change.alerts, now)
     refreshed = policy.repeat is not RepeatPolicy.IGNORE and refresh(thread, change.alerts)
     events = _take_alerts(thread, change.alerts, now, policy)
     if events or refreshed:
@@ -83,29 +85,45 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         if was_resolved and thread.firing:
             thread.quiet_for = _quiet(before, [thread.alerts[each] for each in events], now)
         reopened = was_resolved and thread.firing > 0
-        _note_events(thread, events, change, now, reopened=reopened)
+        _note_events(thread, events, _traced(change), now, reopened=reopened)
         review(thread, now, resolved_for=now - (before.resolved_at or now) if reopened else None)
         if not thread.firing:
             end_with_problem(thread, now)
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
-    elif thread.firing and _is_test(change):
-        thread = _revised(thread, change)
-        _note_repeat(thread, change, now, with_reply=True)
-        reason = Reason.REPEATED
-    elif policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now):
-        thread = _revised(thread, change)
-        _note_repeat(thread, change, now, with_reply=policy.repeat is RepeatPolicy.REPLY)
-        reason = Reason.REPEATED
-    elif refreshed:
-        thread.revision += 1
-        thread.texts_changed_at = now
-        reason = Reason.REFRESHED
     else:
-        if 0 <= now - before.seen_at < _SEEN_STEP:
-            thread = before
-        reason = Reason.DUPLICATE
+        thread, reason = _without_events(before, thread, change, now, policy, heard=heard, refreshed=refreshed)
     alertname = change.alerts[0].labels.get("alertname") or "unknown"
     return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=ended)
+
+
+def _without_events(
+    before: AlertThread,
+    thread: AlertThread,
+    change: Change,
+    now: float,
+    policy: Policy,
+    *,
+    heard: Heard,
+    refreshed: bool,
+) -> tuple[AlertThread, Reason]:
+    """What a notification makes of a thread none of whose alerts it changes; ``before`` is the stored record."""
+    if thread.firing and _is_test(change):
+        thread = _revised(thread, change)
+        _note_repeat(thread, change, now, with_reply=True)
+        return thread, Reason.REPEATED
+    if policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now):
+        thread = _revised(thread, change)
+        _note_repeat(thread, change, now, with_reply=policy.repeat is RepeatPolicy.REPLY)
+        return thread, Reason.REPEATED
+    if heard is Heard.RESOLUTION:
+        changed(thread)
+        return thread, Reason.REFRESHED
+    if refreshed:
+        thread.revision += 1
+        thread.texts_changed_at = now
+        return thread, Reason.REFRESHED
+    is_new = heard is Heard.FIRING or not 0 <= now - before.seen_at < _SEEN_STEP
+    return thread if is_new else before, Reason.DUPLICATE
 
 
 def divided(change: Change, former: AlertThread, own: AlertThread | None) -> list[Change]:
@@ -154,6 +172,7 @@ def _revised(thread: AlertThread, change: Change) -> AlertThread:
     changed(thread)
     thread.truncated = change.truncated
     thread.identity = thread.identity or change.identity
+    thread.receiver = change.receiver or thread.receiver
     if 0 < len(change.external_url) <= MAX_LINK:
         thread.external_url = change.external_url
     return thread
@@ -228,8 +247,24 @@ def _forget_oldest(thread: AlertThread, pending: Collection[str]) -> None:
     thread.forgotten += len(old)
 
 
-def _note_events(thread: AlertThread, events: dict[str, Event], change: Change, now: float, *, reopened: bool) -> None:
-    thread.pending = thread.pending.then(Batch(events=events, reopened=reopened, webhooks=_traced(change)))
+def end_alerts(thread: AlertThread, alerts: dict[str, AlertState], now: float, policy: Policy) -> None:
+    """Resolve alerts of which no notification says that they are over; change the given record.
+
+    ``alerts`` are their states from now on, by fingerprint.
+    """
+    thread.alerts = thread.alerts | alerts
+    changed(thread)
+    _note_severity(thread, policy.severities)
+    events = {name: Event(kind=EventKind.RESOLVED, at=now, known=True) for name in alerts}
+    _note_events(thread, events, (), now, reopened=False)
+    if not thread.firing:
+        end_with_problem(thread, now)
+
+
+def _note_events(
+    thread: AlertThread, events: dict[str, Event], webhooks: tuple[str, ...], now: float, *, reopened: bool
+) -> None:
+    thread.pending = thread.pending.then(Batch(events=events, reopened=reopened, webhooks=webhooks))
     thread.changed_at = thread.notified_at = now
     thread.stale = False
     if reopened:

@@ -1,76 +1,74 @@
-"""What polling an Alertmanager cluster does to a thread: which cluster has its alerts, and how its silences stand."""
+"""What polling an Alertmanager cluster does to a thread: where its alerts are, what mutes them, and which are gone.
 
-from collections.abc import Mapping
+The rules:
+
+1.  An alert that is there fires: it never becomes stale.
+2.  What mutes alerts is shown as long as it does. A reply says so only if somebody else's silence appears, or if all
+    that fires becomes inhibited or muted by the clock, or is not any more.
+3.  An alert that complete views lack for ``gone_after`` is over, and its thread says how. A notification that comes
+    later has the last word.
+4.  A view that is not complete resolves nothing and lifts no mute. What it shows is there all the same.
+5.  No poll opens a thread, and none makes an alert fire: only one that was said to be over and is seen muted is not
+    over, but muted.
+6.  A notification wins over a view that is older.
+"""
 
 import msgspec
 
+from alert_threader.alertmanager.model import KnownSilence
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Note, NoteKind, Silence
 from alert_threader.threads.matchers import matches
+from alert_threader.threads.muting import mute
 from alert_threader.threads.notes import add_note, changed
+from alert_threader.threads.plan import Policy
 from alert_threader.threads.press import cluster_of
-from alert_threader.threads.record import AlertState, AlertThread
+from alert_threader.threads.record import AlertThread
+from alert_threader.threads.silencing import covers
+from alert_threader.threads.vanishing import confirm
+from alert_threader.threads.views import View, is_located
 
 #: Ends of a silence that are this near to each other are the same, in seconds.
 _SAME = 2.0
 #: How long after a change to a silence a view may lack it, in seconds: members take a while to exchange it.
 _LAG = 60.0
+#: How many silences that were made elsewhere are kept.
+_MAX_FOREIGN = 10
+#: How much of a comment is kept, in characters.
+_MAX_COMMENT = 500
 
 
-class SeenSilence(msgspec.Struct, frozen=True):
-    """A silence as Alertmanager has it: whether it holds, and when it ends, in seconds since the epoch.
-
-    ``tag`` is that of one of ours: the press, and of several alerts which one. ``matchers`` are those that compare for
-    equality; None where there are others too.
-    """
-
-    holds: bool
-    ends_at: float
-    tag: str = ""
-    created_by: str = ""
-    matchers: Mapping[str, str] | None = None
-
-
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cluster held ``at`` a time (seconds since the epoch): fingerprints of alerts, and silences by id.
-
-    ``clusters`` are all that are configured; ``by_press`` are the ids of silences of ours by the press that made them.
-    """
-
-    cluster: str
-    at: float
-    alerts: frozenset[str]
-    silences: Mapping[str, SeenSilence]
-    clusters: frozenset[str] = frozenset()
-    by_press: Mapping[str, tuple[str, ...]] = {}
-
-
-def observe(thread: AlertThread, view: View, now: float) -> AlertThread:
+def observe(thread: AlertThread, view: View, now: float, policy: Policy) -> AlertThread:
     """Bring a thread up to date with a view; return the thread itself if nothing is new."""
+    if view.at <= max(thread.changed_at, thread.notified_at):
+        return thread
     observed = msgspec.structs.replace(thread)
-    is_located, is_changed = _locate(observed, view), _compare(observed, view, now)
-    if is_changed or cluster_of(observed) != cluster_of(thread):
+    news = [
+        _locate(observed, view),
+        mute(observed, view, now, policy.reopen_window),
+        _compare(observed, view, now),
+        confirm(observed, view, now, policy),
+    ]
+    if cluster_of(observed) != cluster_of(thread):
         changed(observed)
-    return observed if is_located or is_changed else thread
+    return observed if any(news) else thread
 
 
 def _locate(thread: AlertThread, view: View) -> bool:
     """Record which cluster has the firing alerts, so that they can be silenced there. Returns whether that is new."""
     firing = {name: alert for name, alert in thread.alerts.items() if alert.status is Status.FIRING}
-    located = next((alert.cluster for alert in firing.values() if _is_located(alert, view)), view.cluster)
+    located = next((alert.cluster for alert in firing.values() if is_located(alert, view)), view.cluster)
     if located != view.cluster:
         return False
     seen = {
         name: msgspec.structs.replace(alert, cluster=view.cluster)
         for name, alert in firing.items()
-        if name in view.alerts and not _is_located(alert, view)
+        if name in view.alerts and not is_located(alert, view)
     }
+    if not seen:
+        return False
     thread.alerts = thread.alerts | seen
-    return bool(seen)
-
-
-def _is_located(alert: AlertState, view: View) -> bool:
-    return bool(alert.cluster) and (alert.cluster in view.clusters or not view.clusters)
+    return True
 
 
 def _at_home(silence: Silence, view: View) -> Silence:
@@ -93,13 +91,14 @@ def _found_again(thread: AlertThread, view: View) -> list[Silence]:
             alert = seen.tag.partition("/")[2]
             if name in ids or alert in own or not seen.holds or seen.ends_at <= view.at:
                 continue
-            if seen.matchers is not None and _is_for(thread, alert, seen.matchers):
+            matchers = seen.plain_matchers
+            if matchers is not None and _is_for(thread, alert, matchers):
                 found[alert] = Silence(
                     id=name,
                     name=seen.created_by,
                     ends_at=seen.ends_at,
                     ours=True,
-                    matchers=tuple(seen.matchers.items()),
+                    matchers=tuple(matchers.items()),
                     alert=alert,
                     cluster=view.cluster,
                     confirmed_at=view.at,
@@ -107,7 +106,7 @@ def _found_again(thread: AlertThread, view: View) -> list[Silence]:
     return list(found.values())
 
 
-def _is_for(thread: AlertThread, alert: str, matchers: Mapping[str, str]) -> bool:
+def _is_for(thread: AlertThread, alert: str, matchers: dict[str, str]) -> bool:
     """Whether a silence with our comment is for what it was made for: somebody may have given it other matchers."""
     if not alert:
         return matchers == thread.identity
@@ -121,18 +120,66 @@ def _compare(thread: AlertThread, view: View, now: float) -> bool:
         seen = view.silences.get(silence.id)
         # What has been done since is newer than the view.
         is_older = view.at <= silence.confirmed_at + (_LAG if seen is None else 0)
-        if silence.cluster != view.cluster or is_older or thread.commands:
+        is_unknown = seen is None and not view.complete
+        if silence.cluster != view.cluster or is_older or is_unknown or thread.commands:
             kept.append(silence)
         elif seen is not None and seen.holds:
-            is_same = abs(seen.ends_at - silence.ends_at) < _SAME
-            kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
+            if silence.ours or not view.complete or _covered(thread, silence):
+                is_same = abs(seen.ends_at - silence.ends_at) < _SAME
+                kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
         elif thread.is_open:
             # If Alertmanager does not even know it, it has lost its data.
             is_over = silence.ends_at <= now + _SAME
             kind = NoteKind.SILENCE_ENDED if is_over else NoteKind.EXPIRED_ELSEWHERE
             add_note(thread, Note(kind=kind, who=silence.name, at=now))
     kept += _found_again(thread, view)
+    if not thread.commands:
+        kept += _made_elsewhere(thread, view, kept, now)
     if tuple(kept) == thread.silences:
         return False
     thread.silences = tuple(kept)
+    changed(thread)
     return True
+
+
+def _made_elsewhere(thread: AlertThread, view: View, kept: list[Silence], now: float) -> list[Silence]:
+    """Silences of other people that have appeared; the thread says so of each."""
+    if not thread.is_open:
+        return []
+    known = {silence.id for silence in (*thread.silences, *kept)}
+    mutes = [alert.mute for alert in thread.alerts.values() if alert.status is Status.FIRING and alert.mute]
+    names = dict.fromkeys(name for each in mutes for name in each.silenced_by if name not in known)
+    found = [view.silences[name] for name in names if name in view.silences]
+    new = [each for each in found if each.holds and each.tag.partition("/")[0] not in thread.presses]
+    silences = []
+    for each in new[: max(_MAX_FOREIGN - len(kept), 0)]:
+        silence = _foreign(each, view)
+        silences.append(silence)
+        count = _covered(thread, silence)
+        about = Note(
+            kind=NoteKind.SILENCED_ELSEWHERE,
+            who=silence.name,
+            at=now,
+            until=silence.ends_at,
+            text=silence.comment,
+            count=count if count < thread.firing else 0,
+        )
+        add_note(thread, about)
+    return silences
+
+
+def _foreign(seen: KnownSilence, view: View) -> Silence:
+    return Silence(
+        id=seen.id,
+        name=seen.created_by[:_MAX_COMMENT],
+        comment=seen.comment[:_MAX_COMMENT],
+        ends_at=seen.ends_at,
+        cluster=view.cluster,
+        confirmed_at=view.at,
+    )
+
+
+def _covered(thread: AlertThread, silence: Silence) -> int:
+    """How many firing alerts of the thread a silence covers."""
+    firing = ((name, alert) for name, alert in thread.alerts.items() if alert.status is Status.FIRING)
+    return sum(covers(silence, name, alert) for name, alert in firing)

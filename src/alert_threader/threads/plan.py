@@ -297,7 +297,7 @@ def ages_at(thread: AlertThread, policy: Policy) -> float | None:
         if thread.acknowledgement is not None and policy.ack_timeout:
             ends.append(thread.acknowledgement.at + policy.ack_timeout)
         return min([thread.seen_at + policy.stale_after, *ends])
-    if ends:
+    if ends := [silence.ends_at for silence in ending(thread) if silence.ours]:
         return min(ends)
     if is_pending(thread):
         return None

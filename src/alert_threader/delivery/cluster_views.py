@@ -1,0 +1,150 @@
+"""From what each member of an Alertmanager cluster says to one view of the cluster, and whether that is complete.
+
+After a restart, a member has no alerts until Prometheus sends them again; a member that is not asked can have some that
+the others lack; one that has just joined does not know all silences. So absence counts only in a complete view.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from alert_threader.alertmanager.model import AlertmanagerError, HeldAlert, KnownSilence, MemberState
+from alert_threader.threads import View
+
+#: How long ago each member must have started, and the list must have become empty, in seconds.
+_SETTLED_AFTER = 10 * 60.0
+#: What ``cluster.status`` is once a member knows its peers.
+_SETTLED = frozenset({"ready", "disabled"})
+#: The least time that an alert must be missing, in seconds, if none is given.
+_GONE_AFTER = 5 * 60.0
+#: How long it is remembered when an alert was there last, in seconds.
+_REMEMBERED = 60 * 60.0
+
+
+class Looked(NamedTuple):
+    """A view of a cluster, None if no member answered, and why it is not complete.
+
+    ``problems`` need somebody to do something, ``notices`` pass. ``least_gone_after`` is how long the resolution of an
+    alert that has ended can take to arrive, in seconds; ``timed_receivers`` are those with routes that time intervals
+    mute.
+    """
+
+    view: View | None
+    problems: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    least_gone_after: float = 0
+    timed_receivers: frozenset[str] = frozenset()
+
+
+class ClusterViews:
+    """The views of one cluster, one after another."""
+
+    def __init__(self, cluster: str, gone_after: float | None, every: float) -> None:
+        """Take the cluster's name, GONE_AFTER if it is given, and how often views are made, both in seconds."""
+        self._cluster = cluster
+        self._gone_after = gone_after
+        #: After a longer gap, nothing is known of the time between.
+        self._gap = 3 * every
+        self._looked_at = float("-inf")
+        #: When the list was last not empty.
+        self._filled_at = float("-inf")
+        self._last_seen: dict[str, float] = {}
+
+    def view(self, states: Sequence[MemberState | AlertmanagerError], at: float, clusters: Collection[str]) -> Looked:
+        """Make a view of what the members said ``at`` a time, in seconds since the epoch."""
+        members = [state for state in states if isinstance(state, MemberState)]
+        failed = tuple(str(state) for state in states if isinstance(state, AlertmanagerError))
+        if not members:
+            return Looked(None, failed)
+        problems = (
+            *(f"{text}; nothing is closed meanwhile" for text in failed),
+            *([] if failed else _unknown(members)),
+        )
+        alerts = _merged([member.alerts for member in members])
+        self._remember(alerts, at)
+        notices = (*_unsettled(members, at), *self._emptied(alerts, at))
+        longest = max(member.configuration.group_interval for member in members)
+        least = max(2 * longest + 60, _GONE_AFTER)
+        silences = _latest([member.silences for member in members])
+        view = View(
+            cluster=self._cluster,
+            at=at,
+            alerts=alerts,
+            silences=silences,
+            complete=not problems and not notices,
+            gone_after=least if self._gone_after is None else self._gone_after,
+            last_seen=self._last_seen,
+            clusters=frozenset(clusters),
+            by_press=_by_press(silences),
+        )
+        timed = frozenset[str]().union(*(member.configuration.timed_receivers for member in members))
+        return Looked(view, problems, notices, least, timed)
+
+    def _remember(self, alerts: Collection[str], at: float) -> None:
+        if not 0 <= at - self._looked_at <= self._gap:
+            self._last_seen = {}
+            # It may have been filled a moment ago.
+            self._filled_at = at
+        self._looked_at = at
+        self._last_seen.update(dict.fromkeys(alerts, at))
+        self._last_seen = {name: seen for name, seen in self._last_seen.items() if at - seen <= _REMEMBERED}
+        if alerts:
+            self._filled_at = at
+
+    def _emptied(self, alerts: Collection[str], at: float) -> list[str]:
+        if alerts or at - self._filled_at >= _SETTLED_AFTER:
+            return []
+        return [f"{self._cluster} holds no alerts all of a sudden: nothing is closed for 10 minutes"]
+
+
+def _unknown(members: Sequence[MemberState]) -> list[str]:
+    """The peers that are not asked."""
+    asked = {member.name for member in members}
+    peers = {name: address for member in members for name, address in member.peers.items()}
+    return [
+        f"peer {address or name} is not in ALERTMANAGER_URL: nothing is closed"
+        for name, address in sorted(peers.items())
+        if name not in asked
+    ]
+
+
+def _unsettled(members: Sequence[MemberState], at: float) -> list[str]:
+    """The members that may not have everything yet."""
+    said = []
+    for member in members:
+        # Both by the member's own clock.
+        up = (at if member.now is None else member.now) - member.started_at
+        if member.cluster_status not in _SETTLED:
+            said.append(f"{member.host} is {member.cluster_status or 'not ready'}: nothing is closed meanwhile")
+        elif up < _SETTLED_AFTER:
+            said.append(f"{member.host} started less than 10 minutes ago: nothing is closed meanwhile")
+    return said
+
+
+def _merged(lists: Sequence[Mapping[str, HeldAlert]]) -> dict[str, HeldAlert]:
+    """The alerts that any member has; one that a member does not mute is not muted, for that member notifies."""
+    found: dict[str, HeldAlert] = dict(lists[0])
+    for alerts in lists[1:]:
+        for name, alert in alerts.items():
+            if name not in found or (found[name].is_muted and not alert.is_muted):
+                found[name] = alert
+    return found
+
+
+def _latest(lists: Sequence[Mapping[str, KnownSilence]]) -> dict[str, KnownSilence]:
+    """The silences that any member has, each in its latest version."""
+    found: dict[str, KnownSilence] = dict(lists[0])
+    for silences in lists[1:]:
+        for name, silence in silences.items():
+            if name not in found or found[name].updated_at < silence.updated_at:
+                found[name] = silence
+    return found
+
+
+def _by_press(silences: Mapping[str, KnownSilence]) -> dict[str, tuple[str, ...]]:
+    """The ids of silences of ours that hold, by the press that made them."""
+    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for name, silence in silences.items():
+        if silence.holds and silence.tag:
+            found[silence.tag.partition("/")[0]] += (name,)
+    return dict(found)

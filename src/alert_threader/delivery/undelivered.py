@@ -1,0 +1,62 @@
+"""The alarm for webhooks that get lost on the way: alerts that Alertmanager should have sent long ago, in no thread."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from alert_threader.alertmanager.model import HeldAlert
+from alert_threader.delivery.cluster_views import Looked
+from alert_threader.delivery.survey import Survey
+
+#: How long an alert is active at least before it counts, in seconds.
+_LATE_AFTER = 15 * 60.0
+
+
+class Undelivered:
+    """Compares what Alertmanager holds with the threads, poll by poll."""
+
+    def __init__(self, started_at: float) -> None:
+        """Alerts that began before ``started_at``, in seconds since the epoch, do not count."""
+        self._since = started_at
+        #: Since when each receiver has been heard from, by cluster and receiver.
+        self._heard: dict[tuple[str, str], float] = {}
+        #: Since when each alert is seen to be active and in no thread, by cluster, fingerprint and begin.
+        self._missing: dict[tuple[str, str, float], float] = {}
+        #: How many alerts never arrived, by receiver.
+        self.counts: dict[str, int] = {}
+
+    def forget(self, now: float) -> None:
+        """The threads were forgotten: only what begins from now on is expected."""
+        self._since = now
+        self._heard = {}
+        self._missing = {}
+        self.counts = {}
+
+    def compare(self, looked: list[Looked], survey: Survey, now: float) -> None:
+        """Count what should have arrived by ``now``, in seconds since the epoch."""
+        for name, since in survey.receivers.items():
+            self._heard.setdefault(name, since)
+        counts: Counter[str] = Counter()
+        missing: dict[tuple[str, str, float], float] = {}
+        for each in looked:
+            for alert, receiver in self._expected(each, survey):
+                key = (each.view.cluster if each.view else "", alert.fingerprint, alert.starts_at)
+                missing[key] = self._missing.get(key, now)
+                late_after = max(_LATE_AFTER, each.least_gone_after)
+                if now - max(missing[key], alert.starts_at) >= late_after:
+                    counts[receiver] += 1
+        self._missing = missing
+        self.counts = dict(counts)
+
+    def _expected(self, looked: Looked, survey: Survey) -> Iterator[tuple[HeldAlert, str]]:
+        """The active alerts that are in no thread, with a receiver whose webhooks come here."""
+        view = looked.view
+        for alert in view.alerts.values() if view else ():
+            if alert.is_muted or alert.fingerprint in survey.firing:
+                continue
+            # Older versions do not say that an alert is muted by the clock.
+            hidden = survey.truncated | (looked.timed_receivers if alert.muted_by is None else frozenset())
+            for receiver in alert.receivers:
+                heard = self._heard.get((view.cluster if view else "", receiver))
+                if heard is not None and alert.starts_at > max(heard, self._since) and receiver not in hidden:
+                    yield alert, receiver
+                    break

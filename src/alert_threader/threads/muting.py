@@ -1,0 +1,119 @@
+"""Which alerts of a thread Alertmanager mutes, and what the thread says when that begins or ends.
+
+A muted alert still fires. Alertmanager says so in its API alone: it sends no notification when a mute begins or ends.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from alert_threader.alertmanager.model import HeldAlert
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads.answers import Inhibitor, Mute, Note, NoteKind
+from alert_threader.threads.notes import add_note, changed
+from alert_threader.threads.record import AlertState, AlertThread
+from alert_threader.threads.views import View, is_of
+
+#: How many of the alerts that inhibit a thread are kept.
+_MAX_INHIBITORS = 4
+#: How long after a notification of an alert's end a view that still has it is not believed, in seconds: a member may
+#: not have heard of the end yet.
+_LAG = 60.0
+
+
+def mute(thread: AlertThread, view: View, now: float, reopen_window: float) -> bool:
+    """Bring the thread's mutes up to date; change the given record. Returns whether anything is new."""
+    fresh = {
+        name: found
+        for name, alert in thread.alerts.items()
+        if (seen := view.alerts.get(name)) is not None
+        and is_of(view, thread, name, alert)
+        and (found := _as_seen(alert, seen, view)) is not alert
+        and (alert.status is Status.FIRING or _is_over_too_early(thread, view, now, reopen_window))
+    }
+    if fresh:
+        before = _firing(thread)
+        thread.alerts = thread.alerts | fresh
+        if thread.firing:
+            thread.resolved_at = None
+        _note(thread, view, before, now)
+        changed(thread)
+    inhibitors = _inhibitors(thread, view)
+    if inhibitors == thread.inhibitors:
+        return bool(fresh)
+    thread.inhibitors = inhibitors
+    changed(thread)
+    return True
+
+
+def _as_seen(alert: AlertState, seen: HeldAlert, view: View) -> AlertState:
+    """The alert with the mute that it is seen to have; the alert itself if nothing is new."""
+    if not seen.is_muted:
+        if alert.mute is None or not view.complete:
+            return alert
+        return msgspec.structs.replace(alert, mute=None)
+    ends = [view.silences[each].ends_at for each in seen.silenced_by if each in view.silences]
+    found = Mute(
+        silenced_by=tuple(sorted(seen.silenced_by)),
+        inhibited_by=tuple(sorted(seen.inhibited_by)),
+        muted_by=tuple(sorted(seen.muted_by or ())),
+        since=alert.mute.since if alert.mute else view.at,
+        until=max(ends, default=None),
+    )
+    if alert.status is Status.FIRING:
+        return alert if found == alert.mute else msgspec.structs.replace(alert, mute=found)
+    # It was said to be over, and is only muted: so does Alertmanager's ``mute_action``; or it fires again, muted.
+    return msgspec.structs.replace(
+        alert,
+        status=Status.FIRING,
+        mute=found,
+        ends_at=None,
+        ended_with={},
+        ended_left_out=0,
+        ended_values="",
+        gone="",
+    )
+
+
+def _is_over_too_early(thread: AlertThread, view: View, now: float, reopen_window: float) -> bool:
+    """Whether a view may say that an alert which was said to be over is not, but muted."""
+    if thread.closed_at is not None or view.at <= thread.changed_at + _LAG:
+        return False
+    return thread.resolved_at is None or now < thread.resolved_at + reopen_window
+
+
+def _firing(thread: AlertThread) -> dict[str, Mute | None]:
+    return {name: alert.mute for name, alert in thread.alerts.items() if alert.status is Status.FIRING}
+
+
+def _note(thread: AlertThread, view: View, before: dict[str, Mute | None], now: float) -> None:
+    """Say that all which fires became inhibited or muted by the clock, or is not any more.
+
+    What silences do is said with the silences (``observation``).
+    """
+    after = _firing(thread)
+    was_muted, is_muted = bool(before) and all(before.values()), bool(after) and all(after.values())
+    if is_muted and not was_muted:
+        mutes = [each for each in after.values() if each and not each.silenced_by]
+        if any(each.inhibited_by for each in mutes):
+            by = next(iter(_inhibitors(thread, view)), Inhibitor(name=""))
+            add_note(thread, Note(kind=NoteKind.INHIBITED, text=by.name, url=by.url, at=now))
+        if names := _sorted(name for each in mutes for name in each.muted_by):
+            add_note(thread, Note(kind=NoteKind.MUTED, text=", ".join(names), at=now))
+    elif was_muted and not is_muted:
+        lifted = [each for name, each in before.items() if each and name in after and not after[name]]
+        if any(each.inhibited_by or each.muted_by for each in lifted):
+            add_note(thread, Note(kind=NoteKind.LOUD_AGAIN, at=now))
+
+
+def _inhibitors(thread: AlertThread, view: View) -> tuple[Inhibitor, ...]:
+    """What inhibits the thread's alerts; as it was where the view does not know their cluster."""
+    mutes = [each for each in _firing(thread).values() if each and each.inhibited_by]
+    names = _sorted(name for each in mutes for name in each.inhibited_by)
+    if any(name not in view.inhibitors for name in names):
+        return thread.inhibitors
+    return tuple(view.inhibitors[name] for name in names[:_MAX_INHIBITORS])
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    return sorted(set(names))

@@ -1,0 +1,87 @@
+"""Alerts that are not in Alertmanager any more, although no notification said that they are over.
+
+Alertmanager sends no resolution for an alert that ends while it is muted. It also drops an alert as soon as it ends,
+while its notification waits for the next flush of its group: so absence means something only after a while.
+"""
+
+import msgspec
+
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads.answers import Gone
+from alert_threader.threads.notification import end_alerts
+from alert_threader.threads.plan import Policy
+from alert_threader.threads.record import AlertState, AlertThread
+from alert_threader.threads.silencing import covers
+from alert_threader.threads.views import View, is_of
+
+#: In how many complete views an alert must be missing.
+LEAST_MISSED = 3
+#: How often it is stored at most that the thread's alerts are still there, in seconds.
+_CONFIRMED_EVERY = 60 * 60.0
+
+
+def confirm(thread: AlertThread, view: View, now: float, policy: Policy) -> bool:
+    """Count what a view lacks, resolve what was missing for long enough; change the given record.
+
+    Returns whether anything is new.
+    """
+    if thread.closed_at is not None:
+        return False
+    fresh: dict[str, AlertState] = {}
+    over: dict[str, AlertState] = {}
+    is_seen = False
+    for name, alert in thread.alerts.items():
+        if alert.status is not Status.FIRING:
+            continue
+        if name in view.alerts:
+            if is_of(view, thread, name, alert) or alert.missed:
+                is_seen = True
+                if alert.missed:
+                    # Another cluster may have it.
+                    fresh[name] = msgspec.structs.replace(alert, missed=0, missing_since=0.0, cluster=view.cluster)
+        elif view.complete and is_of(view, thread, name, alert):
+            missed = _missed(thread, name, alert, view)
+            is_over = missed.missed >= LEAST_MISSED and view.at - missed.missing_since >= view.gone_after
+            (over if is_over else fresh)[name] = missed
+    fresh = {name: alert for name, alert in fresh.items() if alert != thread.alerts[name]}
+    if fresh:
+        thread.alerts = thread.alerts | fresh
+    if over:
+        end_alerts(thread, {name: _ended(thread, name, alert) for name, alert in over.items()}, now, policy)
+    return _is_confirmed(thread, now, policy, is_seen=is_seen) or bool(fresh) or bool(over)
+
+
+def _missed(thread: AlertThread, name: str, alert: AlertState, view: View) -> AlertState:
+    """The alert, missing in one view more."""
+    since = alert.missing_since if alert.missed else max(view.last_seen.get(name, view.at), thread.changed_at)
+    return msgspec.structs.replace(alert, missed=min(alert.missed + 1, LEAST_MISSED), missing_since=min(since, view.at))
+
+
+def _ended(thread: AlertThread, name: str, alert: AlertState) -> AlertState:
+    """The alert as it is once it is over: it ended when it was last there, or as soon as it had begun."""
+    return msgspec.structs.replace(
+        alert,
+        status=Status.RESOLVED,
+        ends_at=max(alert.missing_since, alert.starts_at),
+        gone=_how(thread, name, alert),
+        mute=None,
+        missed=0,
+        missing_since=0.0,
+    )
+
+
+def _how(thread: AlertThread, name: str, alert: AlertState) -> Gone:
+    mute = alert.mute
+    if (mute and mute.silenced_by) or any(covers(silence, name, alert) for silence in thread.silences):
+        return Gone.WHILE_SILENCED
+    if mute is None:
+        return Gone.UNANNOUNCED
+    return Gone.WHILE_INHIBITED if mute.inhibited_by else Gone.WHILE_MUTED
+
+
+def _is_confirmed(thread: AlertThread, now: float, policy: Policy, *, is_seen: bool) -> bool:
+    """Note now and then that the thread's alerts are there, so that it does not become stale. Whether it was noted."""
+    if not is_seen or 0 <= now - thread.seen_at < min(_CONFIRMED_EVERY, policy.stale_after / 2):
+        return False
+    thread.seen_at = now
+    return True

@@ -1,0 +1,54 @@
+"""What polling an Alertmanager cluster showed, as the rules need it."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from alert_threader.alertmanager.model import HeldAlert, KnownSilence
+from alert_threader.threads.answers import Inhibitor
+from alert_threader.threads.keys import FOLDER
+from alert_threader.threads.record import AlertState, AlertThread
+
+#: What Alertmanager calls an alert. Other senders have names of their own.
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cluster held ``at`` a time (seconds since the epoch): its alerts by fingerprint, its silences by id.
+
+    ``complete`` is whether all of the cluster was seen: only then does it mean something that an alert, a silence or a
+    mute is not there. ``gone_after`` is how long an alert must be missing until it is over, in seconds; ``last_seen``
+    is when each alert was there last, as far as that is known.
+
+    ``clusters`` are all that are configured. ``by_press`` are the ids of silences of ours by the press that made them,
+    ``addresses`` the external URLs of this cluster's webhooks, ``inhibitors`` the alerts that inhibit others.
+    """
+
+    cluster: str
+    at: float
+    alerts: Mapping[str, HeldAlert]
+    silences: Mapping[str, KnownSilence]
+    complete: bool = False
+    gone_after: float = 5 * 60
+    last_seen: Mapping[str, float] = {}
+    clusters: frozenset[str] = frozenset()
+    by_press: Mapping[str, tuple[str, ...]] = {}
+    addresses: frozenset[str] = frozenset()
+    inhibitors: Mapping[str, Inhibitor] = {}
+
+
+def is_located(alert: AlertState, view: View) -> bool:
+    """Whether it is known which of the configured clusters has an alert."""
+    return bool(alert.cluster) and (alert.cluster in view.clusters or not view.clusters)
+
+
+def is_of(view: View, thread: AlertThread, fingerprint: str, alert: AlertState) -> bool:
+    """Whether a thread's alert is, or was, in the view's cluster.
+
+    One that was never seen there is if its webhooks come from there. Grafana's alerts are not.
+    """
+    if is_located(alert, view):
+        return alert.cluster == view.cluster
+    is_grafana = FOLDER in alert.labels or not {"silence", "panel"}.isdisjoint(alert.links)
+    return thread.external_url in view.addresses and bool(_FINGERPRINT.fullmatch(fingerprint)) and not is_grafana
