@@ -7,6 +7,7 @@ import msgspec
 
 from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.threads.acknowledging import carried_over, review
+from alert_threader.threads.confirming import learn_interval
 from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved, restore, severity_of
 from alert_threader.threads.events import Batch, Event, EventKind, fold
 from alert_threader.threads.keys import Change
@@ -70,7 +71,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
     if before is None or opened:
         new = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
         before = carried_over(thread, new)
-    thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now)
+    thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now, unconfirmed_since=None)
     refreshed = policy.repeat is not RepeatPolicy.IGNORE and refresh(thread, change.alerts)
     events = _take_alerts(thread, change.alerts, now, policy)
     if events or refreshed:
@@ -88,24 +89,31 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
         if not thread.firing:
             end_with_problem(thread, now)
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
-    elif thread.firing and _is_test(change):
-        thread = _revised(thread, change)
-        _note_repeat(thread, change, now, with_reply=True)
-        reason = Reason.REPEATED
-    elif policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now):
-        thread = _revised(thread, change)
-        _note_repeat(thread, change, now, with_reply=policy.repeat is RepeatPolicy.REPLY)
-        reason = Reason.REPEATED
-    elif refreshed:
-        thread.revision += 1
-        thread.texts_changed_at = now
-        reason = Reason.REFRESHED
     else:
-        if 0 <= now - before.seen_at < _SEEN_STEP:
-            thread = before
-        reason = Reason.DUPLICATE
+        thread, reason = _without_events(thread, before, change, now, policy, refreshed=refreshed)
     alertname = change.alerts[0].labels.get("alertname") or "unknown"
     return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=ended)
+
+
+def _without_events(
+    thread: AlertThread, before: AlertThread, change: Change, now: float, policy: Policy, *, refreshed: bool
+) -> tuple[AlertThread, Reason]:
+    """The thread after a notification that changes no alert's status, and what it was: a repeat, or less (rule 7)."""
+    is_test, is_repeat = thread.firing > 0 and _is_test(change), _is_repeat(thread, change, now)
+    if policy.marks_unconfirmed and is_repeat and not is_test:
+        learn_interval(thread, before, change, now)
+    if is_test or (is_repeat and policy.repeat is not RepeatPolicy.IGNORE):
+        thread = _revised(thread, change)
+        _note_repeat(thread, change, now, with_reply=is_test or policy.repeat is RepeatPolicy.REPLY)
+        return thread, Reason.REPEATED
+    if before.unconfirmed_since is not None:
+        changed(thread)
+    elif refreshed:
+        thread.revision += 1
+    else:
+        return before if 0 <= now - before.seen_at < _SEEN_STEP else thread, Reason.DUPLICATE
+    thread.texts_changed_at = now
+    return thread, Reason.REFRESHED
 
 
 def divided(change: Change, former: AlertThread, own: AlertThread | None) -> list[Change]:
