@@ -131,6 +131,7 @@ def make_service(settings: Settings) -> Service:
         name_labels=settings.name_labels or (),
         ack_timeout=settings.ack_timeout,
         silence_max=settings.silence_max,
+        marks_unconfirmed=settings.unconfirmed == "mark" and not settings.alertmanager_url,
         call_timeout=settings.slack_timeout,
     )
     identity = Identity(

@@ -161,7 +161,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.policy = Policy()
+        self.policy = Policy(marks_unconfirmed=True)
         #: The service's clock, and one that is never set back.
         self.now = NOW
         self.elapsed = 0.0
@@ -268,6 +268,16 @@ class Machine(RuleBasedStateMachine):
         """Windows close, retries fall due, threads grow stale."""
         self.wait(seconds)
         self.threads.age(self.now)
+
+    @rule(key=st.sampled_from(KEYS), delivered=st.booleans())
+    def repeats_are_missed(self, key: str, delivered: bool) -> None:
+        """All alerts fire, and are repeated once: chance alone seldom comes to it."""
+        for _ in range(2):
+            self.notify(key, dict.fromkeys(NAMES, FIRES), {})
+            self.time_passes(2 * HOUR)
+        if delivered:
+            self.drain()
+        self.time_passes(2 * HOUR)
 
     @rule(seconds=st.sampled_from([10.0, 300.0, HOUR]))
     def clock_is_set_back(self, seconds: float) -> None:

@@ -549,6 +549,7 @@ class TestHash:
             {"truncated": 3},
             {"flaps": 1},
             {"stale": True},
+            {"unconfirmed_since": T0},
             {"external_url": "http://other.test"},
         ],
         ids=lambda seen: next(iter(seen)),

@@ -66,7 +66,7 @@ def test_no_english_is_left_in_any_state(step: Step) -> None:
         thread = apply(thread, change(*those, truncated=3), NOW + late, Policy()).thread
     assert thread is not None
     for stale, repeats in ((False, 3), (True, 0)):
-        thread.stale, thread.repeats = stale, repeats
+        thread.stale, thread.repeats, thread.unconfirmed_since = stale, repeats, NOW
         for batch in (thread.pending, Batch(repeated=True), Batch()):
             text = said(render(thread, step, batch, environment="운영", words=LANGUAGES["ko"]))
             assert english_in(text.replace("Down", "")) == []

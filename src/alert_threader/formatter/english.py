@@ -63,6 +63,7 @@ ENGLISH = Words(
     silenced_until="Silenced in Alertmanager until {time}",
     silenced_open="Silenced in Alertmanager",
     marked_stale="Nothing heard for a long time: marked stale",
+    not_confirmed="Not confirmed since {time}",
     started="Started: {time}",
     resolved_at="Resolved: {time}",
     duration="Duration: {time}",

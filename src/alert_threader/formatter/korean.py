@@ -63,6 +63,7 @@ KOREAN = Words(
     silenced_until="{time}까지 Alertmanager에서 음소거됨",
     silenced_open="Alertmanager에서 음소거됨",
     marked_stale="오랫동안 소식이 없어 종료된 것으로 표시함",
+    not_confirmed="{time} 이후 발생 여부가 확인되지 않음",
     started="시작: {time}",
     resolved_at="해소: {time}",
     duration="지속 시간: {time}",

@@ -13,16 +13,21 @@ _MAX_REASON = 150
 
 
 def root_times(view: ThreadView) -> list[str]:
-    """When the thread began and ended, and what else happened to it as a whole."""
+    """When the thread began and ended, what else happened to it as a whole, and whether it is known to fire still."""
+    return _times(view, _not_confirmed(view))
+
+
+def _times(view: ThreadView, not_confirmed: str = "") -> list[str]:
     thread, words = view.thread, view.words
     still = view.firing and thread.repeats
-    began = thread.began_at or _first(view.alerts, thread.opened_at)
+    began = _began(view)
     said = [
         _span(view, began, None if view.firing else _last(view.alerts, thread.changed_at)),
         words.notified_times.format(count=thread.repeats + 1) if still else "",
         _because(view, view.alerts),
         _flapped(view, began),
         _left_out(view),
+        not_confirmed,
         words.marked_stale if view.state == "stale" else "",
         answers_line(view),
     ]
@@ -36,7 +41,7 @@ def reply_times(view: ThreadView, batch: Batch, events: Sequence[Listed]) -> lis
     """
     thread = view.thread
     if not view.firing or not events:
-        return root_times(view)
+        return _times(view)
     said = []
     alerts, fires = [event.alert for event in events], {event.fires for event in events}
     if len(fires) == 1:
@@ -47,6 +52,18 @@ def reply_times(view: ThreadView, batch: Batch, events: Sequence[Listed]) -> lis
         quiet = view.words.quiet_for.format(time=facts.lasting(thread.quiet_for, view.words))
         said.append(" | ".join(filter(None, (quiet if thread.quiet_for >= 1 else "", _flapped(view, 0)))))
     return [line for line in (*said, _left_out(view)) if line]
+
+
+def _not_confirmed(view: ThreadView) -> str:
+    """Since when a thread that fires has missed its repeats; of a stale one more than that is said."""
+    since = view.thread.unconfirmed_since
+    if since is None or not view.firing or view.state == "stale":
+        return ""
+    return view.words.not_confirmed.format(time=facts.clock(since, _began(view)))
+
+
+def _began(view: ThreadView) -> float:
+    return view.thread.began_at or _first(view.alerts, view.thread.opened_at)
 
 
 def _first(alerts: Collection[AlertState], otherwise: float) -> float:

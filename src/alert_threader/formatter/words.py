@@ -77,6 +77,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     left_out_one: str
     left_out: str
     marked_stale: str
+    not_confirmed: str
     silenced_until: str
     silenced_open: str
     started: str

@@ -21,6 +21,7 @@ The rules:
     Texts and values are those that were said last; a change of them alone edits the root at most once a minute.
 8.  What fired and resolved before anything was delivered is one message: a root in its final state.
 9.  A firing thread of which nothing is heard for STALE_AFTER is marked stale and closes.
+    Where the policy says so, one that misses a repeat is marked as not confirmed until it is heard of again.
 10. A notification is applied once however often it arrives.
 11. The words of a resolution are kept beside those of the firing, which the root shows on.
 12. A rule for keys that has changed doubles no thread: an alert that fires in a thread under its former key stays there

@@ -3,6 +3,7 @@
 import msgspec
 
 from alert_threader.threads.acknowledging import acknowledged_for_too_long, is_answered
+from alert_threader.threads.confirming import marked
 from alert_threader.threads.plan import Policy, ages_at, is_pending
 from alert_threader.threads.record import AlertThread
 from alert_threader.threads.silencing import ended_by_time
@@ -16,6 +17,8 @@ def age(thread: AlertThread, now: float, policy: Policy) -> AlertThread | None:
     ended = ended_by_time(acknowledged_for_too_long(thread, now, policy.ack_timeout), now)
     if ended is not thread:
         return ended
+    if thread.is_open and now < thread.seen_at + policy.stale_after:
+        return marked(thread, now)
     if thread.is_open:
         return msgspec.structs.replace(
             thread, stale=True, closed_at=now, revision=thread.revision + 1, noted_revision=thread.revision + 1

@@ -7,6 +7,7 @@ import msgspec
 
 from alert_threader.alertmanager.webhook import Alert, Status
 from alert_threader.threads.acknowledging import carried_over, review
+from alert_threader.threads.confirming import learn_interval
 from alert_threader.threads.details import MAX_LINK, described, limit, refresh, resolved, restore, severity_of
 from alert_threader.threads.events import Batch, Event, EventKind, fold
 from alert_threader.threads.keys import Change
@@ -71,7 +72,7 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
     if before is None or opened:
         new = AlertThread(key=change.key, channel=change.channel, opened_at=now, changed_at=now)
         before = carried_over(thread, new)
-    thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now)
+    thread = msgspec.structs.replace(before, alerts=dict(before.alerts), seen_at=now, unconfirmed_since=None)
     heard = hear(thread, change.alerts, now)
     refreshed = policy.repeat is not RepeatPolicy.IGNORE and refresh(thread, change.alerts)
     events = _take_alerts(thread, change.alerts, now, policy)
@@ -91,14 +92,14 @@ def apply(thread: AlertThread | None, change: Change, now: float, policy: Policy
             end_with_problem(thread, now)
         reason = _reason(thread, opened=opened, was_resolved=was_resolved, fired=fired)
     else:
-        thread, reason = _without_events(before, thread, change, now, policy, heard=heard, refreshed=refreshed)
+        thread, reason = _without_events(thread, before, change, now, policy, heard=heard, refreshed=refreshed)
     alertname = change.alerts[0].labels.get("alertname") or "unknown"
     return Applied(thread=thread, reason=reason, alertname=alertname, fired=fired, resolved=ended)
 
 
 def _without_events(
-    before: AlertThread,
     thread: AlertThread,
+    before: AlertThread,
     change: Change,
     now: float,
     policy: Policy,
@@ -106,24 +107,23 @@ def _without_events(
     heard: Heard,
     refreshed: bool,
 ) -> tuple[AlertThread, Reason]:
-    """What a notification makes of a thread none of whose alerts it changes; ``before`` is the stored record."""
-    if thread.firing and _is_test(change):
+    """The thread after a notification that changes no alert's status, and what it was: a repeat, or less (rule 7)."""
+    is_test, is_repeat = thread.firing > 0 and _is_test(change), _is_repeat(thread, change, now)
+    if policy.marks_unconfirmed and is_repeat and not is_test:
+        learn_interval(thread, before, change, now)
+    if is_test or (is_repeat and policy.repeat is not RepeatPolicy.IGNORE):
         thread = _revised(thread, change)
-        _note_repeat(thread, change, now, with_reply=True)
+        _note_repeat(thread, change, now, with_reply=is_test or policy.repeat is RepeatPolicy.REPLY)
         return thread, Reason.REPEATED
-    if policy.repeat is not RepeatPolicy.IGNORE and _is_repeat(thread, change, now):
-        thread = _revised(thread, change)
-        _note_repeat(thread, change, now, with_reply=policy.repeat is RepeatPolicy.REPLY)
-        return thread, Reason.REPEATED
-    if heard is Heard.RESOLUTION:
+    if before.unconfirmed_since is not None or heard is Heard.RESOLUTION:
         changed(thread)
-        return thread, Reason.REFRESHED
-    if refreshed:
+    elif refreshed:
         thread.revision += 1
-        thread.texts_changed_at = now
-        return thread, Reason.REFRESHED
-    is_new = heard is Heard.FIRING or not 0 <= now - before.seen_at < _SEEN_STEP
-    return thread if is_new else before, Reason.DUPLICATE
+    else:
+        is_new = heard is Heard.FIRING or not 0 <= now - before.seen_at < _SEEN_STEP
+        return thread if is_new else before, Reason.DUPLICATE
+    thread.texts_changed_at = now
+    return thread, Reason.REFRESHED
 
 
 def divided(change: Change, former: AlertThread, own: AlertThread | None) -> list[Change]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from alert_threader.threads.answers import Silence
+from alert_threader.threads.confirming import missed_at
 from alert_threader.threads.events import Batch
 from alert_threader.threads.record import AlertThread, Attempt, Shown, Step, Wait
 from alert_threader.threads.room import beyond_one_message, fitting
@@ -69,6 +70,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     #: How long an acknowledgement holds, 0 for ever; how long a silence may be made.
     ack_timeout: float = 0
     silence_max: float = 7 * 24 * 60 * 60
+    #: Whether a thread that misses a repeat is marked as not confirmed.
+    marks_unconfirmed: bool = False
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
     call_timeout: float = 10
 
@@ -289,13 +292,15 @@ def anchored(thread: AlertThread, now: float) -> AlertThread:
 def ages_at(thread: AlertThread, policy: Policy) -> float | None:
     """When time alone changes a thread of which nothing more is heard (rule 9), in seconds since the epoch.
 
-    An acknowledgement or a silence ends; a firing thread becomes stale; one that is over, and has nothing pending, is
-    dropped.
+    An acknowledgement or a silence ends; a firing thread misses a repeat, or becomes stale; one that is over, and has
+    nothing pending, is dropped.
     """
     ends = [silence.ends_at for silence in ending(thread)]
     if thread.is_open:
         if thread.acknowledgement is not None and policy.ack_timeout:
             ends.append(thread.acknowledgement.at + policy.ack_timeout)
+        if policy.marks_unconfirmed and (missed := missed_at(thread)) is not None:
+            ends.append(missed)
         return min([thread.seen_at + policy.stale_after, *ends])
     if ends := [silence.ends_at for silence in ending(thread) if silence.ours]:
         return min(ends)

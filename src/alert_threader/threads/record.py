@@ -266,9 +266,10 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     reopenings: tuple[float, ...] = ()
     #: Since when only its root is edited, because it flaps.
     damped_since: float | None = None
-    #: When only its texts last changed.
+    #: When only its texts, or ``unconfirmed_since``, last changed.
     texts_changed_at: float = 0
-    #: The time between the repeats it got, and whether one was missed.
+    #: The longest time between two repeats of it, in seconds, 0 where that is not known; where one was missed, when the
+    #: thread was last heard of before.
     repeat_interval: float = 0
     unconfirmed_since: float | None = None
     #: The time of the copy that it, or the store it was opened in, was restored from; 0 once its next post is known.

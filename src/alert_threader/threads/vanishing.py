@@ -8,6 +8,7 @@ import msgspec
 
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Gone
+from alert_threader.threads.notes import changed
 from alert_threader.threads.notification import end_alerts
 from alert_threader.threads.plan import Policy
 from alert_threader.threads.record import AlertState, AlertThread
@@ -81,7 +82,10 @@ def _how(thread: AlertThread, name: str, alert: AlertState) -> Gone:
 
 def _is_confirmed(thread: AlertThread, now: float, policy: Policy, *, is_seen: bool) -> bool:
     """Note now and then that the thread's alerts are there, so that it does not become stale. Whether it was noted."""
-    if not is_seen or 0 <= now - thread.seen_at < min(_CONFIRMED_EVERY, policy.stale_after / 2):
+    if is_seen and thread.unconfirmed_since is not None:
+        thread.unconfirmed_since = None
+        changed(thread)
+    elif not is_seen or 0 <= now - thread.seen_at < min(_CONFIRMED_EVERY, policy.stale_after / 2):
         return False
     thread.seen_at = now
     return True
