@@ -1,9 +1,9 @@
 """What people see: an AlertThread and a step become the arguments of one Slack call.
 
-``view`` reads the record once for each message, ``content`` says what is said, with ``labels``, ``listing``,
-``links``, ``notes``, ``buttons``, ``displaced`` and ``times`` for the parts that need rules of their own, in the
-``words`` of a language; ``layout`` puts it into Slack's forms. Pure, and for any record: an alert that cannot be shown
-well is shown somehow.
+``view`` reads the record once for each message, ``content`` says what is said, with ``labels``, ``description``,
+``listing``, ``own_texts``, ``links``, ``notes``, ``buttons``, ``displaced`` and ``times`` for the parts that need rules
+of their own, in the ``words`` of a language; ``layout`` puts it into Slack's forms. Pure, and for any record: an alert
+that cannot be shown well is shown somehow.
 """
 
 import hashlib

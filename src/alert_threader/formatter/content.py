@@ -4,28 +4,24 @@ All texts here are finished mrkdwn: escaped, cut, each within a budget, so that 
 message.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.buttons import Pressing, buttons
+from alert_threader.formatter.description import description, ending, values_line
 from alert_threader.formatter.displaced import displaced
 from alert_threader.formatter.labels import fields_of, labels_line
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import (
-    MAX_DESCRIPTION,
-    MAX_TEXT,
-    MAX_VALUES,
     MOST_ROOM_FOR_NAMES,
     Listed,
     Listing,
     Texts,
     as_they_are,
-    heading,
     listed_events,
     listing,
-    more_texts,
     room_for_names,
 )
 from alert_threader.formatter.mrkdwn import (
@@ -33,11 +29,7 @@ from alert_threader.formatter.mrkdwn import (
     MAX_MESSAGE,
     bold,
     escape,
-    is_cut,
-    literal,
-    prose,
     truncate,
-    unmarked,
 )
 from alert_threader.formatter.notes import NoteText, note_texts
 from alert_threader.formatter.text_objects import Block
@@ -59,9 +51,7 @@ _NAMED = 3
 
 # The budgets, in characters after escaping. The alerts have what the others leave of mrkdwn.MAX_MESSAGE, but for a
 # margin for the signs between the parts.
-_FULL_TITLE = 600
 _NAME = 80
-_OTHERS = 900
 _TEXT = 400
 _MARGIN = 600
 
@@ -100,8 +90,8 @@ def root_content(view: ThreadView, pressing: Pressing | None = None) -> Content:
         text=_text(_root_opening(view), view, _root_names(view)),
         fields=fields.lines,
         description=[
-            *_description(view, full_title=len(headline) > MAX_HEADER),
-            *_values(view, view.shared_values),
+            *description(view, full_title=len(headline) > MAX_HEADER),
+            *values_line(view, view.shared_values),
         ],
         links=links,
         context=[*root_times(view), *labels_line(view, fields, unlinked)],
@@ -148,8 +138,8 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
             fields=fields.lines,
             description=[
                 *content.description,
-                *(_ending(view) or _description(view)),
-                *_values(view, view.ended_values or view.shared_values),
+                *(ending(view) or description(view)),
+                *values_line(view, view.ended_values or view.shared_values),
             ],
             links=links,
             context=[*content.context, *labels_line(view, fields, unlinked)],
@@ -302,63 +292,3 @@ def _names(view: ThreadView, alerts: Sequence[AlertState]) -> str:
         return ""
     names = [view.name(alert, _NAME) for alert in alerts]
     return f" ({', '.join(truncate(escape(name), 2 * _NAME) for name in names)})" if names else ""
-
-
-def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
-    """What all of the thread's alerts say at length, after their summary where the header has not all of it."""
-    summary = view.shared_summary or view.title
-    title = truncate(escape(summary), _FULL_TITLE) if full_title or summary != view.title else ""
-    text = view.shared.description
-    described = _described(view, text) if unmarked(text) != view.title else ""
-    return list(filter(None, (title, described, *_others(view, view.shared.others, int(is_cut(title, summary))))))
-
-
-def _values(view: ThreadView, values: str) -> list[str]:
-    """The measured values on a line."""
-    shown = literal(values, MAX_VALUES)
-    left = more_texts(view, int(is_cut(shown, values)))
-    return [f"{bold(f'{view.words.values}:')} {shown}", *left] if shown else []
-
-
-def _others(view: ThreadView, others: Mapping[str, str], left: int) -> list[str]:
-    """Further texts, a line each, as far as there is room; those that are cut or left out are counted with ``left``."""
-    said: list[str] = []
-    room = _OTHERS
-    for name, text in others.items():
-        shown = truncate(prose(text), MAX_TEXT)
-        line = f"{bold(f'{heading(name)}:')} {_closed(shown)}"
-        room -= len(line)
-        if room < 0:
-            break
-        left += is_cut(shown, text)
-        said.append(line)
-    left += len(others) - len(said)
-    return [*said, view.words.more_others.format(count=left, source=source_link(view))] if left else said
-
-
-def _ending(view: ThreadView) -> list[str]:
-    """What the resolution of a thread's only alert says, where that is not what its firing said."""
-    if not view.alerts:
-        return []
-    said = view.ended(view.alerts[0])
-    summary = unmarked(said.summary)
-    title = truncate(escape(summary), _FULL_TITLE)
-    links = {view.words.runbook: said.runbook, view.words.dashboard: said.dashboard}
-    others = {**said.others, **{name: text for name, text in links.items() if text}}
-    described = _described(view, said.description)
-    left = is_cut(title, summary) + view.alerts[0].ended_left_out
-    return list(filter(None, (title, described, *_others(view, others, left))))
-
-
-def _described(view: ThreadView, text: str) -> str:
-    said = prose(text)
-    if not said:
-        return ""
-    shown = _closed(truncate(said, MAX_DESCRIPTION))
-    rest = f"\n{view.words.the_rest.format(source=source_link(view))}" if len(said) > MAX_DESCRIPTION else ""
-    return f"{bold(f'{view.words.description}:')}\n{shown}{rest}"
-
-
-def _closed(text: str) -> str:
-    """The text with its code fence closed: after an open one, everything would be shown as code."""
-    return f"{text}\n```" if text.count("```") % 2 else text

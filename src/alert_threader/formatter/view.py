@@ -24,7 +24,6 @@ from alert_threader.threads import (
     environment_of,
     full_name,
     in_common,
-    named_by,
     one_line,
     severity_of,
     short_name,
@@ -264,24 +263,6 @@ class ThreadView:
             return name
         first = one_line(short_name(alert))
         return truncate(first, max(room + len(first) - len(name), room // 2)) + name[len(first) :]
-
-    def own_labels(self, alert: AlertState) -> dict[str, str]:
-        """The labels of an alert that are not its thread's, nor in its name, those that say most first."""
-        shared = self.shared_labels
-        own = {
-            name: value
-            for name, value in alert.labels.items()
-            if value and name not in shared and alert.distinct.get(name) != value
-        }
-        named = short_name(alert)
-        if ", " in named:  # it is made of several labels
-            said = set(named.split(", "))
-            own = {name: value for name, value in own.items() if f"{name}={one_line(value)}" not in said}
-        by = [name for name, value in own.items() if named in (one_line(value), f"{name}={one_line(value)}")]
-        if by:
-            # Only one of several labels with this value is the name.
-            del own[by[0] if len(by) == 1 else named_by(alert.labels, by)]
-        return own
 
 
 def _of_others(thread: AlertThread, detailed: int) -> Common | None:
