@@ -10,11 +10,12 @@ import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.buttons import Pressing, buttons
-from alert_threader.formatter.description import description, ending, values_line
+from alert_threader.formatter.description import description, ending, late_words, values_line
 from alert_threader.formatter.displaced import displaced
 from alert_threader.formatter.labels import fields_of, labels_line
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import (
+    MAX_LEFT,
     MOST_ROOM_FOR_NAMES,
     Listed,
     Listing,
@@ -53,6 +54,7 @@ _NAMED = 3
 # margin for the signs between the parts.
 _NAME = 80
 _TEXT = 400
+_MAX_NOTES = 1000
 _MARGIN = 600
 
 
@@ -98,12 +100,12 @@ def root_content(view: ThreadView, pressing: Pressing | None = None) -> Content:
         buttons=buttons(view, pressing),
     )
     if view.total < 2:
-        return content
+        late = late_words(view, _room(content) - MAX_LEFT)
+        return msgspec.structs.replace(content, description=[*content.description, *late]) if late else content
     content = _making_room(view, content)
-    counts = view.words.counts.format(firing=view.firing, resolved=view.resolved)
     return _with_alerts(
         content,
-        counts,
+        _firing_and_resolved(view),
         listing(view, as_they_are(view), view.total, LISTED, Texts.OWN, _room(content), content.context),
     )
 
@@ -128,7 +130,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
         is_root=False,
         colour=view.colour(state, level),
         text=_text(opening, view, _reply_names(view, events)),
-        description=_lines(notes),
+        description=_note_lines(notes),
         context=[*_not_editable(view, batch), *reply_times(view, batch, events)],
     )
     if not view.firing and view.total == 1:
@@ -172,18 +174,26 @@ def _read(content: Content) -> str:
 def _notes_content(view: ThreadView, notes: Sequence[NoteText]) -> Content:
     """A message about nothing but what people or Alertmanager did; the latest is in the headline."""
     *earlier, last = notes
-    opening = f"{last.line} — "
+    opening = f"{last.headline} — "
     return Content(
         headline=truncate(f"{opening}{view.title}", MAX_HEADER),
         is_root=False,
         colour=view.colour(view.state, view.level),
         text=_text(opening, view, ""),
-        description=[*([last.text] if last.text else []), *_lines(earlier)],
+        description=[*([last.below] if last.below else []), *_note_lines(earlier)],
     )
 
 
-def _lines(notes: Sequence[NoteText]) -> list[str]:
-    return [f"{note.line}: {note.text}" if note.text else note.line for note in notes]
+def _note_lines(notes: Sequence[NoteText]) -> list[str]:
+    """The notes, a line each: the latest ones, as far as there is room; the earlier ones are counted."""
+    lines: list[str] = []
+    room = _MAX_NOTES
+    for note in reversed(notes):
+        room -= len(note.line)
+        if room < 0:
+            return [f"+{len(notes) - len(lines)}", *lines]
+        lines.insert(0, note.line)
+    return lines
 
 
 def _not_editable(view: ThreadView, batch: Batch) -> list[str]:
@@ -257,7 +267,13 @@ def _counts(view: ThreadView, batch: Batch) -> str:
     kinds = {event.kind for event in batch.events.values()}
     if kinds == {EventKind.FIRED} and not any(event.known for event in batch.events.values()):
         return words.firing_new.format(new=len(batch.events), firing=view.firing, total=view.total)
-    return words.counts.format(firing=view.firing, resolved=view.resolved)
+    return _firing_and_resolved(view)
+
+
+def _firing_and_resolved(view: ThreadView) -> str:
+    words, muted = view.words, len(view.muted)
+    said = words.counts_muted if muted else words.counts
+    return said.format(firing=view.firing, muted=muted, resolved=view.resolved)
 
 
 def _text(opening: str, view: ThreadView, who: str) -> str:

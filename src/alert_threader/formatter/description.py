@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 
+from alert_threader.formatter import facts
 from alert_threader.formatter.links import source_link
 from alert_threader.formatter.listing import MAX_VALUES, more_texts
 from alert_threader.formatter.mrkdwn import bold, escape, is_cut, literal, prose, truncate, unmarked
-from alert_threader.formatter.own_texts import MAX_DESCRIPTION, MAX_TEXT, heading
+from alert_threader.formatter.own_texts import MAX_DESCRIPTION, MAX_TEXT, heading, late_texts
 from alert_threader.formatter.view import ThreadView
 
 #: The title where the header has not all of it, and all further texts together, in characters as sent.
 _MAX_TITLE = 600
 _MAX_OTHERS = 900
+#: What a resolution says that came too late for a reply, likewise.
+_MAX_LATE = 1500
 
 
 def description(view: ThreadView, *, full_title: bool = False) -> list[str]:
@@ -57,6 +60,14 @@ def ending(view: ThreadView) -> list[str]:
     described = _described(view, said.description)
     left = is_cut(title, summary) + view.alerts[0].ended_left_out
     return list(filter(None, (title, described, *_others(view, others, left))))
+
+
+def late_words(view: ThreadView, room: int) -> list[str]:
+    """What the resolution of a thread's only alert says, where it came too late for a reply."""
+    if not (view.alerts and facts.has_late_words(view.alerts[0])):
+        return []
+    lines, left = late_texts(view, view.alerts[0], min(room, _MAX_LATE))
+    return [*lines, *more_texts(view, left)]
 
 
 def _described(view: ThreadView, text: str) -> str:

@@ -16,7 +16,7 @@ from alert_threader.formatter.mrkdwn import (
     truncate,
     unmarked,
 )
-from alert_threader.formatter.own_texts import count_own, end_texts, own_texts
+from alert_threader.formatter.own_texts import count_own, end_texts, late_texts, own_texts
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import (
     BETWEEN_NAMES,
@@ -32,8 +32,8 @@ from alert_threader.threads import (
     short_name,
 )
 
-#: The sign of an alert that fires and of one that does not: they differ in form too, for not everybody sees colours.
-STATES = {True: "🔴", False: "✅"}
+#: The signs of alerts: they differ in form too, for not everybody sees colours.
+_FIRES, _IS_MUTED, _IS_OVER = "🔴", "🔕", "✅"
 
 #: The lines together, the names behind them (``threads.fitting`` and a sign for each state), and what an alert says of
 #: itself on one line, in characters as sent.
@@ -72,7 +72,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 class Texts(Enum):
     """What a listing says of its alerts beside their names."""
 
-    #: What the thread does not say already.
+    #: What the thread does not say already, and what a resolution says that came too late for a reply.
     OWN = auto()
     #: The same of those that fire; of those that ended, what their end says.
     NEWS = auto()
@@ -196,17 +196,30 @@ def _lines(
 
 def bare_line(view: ThreadView, alert: AlertState, fires: bool) -> str:
     """An alert's state and name, and nothing else."""
-    return f"{STATES[fires]} {literal(view.name(alert), _MAX_NAME)}"
+    return f"{_sign(view, alert, fires)} {literal(view.name(alert), _MAX_NAME)}"
+
+
+def _sign(view: ThreadView, alert: AlertState, fires: bool) -> str:
+    if not fires:
+        return _IS_OVER
+    return _IS_MUTED if view.is_muted(alert) else _FIRES
 
 
 def _line(view: ThreadView, item: Listed, summary: str, context: Sequence[str]) -> str:
     alert = item.alert
     values = "" if item.values == view.shared_values else literal(item.values, MAX_VALUES)
-    reason = literal(facts.state_reason(alert, view.words), _MAX_NOTE)
-    reason = "" if reason and any(reason in line for line in context) else reason
+    reason = _reason(view, alert, context)
     said = _named(one_line(short_name(alert)) or view.words.alert, summary)
     notes = [note for note in (literal(distinct_part(alert), _MAX_NAME), values, item.note, reason) if note]
-    return " ".join((STATES[item.fires], said, *(f"({note})" for note in notes)))
+    return " ".join((_sign(view, alert, item.fires), said, *(f"({note})" for note in notes)))
+
+
+def _reason(view: ThreadView, alert: AlertState, context: Sequence[str]) -> str:
+    """Why an alert fires, or ended, where no line of the context says that of all."""
+    reason = literal(facts.state_reason(alert, view.words), _MAX_NOTE)
+    if reason:
+        return "" if any(reason in line for line in context) else reason
+    return "" if facts.all_gone(alert, view.words) in context else facts.gone(alert, view.words)
 
 
 def _cut_summary(summary: str) -> str:
@@ -239,12 +252,12 @@ def _summary(view: ThreadView, item: Listed, texts: Texts) -> str:
 
 
 def _by_name(view: ThreadView, listed: Sequence[Listed]) -> tuple[int, list[str]]:
-    """As many alerts by name as there is room for, a line for each state, and how many they are."""
-    names: dict[bool, list[str]] = {}
+    """As many alerts by name as there is room for, a line for each sign, and how many they are."""
+    names: dict[str, list[str]] = {}
     count = fitting([item.alert for item in listed])
     for item in listed[:count]:
-        names.setdefault(item.fires, []).append(literal(view.name(item.alert), 2 * _MAX_NAME))
-    lines = [f"{STATES[fires]} {BETWEEN_NAMES.join(each)}" for fires, each in names.items()]
+        names.setdefault(_sign(view, item.alert, item.fires), []).append(literal(view.name(item.alert), 2 * _MAX_NAME))
+    lines = [f"{sign} {BETWEEN_NAMES.join(each)}" for sign, each in names.items()]
     return count, lines
 
 
@@ -267,12 +280,22 @@ def _own_texts(
 
 
 def _texts(view: ThreadView, item: Listed, texts: Texts, room: int) -> tuple[list[str], int]:
-    said = end_texts if _is_ending(item, texts) else own_texts
-    return said(view, item.alert, room)
+    alert = item.alert
+    if _is_ending(item, texts):
+        return end_texts(view, alert, room)
+    said, left = own_texts(view, alert, room)
+    if not facts.has_late_words(alert):
+        return said, left
+    late, late_left = late_texts(view, alert, room - sum(len(line) + 1 for line in said))
+    return [*said, *late], left + late_left
 
 
 def _count_own(view: ThreadView, item: Listed, texts: Texts) -> int:
-    return count_own(view, item.alert, _summary(view, item, texts), is_ending=_is_ending(item, texts))
+    alert, is_ending = item.alert, _is_ending(item, texts)
+    count = count_own(view, alert, _summary(view, item, texts), is_ending=is_ending)
+    if is_ending or not facts.has_late_words(alert):
+        return count
+    return count + count_own(view, alert, view.ended(alert).summary, is_ending=True)
 
 
 def _is_ending(item: Listed, texts: Texts) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from alert_threader.formatter.facts import Said
 from alert_threader.formatter.links import SEPARATOR, own_links
-from alert_threader.formatter.mrkdwn import bold, escape, is_cut, joined, literal, prose, truncate
+from alert_threader.formatter.mrkdwn import bold, escape, is_cut, joined, literal, prose, truncate, unmarked
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import AlertState, named_by, one_line, short_name
 
@@ -41,6 +41,16 @@ def end_texts(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str]
     links = [text for text in (said.runbook, said.dashboard) if text]
     lines, left = quoted(said.description, said.others, room)
     return lines, left + len(links) + alert.ended_left_out
+
+
+def late_texts(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int]:
+    """The same of a resolution that came too late for a reply: under a line that says so, with its summary."""
+    head = f"{QUOTE}{bold(view.words.late_words)}"
+    said = view.ended(alert)
+    text = "\n".join(filter(None, (unmarked(said.summary), said.description)))
+    links = [text for text in (said.runbook, said.dashboard) if text]
+    lines, left = quoted(text, said.others, room - len(head))
+    return [head, *lines] if lines else [], left + len(links) + alert.ended_left_out
 
 
 def count_own(view: ThreadView, alert: AlertState, summary: str, *, is_ending: bool) -> int:
