@@ -9,9 +9,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alert_threader.alertmanager.webhook import Status
-from alert_threader.formatter import render
+from alert_threader.formatter import LANGUAGES, render
 from alert_threader.formatter.mrkdwn import MAX_MESSAGE, escape, link, literal, prose, truncate
-from alert_threader.threads import AlertState, AlertThread, Batch, Event, EventKind, Step
+from alert_threader.threads import (
+    AlertState,
+    AlertThread,
+    Batch,
+    Event,
+    EventKind,
+    Gone,
+    Inhibitor,
+    Mute,
+    Note,
+    NoteKind,
+    Silence,
+    Step,
+)
 from slack_sandbox.checks import MAX_UPDATE_TEXT, blocks_size, check_message
 from slack_sandbox.mentions import mentions_of
 from slack_sandbox.messages import Content
@@ -43,6 +56,30 @@ NAMES = st.one_of(TEXTS, st.sampled_from(["alertname", "service", "instance", "j
 ANNOTATION_NAMES = st.sampled_from(["summary", "description", "runbook_url", "dashboard", "message", "title"])
 TIMES = st.one_of(st.just(0.0), st.floats(0, 4e9), st.floats(allow_nan=False))
 
+#: Ids of silences, which alerts and the thread's silences share.
+_IDS = st.sampled_from(["s1", "s2", "<!here>", "s|3"])
+_LONG = st.one_of(TEXTS, st.sampled_from(_EVIL).map(lambda text: text * 200))
+MUTES = st.builds(
+    Mute,
+    silenced_by=st.lists(_IDS, max_size=3).map(tuple),
+    inhibited_by=st.sampled_from([(), ("x",)]),
+    muted_by=st.lists(_LONG, max_size=5).map(tuple),
+    until=st.one_of(st.none(), TIMES),
+)
+SILENCES = st.builds(
+    Silence, id=_IDS, by=st.sampled_from(["", "<!here>"]), name=_LONG, comment=_LONG, ends_at=TIMES, ours=st.booleans()
+)
+INHIBITORS = st.builds(Inhibitor, name=_LONG, url=URLS)
+NOTES = st.builds(
+    Note,
+    kind=st.sampled_from(NoteKind),
+    who=_LONG,
+    until=st.one_of(st.none(), TIMES),
+    text=_LONG,
+    count=st.integers(0, 5000),
+    url=URLS,
+)
+
 ALERTS = st.builds(
     AlertState,
     status=st.sampled_from(Status),
@@ -53,6 +90,9 @@ ALERTS = st.builds(
     annotations=st.dictionaries(ANNOTATION_NAMES, st.one_of(TEXTS, URLS), max_size=6),
     links=st.dictionaries(st.sampled_from(["graph", "dashboard", "panel", "silence"]), URLS, max_size=4),
     values=TEXTS,
+    mute=st.one_of(st.none(), MUTES),
+    gone=st.sampled_from(["", *Gone, "of_the_future"]),
+    ended_with=st.dictionaries(ANNOTATION_NAMES, st.one_of(TEXTS, URLS), max_size=3),
 )
 THREADS = st.builds(
     AlertThread,
@@ -68,6 +108,8 @@ THREADS = st.builds(
     flaps=st.integers(0, 5000),
     opened_at=TIMES,
     stale=st.booleans(),
+    silences=st.lists(SILENCES, max_size=5).map(tuple),
+    inhibitors=st.lists(INHIBITORS, max_size=5).map(tuple),
 )
 EVENTS = st.builds(Event, kind=st.sampled_from(EventKind), at=TIMES, changes=st.integers(1, 9))
 
@@ -78,7 +120,8 @@ def threads_and_batches(draw: st.DrawFn) -> tuple[AlertThread, Batch]:
     thread = draw(THREADS)
     known = st.sampled_from([*thread.alerts, "unknown"])
     events = draw(st.dictionaries(known, EVENTS, max_size=30))
-    return thread, Batch(events=events, reopened=draw(st.booleans()), repeated=draw(st.booleans()))
+    notes = tuple(draw(st.lists(NOTES, max_size=9)))
+    return thread, Batch(events=events, reopened=draw(st.booleans()), repeated=draw(st.booleans()), notes=notes)
 
 
 def texts(node: Any) -> Iterator[str]:
@@ -99,13 +142,15 @@ def texts(node: Any) -> Iterator[str]:
     st.sampled_from([Step.POST_ROOT, Step.UPDATE_ROOT, Step.POST_REPLY]),
     st.integers(0, 3),
     TEXTS,
+    st.sampled_from(list(LANGUAGES)),
 )
 def test_any_message_fits_and_mentions_nobody(
-    given_: tuple[AlertThread, Batch], step: Step, simple: int, environment: str
+    given_: tuple[AlertThread, Batch], step: Step, simple: int, environment: str, language: str
 ) -> None:
     """Every message passes Slack's checks, and nothing in it mentions anybody or links where we did not."""
     thread, batch = given_
-    message = render(thread, step, batch, environment=environment, attempt_id="attempt", simple=simple)
+    words = LANGUAGES[language]
+    message = render(thread, step, batch, environment=environment, words=words, attempt_id="attempt", simple=simple)
     content = Content(
         text=message["text"],
         blocks=tuple(message["blocks"]),

@@ -6,17 +6,33 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alert_threader.alertmanager.webhook import Status, parse
 from alert_threader.cli.preview import story
-from alert_threader.formatter import LANGUAGES, Words
-from alert_threader.threads import Identity, Policy, ThreadBy
+from alert_threader.formatter import LANGUAGES, Words, render
+from alert_threader.threads import (
+    AlertThread,
+    Batch,
+    Gone,
+    Identity,
+    Inhibitor,
+    Mute,
+    Policy,
+    Silence,
+    Step,
+    ThreadBy,
+    apply,
+    changes,
+)
 from tests.build import NOW
 
 IDENTITY = Identity(environment="the-setting", channel="C0ALERTS")
 _SILENCE = re.compile(r"#/silences/new\?filter=([^|>]*)[|>]")
 _MATCHER = re.compile(r'("[^"]*"|\w+)="((?:[^"\\]|\\.)*)"')
+_MUTES = [None, Mute(silenced_by=("s1",)), Mute(inhibited_by=("f99",)), Mute(muted_by=("weekends",))]
 _LABELS = ["instance", "pod", "container", "job", "namespace", "service", "team", "zone", "uid", "env", "severity"]
 _ANNOTATIONS = ["summary", "title", "description", "message", "impact", "Action", "runbook_url", "dashboard"]
 
@@ -51,16 +67,38 @@ def notifications(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
     return [alerts for alerts in (sent[:first], sent[first:]) if alerts]
 
 
-def messages_of(alerts: list[list[dict[str, Any]]], words: Words = LANGUAGES["en"]) -> list[dict[str, Any]]:
-    """The messages of these notifications, as one group."""
+GROUP = Identity(environment="the-setting", channel="C0ALERTS", by=ThreadBy.GROUP)
+
+
+def webhooks_of(alerts: list[list[dict[str, Any]]]) -> list[tuple[float, bytes]]:
+    """These notifications as webhooks of one group, each with the time of its arrival."""
     labels = {"alertname": "Down"}
     bodies = [
         {"alerts": each, "externalURL": "http://am.test", "groupLabels": labels, "groupKey": "k", "receiver": "r"}
         for each in alerts
     ]
-    identity = Identity(environment="the-setting", channel="C0ALERTS", by=ThreadBy.GROUP)
-    hooks = [(NOW + 600 * place, json.dumps(body).encode()) for place, body in enumerate(bodies)]
-    return story(hooks, identity, Policy(), words)
+    return [(NOW + 600 * place, json.dumps(body).encode()) for place, body in enumerate(bodies)]
+
+
+def messages_of(alerts: list[list[dict[str, Any]]], words: Words = LANGUAGES["en"]) -> list[dict[str, Any]]:
+    """The messages of these notifications, as one group."""
+    return story(webhooks_of(alerts), GROUP, Policy(), words)
+
+
+def thread_of(alerts: list[list[dict[str, Any]]]) -> AlertThread:
+    """The thread of these notifications."""
+    thread: AlertThread | None = None
+    for now, body in webhooks_of(alerts):
+        (change,) = changes(parse(body), GROUP)
+        thread = apply(thread, change, now, Policy()).thread
+    assert thread is not None
+    return thread
+
+
+def root_of(thread: AlertThread) -> str:
+    """What can be read in the first message of a thread, edited."""
+    message = render(thread, Step.UPDATE_ROOT, Batch(), environment="the-setting")
+    return "\n".join(t for part in ("text", "blocks", "attachments") for t in texts(message[part]))
 
 
 def read(message: dict[str, Any]) -> dict[str, Any]:
@@ -139,3 +177,43 @@ def test_silence_silences_no_more_than_the_thread(sent: list[list[dict[str, Any]
             matchers = dict(_MATCHER.findall(unquote(encoded)))
             assert matchers["alertname"] == "Down"
             assert all(labels.get(name, "") == value for labels in alerts for name, value in matchers.items())
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(notifications(), st.data())
+def test_mutes_hide_nothing(sent: list[list[dict[str, Any]]], data: st.DataObject) -> None:
+    """The root says of how many alerts nothing is sent, by whom and why, and still says or counts what it said."""
+    thread = thread_of(sent)
+    before = root_of(thread)
+    mutes = {name: data.draw(st.sampled_from(_MUTES)) for name in thread.alerts}
+    thread.alerts = {name: msgspec.structs.replace(each, mute=mutes[name]) for name, each in thread.alerts.items()}
+    thread.silences = (Silence(id="s1", name="kim", ends_at=NOW),)
+    thread.inhibitors = (Inhibitor(name="NodeDown"),)
+    after = root_of(thread)
+    gone = [value for value in re.findall(r"v\d+v", re.sub(r"<[^|>]*\|", "<", before)) if value not in after]
+    assert not gone or re.search(r"\+\d+ more", after), gone
+    muted = [mute for mute in mutes.values() if mute]
+    if len(mutes) > 1:
+        assert (f"Firing: {len(mutes)} ({len(muted)} muted)" in after) == bool(muted)
+    assert ("🔕 SILENCED — " in after) == all(mute and mute.silenced_by for mute in mutes.values())
+    for cause, said in (("silenced_by", "by kim"), ("inhibited_by", "by NodeDown"), ("muted_by", "weekends")):
+        assert (said in after) == any(getattr(mute, cause) for mute in muted)
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(notifications(), st.data())
+def test_late_words_are_shown_or_counted(sent: list[list[dict[str, Any]]], data: st.DataObject) -> None:
+    """The words of a resolution that came after its reply stand in the root, or are counted; a cause does not."""
+    thread = thread_of(sent)
+    words = {name: f"w{place}w{'x' * data.draw(st.sampled_from([0, 700]))}" for place, name in enumerate(thread.alerts)}
+    kind = data.draw(st.sampled_from(["summary", "description", "runbook_url", "impact"]))
+    thread.alerts = {
+        name: msgspec.structs.replace(
+            each, status=Status.RESOLVED, ends_at=NOW, gone=str(Gone.CONFIRMED), ended_with={kind: words[name]}
+        )
+        for name, each in thread.alerts.items()
+    }
+    after = root_of(thread)
+    missing = [said for said in words.values() if said.rstrip("x") not in after]
+    assert not missing or re.search(r"\+\d+ more", after), missing
+    assert "without a notification" not in after

@@ -1,9 +1,9 @@
 """What people see: an AlertThread and a step become the arguments of one Slack call.
 
-``view`` reads the record once for each message, ``content`` says what is said, with ``labels``, ``listing``,
-``links``, ``notes``, ``buttons``, ``displaced`` and ``times`` for the parts that need rules of their own, in the
-``words`` of a language; ``layout`` puts it into Slack's forms. Pure, and for any record: an alert that cannot be shown
-well is shown somehow.
+``view`` reads the record once for each message, ``content`` says what is said, with ``labels``, ``description``,
+``listing``, ``own_texts``, ``links``, ``notes``, ``status_line``, ``buttons``, ``displaced`` and ``times`` for the
+parts that need rules of their own, in the ``words`` of a language; ``layout`` puts it into Slack's forms. Pure, and for
+any record: an alert that cannot be shown well is shown somehow.
 """
 
 import hashlib
@@ -100,7 +100,7 @@ def render(  # noqa: PLR0913 - a keyword for each setting that a message depends
     is the record's: 0 in full, 1 without attachment, 2 text only, 3 a plain line without metadata. ``pressing`` is what
     can be pressed; None for nothing. Never raises.
     """
-    view = ThreadView(thread, environment, words, severities, links_people=step is Step.UPDATE_ROOT)
+    view = ThreadView(thread, environment, words, severities, is_edit=step is Step.UPDATE_ROOT)
     content = reply_content(view, batch) if step is Step.POST_REPLY else root_content(view, pressing)
     message = _LAYOUTS[min(max(simple, 0), len(_LAYOUTS) - 1)](content)
     message |= {"unfurl_links": False, "unfurl_media": False}

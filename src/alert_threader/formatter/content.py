@@ -4,28 +4,25 @@ All texts here are finished mrkdwn: escaped, cut, each within a budget, so that 
 message.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.buttons import Pressing, buttons
+from alert_threader.formatter.description import description, ending, late_words, values_line
 from alert_threader.formatter.displaced import displaced
 from alert_threader.formatter.labels import fields_of, labels_line
 from alert_threader.formatter.links import links_line, source_link
 from alert_threader.formatter.listing import (
-    MAX_DESCRIPTION,
-    MAX_TEXT,
-    MAX_VALUES,
+    MAX_LEFT,
     MOST_ROOM_FOR_NAMES,
     Listed,
     Listing,
     Texts,
     as_they_are,
-    heading,
     listed_events,
     listing,
-    more_texts,
     room_for_names,
 )
 from alert_threader.formatter.mrkdwn import (
@@ -33,11 +30,7 @@ from alert_threader.formatter.mrkdwn import (
     MAX_MESSAGE,
     bold,
     escape,
-    is_cut,
-    literal,
-    prose,
     truncate,
-    unmarked,
 )
 from alert_threader.formatter.notes import NoteText, note_texts
 from alert_threader.formatter.text_objects import Block
@@ -59,10 +52,9 @@ _NAMED = 3
 
 # The budgets, in characters after escaping. The alerts have what the others leave of mrkdwn.MAX_MESSAGE, but for a
 # margin for the signs between the parts.
-_FULL_TITLE = 600
 _NAME = 80
-_OTHERS = 900
 _TEXT = 400
+_MAX_NOTES = 1000
 _MARGIN = 600
 
 
@@ -100,20 +92,20 @@ def root_content(view: ThreadView, pressing: Pressing | None = None) -> Content:
         text=_text(_root_opening(view), view, _root_names(view)),
         fields=fields.lines,
         description=[
-            *_description(view, full_title=len(headline) > MAX_HEADER),
-            *_values(view, view.shared_values),
+            *description(view, full_title=len(headline) > MAX_HEADER),
+            *values_line(view, view.shared_values),
         ],
         links=links,
         context=[*root_times(view), *labels_line(view, fields, unlinked)],
         buttons=buttons(view, pressing),
     )
     if view.total < 2:
-        return content
+        late = late_words(view, _room(content) - MAX_LEFT)
+        return msgspec.structs.replace(content, description=[*content.description, *late]) if late else content
     content = _making_room(view, content)
-    counts = view.words.counts.format(firing=view.firing, resolved=view.resolved)
     return _with_alerts(
         content,
-        counts,
+        _firing_and_resolved(view),
         listing(view, as_they_are(view), view.total, LISTED, Texts.OWN, _room(content), content.context),
     )
 
@@ -138,7 +130,7 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
         is_root=False,
         colour=view.colour(state, level),
         text=_text(opening, view, _reply_names(view, events)),
-        description=_lines(notes),
+        description=_note_lines(notes),
         context=[*_not_editable(view, batch), *reply_times(view, batch, events)],
     )
     if not view.firing and view.total == 1:
@@ -148,8 +140,8 @@ def reply_content(view: ThreadView, batch: Batch) -> Content:
             fields=fields.lines,
             description=[
                 *content.description,
-                *(_ending(view) or _description(view)),
-                *_values(view, view.ended_values or view.shared_values),
+                *(ending(view) or description(view)),
+                *values_line(view, view.ended_values or view.shared_values),
             ],
             links=links,
             context=[*content.context, *labels_line(view, fields, unlinked)],
@@ -182,18 +174,26 @@ def _read(content: Content) -> str:
 def _notes_content(view: ThreadView, notes: Sequence[NoteText]) -> Content:
     """A message about nothing but what people or Alertmanager did; the latest is in the headline."""
     *earlier, last = notes
-    opening = f"{last.line} — "
+    opening = f"{last.headline} — "
     return Content(
         headline=truncate(f"{opening}{view.title}", MAX_HEADER),
         is_root=False,
         colour=view.colour(view.state, view.level),
         text=_text(opening, view, ""),
-        description=[*([last.text] if last.text else []), *_lines(earlier)],
+        description=[*([last.below] if last.below else []), *_note_lines(earlier)],
     )
 
 
-def _lines(notes: Sequence[NoteText]) -> list[str]:
-    return [f"{note.line}: {note.text}" if note.text else note.line for note in notes]
+def _note_lines(notes: Sequence[NoteText]) -> list[str]:
+    """The notes, a line each: the latest ones, as far as there is room; the earlier ones are counted."""
+    lines: list[str] = []
+    room = _MAX_NOTES
+    for note in reversed(notes):
+        room -= len(note.line)
+        if room < 0:
+            return [f"+{len(notes) - len(lines)}", *lines]
+        lines.insert(0, note.line)
+    return lines
 
 
 def _not_editable(view: ThreadView, batch: Batch) -> list[str]:
@@ -267,7 +267,13 @@ def _counts(view: ThreadView, batch: Batch) -> str:
     kinds = {event.kind for event in batch.events.values()}
     if kinds == {EventKind.FIRED} and not any(event.known for event in batch.events.values()):
         return words.firing_new.format(new=len(batch.events), firing=view.firing, total=view.total)
-    return words.counts.format(firing=view.firing, resolved=view.resolved)
+    return _firing_and_resolved(view)
+
+
+def _firing_and_resolved(view: ThreadView) -> str:
+    words, muted = view.words, len(view.muted)
+    said = words.counts_muted if muted else words.counts
+    return said.format(firing=view.firing, muted=muted, resolved=view.resolved)
 
 
 def _text(opening: str, view: ThreadView, who: str) -> str:
@@ -302,63 +308,3 @@ def _names(view: ThreadView, alerts: Sequence[AlertState]) -> str:
         return ""
     names = [view.name(alert, _NAME) for alert in alerts]
     return f" ({', '.join(truncate(escape(name), 2 * _NAME) for name in names)})" if names else ""
-
-
-def _description(view: ThreadView, *, full_title: bool = False) -> list[str]:
-    """What all of the thread's alerts say at length, after their summary where the header has not all of it."""
-    summary = view.shared_summary or view.title
-    title = truncate(escape(summary), _FULL_TITLE) if full_title or summary != view.title else ""
-    text = view.shared.description
-    described = _described(view, text) if unmarked(text) != view.title else ""
-    return list(filter(None, (title, described, *_others(view, view.shared.others, int(is_cut(title, summary))))))
-
-
-def _values(view: ThreadView, values: str) -> list[str]:
-    """The measured values on a line."""
-    shown = literal(values, MAX_VALUES)
-    left = more_texts(view, int(is_cut(shown, values)))
-    return [f"{bold(f'{view.words.values}:')} {shown}", *left] if shown else []
-
-
-def _others(view: ThreadView, others: Mapping[str, str], left: int) -> list[str]:
-    """Further texts, a line each, as far as there is room; those that are cut or left out are counted with ``left``."""
-    said: list[str] = []
-    room = _OTHERS
-    for name, text in others.items():
-        shown = truncate(prose(text), MAX_TEXT)
-        line = f"{bold(f'{heading(name)}:')} {_closed(shown)}"
-        room -= len(line)
-        if room < 0:
-            break
-        left += is_cut(shown, text)
-        said.append(line)
-    left += len(others) - len(said)
-    return [*said, view.words.more_others.format(count=left, source=source_link(view))] if left else said
-
-
-def _ending(view: ThreadView) -> list[str]:
-    """What the resolution of a thread's only alert says, where that is not what its firing said."""
-    if not view.alerts:
-        return []
-    said = view.ended(view.alerts[0])
-    summary = unmarked(said.summary)
-    title = truncate(escape(summary), _FULL_TITLE)
-    links = {view.words.runbook: said.runbook, view.words.dashboard: said.dashboard}
-    others = {**said.others, **{name: text for name, text in links.items() if text}}
-    described = _described(view, said.description)
-    left = is_cut(title, summary) + view.alerts[0].ended_left_out
-    return list(filter(None, (title, described, *_others(view, others, left))))
-
-
-def _described(view: ThreadView, text: str) -> str:
-    said = prose(text)
-    if not said:
-        return ""
-    shown = _closed(truncate(said, MAX_DESCRIPTION))
-    rest = f"\n{view.words.the_rest.format(source=source_link(view))}" if len(said) > MAX_DESCRIPTION else ""
-    return f"{bold(f'{view.words.description}:')}\n{shown}{rest}"
-
-
-def _closed(text: str) -> str:
-    """The text with its code fence closed: after an open one, everything would be shown as code."""
-    return f"{text}\n```" if text.count("```") % 2 else text

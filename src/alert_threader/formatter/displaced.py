@@ -4,19 +4,9 @@ import re
 
 from alert_threader.formatter import facts
 from alert_threader.formatter.facts import Said
-from alert_threader.formatter.listing import (
-    BETWEEN_LABELS,
-    MARGIN,
-    MAX_DESCRIPTION,
-    MAX_LEFT,
-    MAX_TEXT,
-    QUOTE,
-    bare_line,
-    heading,
-    more_texts,
-    quoted,
-)
+from alert_threader.formatter.listing import MARGIN, MAX_LEFT, bare_line, more_texts
 from alert_threader.formatter.mrkdwn import MAX_SECTION, joined, link, literal, prose, truncate
+from alert_threader.formatter.own_texts import BETWEEN_LABELS, MAX_DESCRIPTION, MAX_TEXT, QUOTE, heading, quoted
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import CUT, AlertState, one_line, short_name
 

@@ -8,7 +8,7 @@ from math import isfinite
 import msgspec
 
 from alert_threader.formatter.words import Words
-from alert_threader.threads import STATE_REASON, AlertState, one_line
+from alert_threader.threads import STATE_REASON, AlertState, Gone, one_line
 
 GREEN = "#2EB67D"
 #: Neither good nor bad: a severity that we do not know, and a thread that nobody has heard of for days.
@@ -32,6 +32,13 @@ _REASONS = {
     "Paused": "paused",
     "Updated": "updated",
     "RuleDeleted": "rule_deleted",
+}
+#: How an alert ended without a notification: the words beside its name, and those for all alerts of a message.
+_GONE = {
+    Gone.WHILE_SILENCED: ("gone_silenced", "all_gone_silenced"),
+    Gone.WHILE_INHIBITED: ("gone_inhibited", "all_gone_inhibited"),
+    Gone.WHILE_MUTED: ("gone_muted", "all_gone_muted"),
+    Gone.UNANNOUNCED: ("gone_unannounced", "all_gone_unannounced"),
 }
 #: The annotation in which Grafana says what went wrong when it could not evaluate a rule.
 _ERROR = "error"
@@ -115,6 +122,21 @@ def state_reason(alert: AlertState, words: Words) -> str:
     if not reason:
         return ""
     return f"{getattr(words, _REASONS[reason])} ({reason})" if reason in _REASONS else reason
+
+
+def gone(alert: AlertState, words: Words) -> str:
+    """How an alert ended without a notification, to stand beside its name; else empty."""
+    return getattr(words, _GONE[Gone(alert.gone)][0]) if alert.gone in _GONE and not fires(alert) else ""
+
+
+def all_gone(alert: AlertState, words: Words) -> str:
+    """The same as a line that speaks of all alerts of a message."""
+    return getattr(words, _GONE[Gone(alert.gone)][1]) if alert.gone in _GONE and not fires(alert) else ""
+
+
+def has_late_words(alert: AlertState) -> bool:
+    """Whether an alert's resolution came after the reply that said it had ended: only the root can say its words."""
+    return alert.gone == Gone.CONFIRMED and not fires(alert)
 
 
 def find_name(name: str, text: str) -> re.Match[str] | None:

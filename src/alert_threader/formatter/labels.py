@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from alert_threader.formatter.listing import BETWEEN_LABELS, more_texts
+from alert_threader.formatter.listing import more_texts
 from alert_threader.formatter.mrkdwn import MAX_FIELDS, bold, is_cut, joined, literal
+from alert_threader.formatter.own_texts import BETWEEN_LABELS
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import ENVIRONMENT_LABELS, EXPORTED, FOLDER, OF_EXPORTER, RULE, has_exported, one_line
 

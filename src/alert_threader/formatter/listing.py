@@ -1,24 +1,22 @@
 """The alerts of a message: each on a line that begins with its state, then what it says of itself, then names alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
 
 import msgspec
 
 from alert_threader.formatter import facts
-from alert_threader.formatter.facts import Said
-from alert_threader.formatter.links import SEPARATOR, own_links, source_link
+from alert_threader.formatter.links import source_link
 from alert_threader.formatter.mrkdwn import (
     MAX_SECTION,
     bold,
     escape,
     is_cut,
-    joined,
     literal,
-    prose,
     truncate,
     unmarked,
 )
+from alert_threader.formatter.own_texts import count_own, end_texts, late_texts, own_texts
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import (
     BETWEEN_NAMES,
@@ -34,12 +32,8 @@ from alert_threader.threads import (
     short_name,
 )
 
-#: The sign of an alert that fires and of one that does not: they differ in form too, for not everybody sees colours.
-STATES = {True: "🔴", False: "✅"}
-#: What sets off an alert's own texts from its line: Slack shows a bar.
-QUOTE = ">"
-#: Between two labels on a line.
-BETWEEN_LABELS = " | "
+#: The signs of alerts: they differ in form too, for not everybody sees colours.
+_FIRES, _IS_MUTED, _IS_OVER = "🔴", "🔕", "✅"
 
 #: The lines together, the names behind them (``threads.fitting`` and a sign for each state), and what an alert says of
 #: itself on one line, in characters as sent.
@@ -53,11 +47,6 @@ _MAX_NAME = 400
 _MAX_NOTE = 60
 MAX_VALUES = 150
 MAX_LEFT = 1000
-#: An alert's own description, each further text of its own, and what one is not begun below: what the root of one
-#: alert shows.
-MAX_DESCRIPTION = 1200
-MAX_TEXT = 400
-_LEAST = 40
 #: All that alerts say of themselves. What one says stands with its line in one section of Slack, with some signs
 #: between them.
 _MAX_ALL_OWN = 4000
@@ -83,7 +72,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 class Texts(Enum):
     """What a listing says of its alerts beside their names."""
 
-    #: What the thread does not say already.
+    #: What the thread does not say already, and what a resolution says that came too late for a reply.
     OWN = auto()
     #: The same of those that fire; of those that ended, what their end says.
     NEWS = auto()
@@ -207,17 +196,30 @@ def _lines(
 
 def bare_line(view: ThreadView, alert: AlertState, fires: bool) -> str:
     """An alert's state and name, and nothing else."""
-    return f"{STATES[fires]} {literal(view.name(alert), _MAX_NAME)}"
+    return f"{_sign(view, alert, fires)} {literal(view.name(alert), _MAX_NAME)}"
+
+
+def _sign(view: ThreadView, alert: AlertState, fires: bool) -> str:
+    if not fires:
+        return _IS_OVER
+    return _IS_MUTED if view.is_muted(alert) else _FIRES
 
 
 def _line(view: ThreadView, item: Listed, summary: str, context: Sequence[str]) -> str:
     alert = item.alert
     values = "" if item.values == view.shared_values else literal(item.values, MAX_VALUES)
-    reason = literal(facts.state_reason(alert, view.words), _MAX_NOTE)
-    reason = "" if reason and any(reason in line for line in context) else reason
+    reason = _reason(view, alert, context)
     said = _named(one_line(short_name(alert)) or view.words.alert, summary)
     notes = [note for note in (literal(distinct_part(alert), _MAX_NAME), values, item.note, reason) if note]
-    return " ".join((STATES[item.fires], said, *(f"({note})" for note in notes)))
+    return " ".join((_sign(view, alert, item.fires), said, *(f"({note})" for note in notes)))
+
+
+def _reason(view: ThreadView, alert: AlertState, context: Sequence[str]) -> str:
+    """Why an alert fires, or ended, where no line of the context says that of all."""
+    reason = literal(facts.state_reason(alert, view.words), _MAX_NOTE)
+    if reason:
+        return "" if any(reason in line for line in context) else reason
+    return "" if facts.all_gone(alert, view.words) in context else facts.gone(alert, view.words)
 
 
 def _cut_summary(summary: str) -> str:
@@ -250,12 +252,12 @@ def _summary(view: ThreadView, item: Listed, texts: Texts) -> str:
 
 
 def _by_name(view: ThreadView, listed: Sequence[Listed]) -> tuple[int, list[str]]:
-    """As many alerts by name as there is room for, a line for each state, and how many they are."""
-    names: dict[bool, list[str]] = {}
+    """As many alerts by name as there is room for, a line for each sign, and how many they are."""
+    names: dict[str, list[str]] = {}
     count = fitting([item.alert for item in listed])
     for item in listed[:count]:
-        names.setdefault(item.fires, []).append(literal(view.name(item.alert), 2 * _MAX_NAME))
-    lines = [f"{STATES[fires]} {BETWEEN_NAMES.join(each)}" for fires, each in names.items()]
+        names.setdefault(_sign(view, item.alert, item.fires), []).append(literal(view.name(item.alert), 2 * _MAX_NAME))
+    lines = [f"{sign} {BETWEEN_NAMES.join(each)}" for sign, each in names.items()]
     return count, lines
 
 
@@ -270,81 +272,31 @@ def _own_texts(
     for place, line in enumerate(lines):
         item = listed[place]
         share = min(room // (len(lines) - place), MAX_SECTION - len(line) - MARGIN)
-        said, left = _ending(view, item.alert, share) if _is_ending(item, texts) else _own(view, item.alert, share)
+        said, left = _texts(view, item, texts, share)
         room -= sum(len(each) + 1 for each in said)
         is_value_cut = item.values != view.shared_values and is_cut(literal(item.values, MAX_VALUES), item.values)
         found.append((said, left + is_value_cut))
     return found
 
 
-def _own(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int]:
-    said, shared = view.said(alert), view.shared
-    links, left = own_links(view, alert, room - len(QUOTE))
-    room -= len(links) + len(QUOTE)
-    others = {name: text for name, text in said.others.items() if shared.others.get(name) != text}
-    lines, unsaid = quoted("" if said.description == shared.description else said.description, others, room)
-    room -= sum(len(line) + 1 for line in lines)
-    own = view.own_labels(alert)
-    labels = [(literal(f"{name}={value}", MAX_TEXT), value) for name, value in own.items()]
-    line, unlisted = joined(labels, BETWEEN_LABELS, room - len(QUOTE + SEPARATOR))
-    last = SEPARATOR.join(filter(None, (line, links)))
-    left += unsaid + unlisted + view.left_out(alert)
-    return [*lines, *([f"{QUOTE}{last}"] if last else [])], left
+def _texts(view: ThreadView, item: Listed, texts: Texts, room: int) -> tuple[list[str], int]:
+    alert = item.alert
+    if _is_ending(item, texts):
+        return end_texts(view, alert, room)
+    said, left = own_texts(view, alert, room)
+    if not facts.has_late_words(alert):
+        return said, left
+    late, late_left = late_texts(view, alert, room - sum(len(line) + 1 for line in said))
+    return [*said, *late], left + late_left
 
 
-def _ending(view: ThreadView, alert: AlertState, room: int) -> tuple[list[str], int]:
-    """What an alert's end says, where that is not what its firing said."""
-    said = view.ended(alert)
-    links = [text for text in (said.runbook, said.dashboard) if text]
-    lines, left = quoted(said.description, said.others, room)
-    return lines, left + len(links) + alert.ended_left_out
+def _count_own(view: ThreadView, item: Listed, texts: Texts) -> int:
+    alert, is_ending = item.alert, _is_ending(item, texts)
+    count = count_own(view, alert, _summary(view, item, texts), is_ending=is_ending)
+    if is_ending or not facts.has_late_words(alert):
+        return count
+    return count + count_own(view, alert, view.ended(alert).summary, is_ending=True)
 
 
 def _is_ending(item: Listed, texts: Texts) -> bool:
     return texts is Texts.NEWS and not item.fires
-
-
-def _count_own(view: ThreadView, item: Listed, texts: Texts) -> int:
-    """How many texts and labels an alert has that its thread has not."""
-    is_ending = _is_ending(item, texts)
-    said, shared = (view.ended(item.alert), Said()) if is_ending else (view.said(item.alert), view.shared)
-    placed = [
-        _summary(view, item, texts) if not is_ending or said.summary else "",
-        "" if said.description == shared.description else said.description,
-        "" if said.runbook == shared.runbook else said.runbook,
-        "" if said.dashboard == shared.dashboard else said.dashboard,
-    ]
-    others = sum(shared.others.get(name) != text for name, text in said.others.items())
-    labels = item.alert.ended_left_out if is_ending else len(view.own_labels(item.alert)) + view.left_out(item.alert)
-    return len(list(filter(None, placed))) + others + labels
-
-
-def quoted(description: str, others: Mapping[str, str], room: int) -> tuple[list[str], int]:
-    """A description and further texts by name, in quoted lines, and how many are cut or have no room."""
-    texts = [("", _quotable(description))]
-    texts += [(f"{bold(f'{heading(name)}:')} ", _quotable(text)) for name, text in others.items()]
-    lines: list[str] = []
-    left = 0
-    for head, text in texts:
-        limit = min(room - len(head), MAX_TEXT if head else MAX_DESCRIPTION)
-        if not text or limit < min(_LEAST, len(text)):
-            left += bool(text)
-            continue
-        shown = truncate(text, limit)
-        left += is_cut(shown, text)
-        more = [f"{QUOTE}{line}" for line in f"{head}{shown}".split("\n")]
-        room -= sum(len(line) + 1 for line in more)
-        lines += more
-    return lines, left
-
-
-def _quotable(text: str) -> str:
-    """A text of several lines that can stand in a quote, where a fence would reach beyond it."""
-    said = prose(text.replace("```", ""))
-    return "\n".join(filter(None, map(str.rstrip, said.split("\n")))) if "\n" in said else said
-
-
-def heading(name: str) -> str:
-    """An annotation's name as a person would write it, escaped: ``current_value`` is "Current value"."""
-    words = one_line(name).replace("_", " ").strip() or one_line(name)
-    return truncate(escape(words[:1].upper() + words[1:]), 80)

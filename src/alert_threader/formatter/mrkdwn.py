@@ -55,8 +55,8 @@ _AFTER_ADDRESS = ".,;:!?*_~|([{"
 #: Where Slack would begin or end bold, italics, strike-through or code, or read an emoji's name.
 _FORMATTING = re.compile(r"`|(?<!\w)[*_~]|[*_~](?!\w)|:[\w+'-]+:")
 
-#: They look like the signs that would end code or bold, and do not.
-_APOSTROPHE, _ASTERISK = "\u02bc", "\u2217"
+#: They look like the signs that would end code, bold or an address, and do not.
+_APOSTROPHE, _ASTERISK, _BAR = "\u02bc", "\u2217", "\u2223"
 
 
 def escape(text: str) -> str:
@@ -142,7 +142,7 @@ def link(url: str, text: str = "") -> str | None:
     escaped = escape(_BREAKS_LINK.sub(lambda match: quote(match[0], safe=""), url))
     if not _WEB_ADDRESS.match(url) or len(escaped) > MAX_URL:
         return None
-    label = escape(one_line(text))
+    label = escape(one_line(text)).replace("|", _BAR)
     return f"<{escaped}|{label}>" if label else f"<{escaped}>"
 
 

@@ -1,19 +1,21 @@
-"""What people and Alertmanager did to a thread, in words: the notes of a reply, and the line of its first message."""
+"""The notes of a reply: what people and Alertmanager did to a thread, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from alert_threader.formatter import facts
-from alert_threader.formatter.mrkdwn import link, literal
+from alert_threader.formatter.mrkdwn import literal
+from alert_threader.formatter.mutes import (
+    BETWEEN_NAMES,
+    MAX_COMMENT,
+    inhibited_by,
+    linked_name,
+    muted_by,
+    plain_name,
+    silenced_elsewhere,
+)
 from alert_threader.formatter.view import ThreadView
-from alert_threader.threads import CommandKind, Note, NoteKind, Silence
+from alert_threader.threads import Note, NoteKind
 
-#: A name, a comment or a reason, in characters.
-_MAX_NAME = 80
-_MAX_COMMENT = 300
-#: How many silences are named.
-_NAMED = 3
-_BETWEEN = " · "
 _WORDS = {
     NoteKind.ACKNOWLEDGED: ("👀", "note_acknowledged"),
     NoteKind.TAKEN_OVER: ("👀", "note_taken_over"),
@@ -28,85 +30,63 @@ _WORDS = {
     NoteKind.SILENCE_ENDED: ("🔔", "note_silence_ended"),
     NoteKind.ENDED_WITH_PROBLEM: ("🔔", "note_ended_with_problem"),
     NoteKind.EXPIRED_ELSEWHERE: ("🔔", "note_expired_elsewhere"),
+    NoteKind.LOUD_AGAIN: ("🔔", "note_loud_again"),
     NoteKind.NOT_SILENCED: ("⚠️", "note_not_silenced"),
     NoteKind.NOT_UNSILENCED: ("⚠️", "note_not_unsilenced"),
 }
+#: The notes on mutes, whose words depend on what is known.
+_MUTES = frozenset({NoteKind.SILENCED_ELSEWHERE, NoteKind.INHIBITED, NoteKind.MUTED})
 #: Those whose text is a comment, or a reason.
-_WITH_TEXT = frozenset({NoteKind.SILENCED, NoteKind.EXTENDED, NoteKind.NOT_SILENCED, NoteKind.NOT_UNSILENCED})
+_WITH_TEXT = frozenset(
+    {
+        NoteKind.SILENCED,
+        NoteKind.EXTENDED,
+        NoteKind.SILENCED_ELSEWHERE,
+        NoteKind.NOT_SILENCED,
+        NoteKind.NOT_UNSILENCED,
+    }
+)
+#: Shows a name and its address, which may be empty.
+_Name = Callable[[str, str], str]
 
 
 class NoteText(NamedTuple):
-    """A note in words: a line, and what is said at more length below it, empty for nothing. Both are mrkdwn."""
+    """A note in words: as a headline with what is said ``below`` it, or as a ``line`` that says both.
 
+    The headline is plain text, in which no link works; the others are mrkdwn. ``below`` may be empty.
+    """
+
+    headline: str
+    below: str
     line: str
-    text: str
 
 
 def note_texts(view: ThreadView, notes: Sequence[Note]) -> list[NoteText]:
     """The notes in words; one of a kind that only a newer version knows is left out."""
-    known = [(note, *_WORDS[NoteKind(note.kind)]) for note in notes if note.kind in _WORDS]
-    return [_note_text(view, note, sign, word) for note, sign, word in known]
+    return [_note_text(view, note) for note in notes if note.kind in _WORDS or note.kind in _MUTES]
 
 
-def _note_text(view: ThreadView, note: Note, sign: str, word: str) -> NoteText:
-    line: str = getattr(view.words, word).format(
-        who=literal(note.who, _MAX_NAME),
-        former=literal(note.text, _MAX_NAME),
-        until=_clock(view, note.until or 0),
-    )
-    has_text = note.kind in _WITH_TEXT and note.text
-    return NoteText(f"{sign} {line}", literal(note.text, _MAX_COMMENT) if has_text else "")
+def _note_text(view: ThreadView, note: Note) -> NoteText:
+    headline, line = (_sentence(view, note, name) for name in (plain_name, linked_name))
+    if note.kind in _WITH_TEXT and (comment := literal(note.text, MAX_COMMENT)):
+        return NoteText(headline, comment, f"{line}: {comment}")
+    return NoteText(headline, linked_name(note.text, note.url) if note.url else "", line)
 
 
-def answers_line(view: ThreadView) -> str:
-    """Who works on a problem, and until when it is silenced, as long as it is one: for the first message."""
-    if not view.firing:
-        return ""
-    parts = [_acknowledged(view), *_silences(view), _under_way(view)]
-    return _BETWEEN.join(filter(None, parts))
+def _sentence(view: ThreadView, note: Note, name: _Name) -> str:
+    """A note's sign and sentence, with each name as ``name`` shows it."""
+    if note.kind in _MUTES:
+        return f"🔕 {_mute(view, note, name)}"
+    sign, word = _WORDS[NoteKind(note.kind)]
+    said: str = getattr(view.words, word)
+    until = view.clock(note.until or 0)
+    return f"{sign} {said.format(who=name(note.who, ''), former=name(note.text, ''), until=until)}"
 
 
-def _acknowledged(view: ThreadView) -> str:
-    by = view.thread.acknowledgement
-    if by is None:
-        return ""
-    who = view.person(by.by, by.name)
-    return f"👀 {view.words.answer_acknowledged.format(who=who, since=_clock(view, by.at))}"
-
-
-def _silences(view: ThreadView) -> list[str]:
-    silences = view.thread.silences
-    if not silences:
-        return _muted(view)
-    named = [_silence(view, silence) for silence in silences[:_NAMED]]
-    return [*named, f"+{len(silences) - _NAMED}"] if len(silences) > _NAMED else named
-
-
-def _silence(view: ThreadView, silence: Silence) -> str:
-    who = view.person(silence.by, silence.name)
-    said = view.words.answer_silenced.format(who=who, until=_clock(view, silence.ends_at))
-    comment = f': "{literal(silence.comment, _MAX_COMMENT)}"' if silence.comment else ""
-    page = link(view.silence_page(silence.id), view.words.silence)
-    return f"🔕 {said}{comment}" + (f" ({page})" if page else "")
-
-
-def _muted(view: ThreadView) -> list[str]:
-    """Until when all firing alerts are muted in Alertmanager: until the first of these mutes ends."""
-    if view.state != "silenced":
-        return []
-    ends = [alert.mute.until for alert in view.alerts if facts.fires(alert) and alert.mute and alert.mute.until]
+def _mute(view: ThreadView, note: Note, name: _Name) -> str:
     words = view.words
-    return [words.silenced_until.format(time=facts.moment(min(ends))) if ends else words.silenced_open]
-
-
-def _under_way(view: ThreadView) -> str:
-    commands = view.thread.commands
-    if not commands:
-        return ""
-    words = view.words
-    said = words.answer_unsilencing if commands[0].kind is CommandKind.UNSILENCE else words.answer_silencing
-    return f"🔕 {said.format(who=view.person(commands[0].by, commands[0].name))}"
-
-
-def _clock(view: ThreadView, at: float) -> str:
-    return facts.clock(at, view.thread.began_at or view.thread.opened_at)
+    if note.kind == NoteKind.SILENCED_ELSEWHERE:
+        return silenced_elsewhere(words, name(note.who, ""), view.clock(note.until), note.count)
+    if note.kind == NoteKind.INHIBITED:
+        return inhibited_by(words, name(note.text, note.url))
+    return muted_by(words, name(note.text, ""), is_one=BETWEEN_NAMES not in note.text)

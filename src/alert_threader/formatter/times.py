@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from alert_threader.formatter import facts
 from alert_threader.formatter.listing import Listed
 from alert_threader.formatter.mrkdwn import literal
-from alert_threader.formatter.notes import answers_line
+from alert_threader.formatter.status_line import status_line
 from alert_threader.formatter.view import ThreadView
 from alert_threader.threads import AlertState, Batch
 
@@ -29,7 +29,7 @@ def _times(view: ThreadView, not_confirmed: str = "") -> list[str]:
         _left_out(view),
         not_confirmed,
         words.marked_stale if view.state == "stale" else "",
-        answers_line(view),
+        status_line(view),
     ]
     return [line for line in said if line]
 
@@ -86,12 +86,18 @@ def _span(view: ThreadView, began: float, ended: float | None) -> str:
 
 def _because(view: ThreadView, alerts: Sequence[AlertState]) -> str:
     """Why some alerts fire, or ended, where all do for the same reason."""
-    states = {(facts.fires(alert), facts.state_reason(alert, view.words)) for alert in alerts}
-    if len(states) > 1 or not states:
-        return ""
-    ((fires, reason),) = states
-    said = view.words.firing_because if fires else view.words.resolved_because
-    return said.format(reason=literal(reason, _MAX_REASON)) if reason else ""
+    reasons = {_reason(view, alert) for alert in alerts}
+    return reasons.pop() if len(reasons) == 1 else ""
+
+
+def _reason(view: ThreadView, alert: AlertState) -> str:
+    """Why an alert fires, or ended, as a line; empty where nobody says so."""
+    words = view.words
+    reason = facts.state_reason(alert, words)
+    if not reason:
+        return facts.all_gone(alert, words)
+    said = words.firing_because if facts.fires(alert) else words.resolved_because
+    return said.format(reason=literal(reason, _MAX_REASON))
 
 
 def _flapped(view: ThreadView, began: float) -> str:

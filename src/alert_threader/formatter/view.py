@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from urllib.parse import quote
 
 import msgspec
 
@@ -11,6 +10,7 @@ from alert_threader.formatter import facts
 from alert_threader.formatter.facts import Said
 from alert_threader.formatter.matchers import matchers_of, matchers_of_one
 from alert_threader.formatter.mrkdwn import literal, truncate, unmarked
+from alert_threader.formatter.muting import Cause, causes, state_of
 from alert_threader.formatter.words import Words
 from alert_threader.threads import (
     ENVIRONMENT_LABELS,
@@ -20,11 +20,9 @@ from alert_threader.threads import (
     AlertThread,
     Common,
     Severities,
-    covers,
     environment_of,
     full_name,
     in_common,
-    named_by,
     one_line,
     severity_of,
     short_name,
@@ -46,21 +44,25 @@ class ThreadView:
         words: Words,
         severities: Severities,
         *,
-        links_people: bool = False,
+        is_edit: bool = False,
     ) -> None:
         """Take the record, the ``ENVIRONMENT`` for alerts that name none, and the settings of words and severities.
 
-        ``links_people`` is for an edit, which notifies nobody: there people may be linked to.
+        An edit notifies nobody, so it may link to people; and it lists muted alerts after loud ones. A post keeps the
+        record's order, by which ``threads.plan`` decides which alerts need a further message to be named.
         """
         self.thread = thread
-        self._links_people = links_people
+        self._is_edit = is_edit
         self.words = words
         self.severities = severities
         self._environment = environment
         #: The alerts whose details are kept, and what is known of the others.
         self.detailed = list(thread.detailed.values())
         self._others = _of_others(thread, len(self.detailed))
-        self.state = _state(thread)
+        #: Why alerts that fire are muted, by fingerprint.
+        self.muted = causes(thread)
+        self._muted = {id(thread.alerts[each]) for each in self.muted}
+        self.state = state_of(thread, self.muted)
         #: How many alerts the thread has had, those included of which only the number is kept.
         self.total = len(thread.alerts) + thread.forgotten
         self.firing = thread.firing
@@ -73,23 +75,29 @@ class ThreadView:
         """The same thread as it would be without some alerts."""
         alerts = {each: state for each, state in self.thread.alerts.items() if each not in fingerprints}
         thread = msgspec.structs.replace(self.thread, alerts=alerts)
-        return ThreadView(thread, self._environment, self.words, self.severities, links_people=self._links_people)
+        return ThreadView(thread, self._environment, self.words, self.severities, is_edit=self._is_edit)
 
     def person(self, user: str, name: str) -> str:
         """A person, as mrkdwn: linked to where that notifies nobody, else by name."""
-        if self._links_people and _USER.fullmatch(user):
+        if self._is_edit and _USER.fullmatch(user):
             return f"<@{user}>"
         return literal(name or user, _MAX_PERSON)
 
-    def silence_page(self, silence_id: str) -> str:
-        """The page of a silence in Alertmanager; empty where it is not known."""
-        base = self.thread.external_url.rstrip("/")
-        return f"{base}/#/silences/{quote(silence_id, safe='')}" if base and not self.is_grafana else ""
+    def clock(self, at: float | None) -> str:
+        """A time to the minute, with its date where the thread began on another day; empty for none."""
+        return facts.clock(at, self.thread.began_at or self.thread.opened_at) if at else ""
 
     @cached_property
     def alerts(self) -> list[AlertState]:
-        """All alerts, the firing ones first."""
-        return [self.thread.alerts[each] for each in self.thread.firing_first]
+        """All alerts, the firing ones first; in an edit, of those the muted ones last."""
+        alerts = [self.thread.alerts[each] for each in self.thread.firing_first]
+        if not (self.muted and self._is_edit):
+            return alerts
+        return sorted(alerts, key=lambda alert: (not facts.fires(alert), self.is_muted(alert)))
+
+    def is_muted(self, alert: AlertState) -> bool:
+        """Whether an alert fires and is muted."""
+        return id(alert) in self._muted
 
     @cached_property
     def title(self) -> str:
@@ -111,7 +119,9 @@ class ThreadView:
         signs = {
             "resolved": f"✅ {words.resolved} — ",
             "stale": f"💤 {words.stale} — ",
-            "silenced": f"🔕 {words.silenced} — ",
+            Cause.SILENCED: f"🔕 {words.silenced} — ",
+            Cause.INHIBITED: f"🔕 {words.inhibited} — ",
+            Cause.MUTED: f"🔕 {words.muted} — ",
             "acknowledged": "👀 ",
         }
         return signs.get(self.state, f"{facts.emoji(self.level)} ")
@@ -141,7 +151,7 @@ class ThreadView:
         """The colour of a message that speaks of this state, and of alerts of this level."""
         if state == "resolved":
             return facts.GREEN
-        return facts.GREY if state in ("stale", "silenced") else facts.colour(level)
+        return facts.GREY if state in ("stale", *Cause) else facts.colour(level)
 
     @cached_property
     def environment(self) -> str:
@@ -265,24 +275,6 @@ class ThreadView:
         first = one_line(short_name(alert))
         return truncate(first, max(room + len(first) - len(name), room // 2)) + name[len(first) :]
 
-    def own_labels(self, alert: AlertState) -> dict[str, str]:
-        """The labels of an alert that are not its thread's, nor in its name, those that say most first."""
-        shared = self.shared_labels
-        own = {
-            name: value
-            for name, value in alert.labels.items()
-            if value and name not in shared and alert.distinct.get(name) != value
-        }
-        named = short_name(alert)
-        if ", " in named:  # it is made of several labels
-            said = set(named.split(", "))
-            own = {name: value for name, value in own.items() if f"{name}={one_line(value)}" not in said}
-        by = [name for name, value in own.items() if named in (one_line(value), f"{name}={one_line(value)}")]
-        if by:
-            # Only one of several labels with this value is the name.
-            del own[by[0] if len(by) == 1 else named_by(alert.labels, by)]
-        return own
-
 
 def _of_others(thread: AlertThread, detailed: int) -> Common | None:
     """What is known of the alerts without details: at least the labels that made them one thread.
@@ -297,13 +289,3 @@ def _of_others(thread: AlertThread, detailed: int) -> Common | None:
 def _if_same(texts: Sequence[str]) -> str:
     """The one text that all of them are; empty where they differ."""
     return texts[0] if texts and texts.count(texts[0]) == len(texts) else ""
-
-
-def _state(thread: AlertThread) -> str:
-    """Of several states the first that holds: resolved, stale, silenced, acknowledged, firing."""
-    if thread.state != "firing":
-        return thread.state
-    firing = [(name, alert) for name, alert in thread.alerts.items() if facts.fires(alert)]
-    if all(alert.mute or any(covers(each, name, alert) for each in thread.silences) for name, alert in firing):
-        return "silenced"
-    return "acknowledged" if thread.acknowledgement else "firing"

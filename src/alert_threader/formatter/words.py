@@ -15,6 +15,8 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     resolved_some: str
     stale: str
     silenced: str
+    inhibited: str
+    muted: str
     firing: str
     firing_new: str
     firing_and_resolved: str
@@ -26,6 +28,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     alert: str
     alerts: str
     counts: str
+    counts_muted: str
     firing_count: str
     resolved_count: str
     counted: str
@@ -70,6 +73,15 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     notified_times: str
     resolved_because: str
     firing_because: str
+    gone_silenced: str
+    gone_inhibited: str
+    gone_muted: str
+    gone_unannounced: str
+    all_gone_silenced: str
+    all_gone_inhibited: str
+    all_gone_muted: str
+    all_gone_unannounced: str
+    late_words: str
     flapped_one: str
     flapped: str
     firing_for: str
@@ -78,8 +90,6 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     left_out: str
     marked_stale: str
     not_confirmed: str
-    silenced_until: str
-    silenced_open: str
     started: str
     resolved_at: str
     duration: str
@@ -107,6 +117,17 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     answer_silencing: str
     answer_unsilencing: str
 
+    # What mutes it, on the first message and in notes.
+    silenced_elsewhere: str
+    silenced_until: str
+    silenced_open: str
+    inhibited_by: str
+    inhibited_open: str
+    muted_by_one: str
+    muted_by: str
+    muted_open: str
+    some_firing: str
+
     # Notes: what people and Alertmanager did.
     note_acknowledged: str
     note_taken_over: str
@@ -123,6 +144,11 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     note_expired_elsewhere: str
     note_not_silenced: str
     note_not_unsilenced: str
+    note_some_silenced_one: str
+    note_some_silenced: str
+    note_some_silenced_until_one: str
+    note_some_silenced_until: str
+    note_loud_again: str
 
     # The form for a silence.
     form_cancel: str

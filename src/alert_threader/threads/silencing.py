@@ -127,7 +127,7 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
 
 
 def covers(silence: Silence, fingerprint: str, alert: AlertState) -> bool:
-    """Whether a silence of the thread covers this alert. Of one that was made elsewhere, Alertmanager says it."""
+    """Whether a silence of the thread covers this alert. Of one that was made elsewhere, Alertmanager says so."""
     if not silence.ours:
         return alert.mute is not None and silence.id in alert.mute.silenced_by
     return silence.alert == fingerprint or (not silence.alert and matches(dict(silence.matchers), alert))
