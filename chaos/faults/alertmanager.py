@@ -21,8 +21,8 @@ _GONE_AFTER = 10.0
 _EVERY = 1.0
 #: A siege lasts so long, in seconds: whoever takes it for the truth closes threads within it.
 _SIEGE = _GONE_AFTER + 4
-#: How long small faults last after each siege, all of them together and each, in seconds.
-_SKIRMISHES, _LONGEST = 6.0, 1.5
+#: How long small faults last after each siege, all of them together, and each at most, in seconds.
+_SKIRMISHES, _SKIRMISHES_QUICK, _LONGEST = 6.0, 3.0, 1.5
 #: Without faults after that, so that something can close between two sieges, in seconds.
 _CALM = 4.0
 #: One siege and what follows it, in seconds.
@@ -94,14 +94,14 @@ def _besiege(plan: Plan, here: Stage, cluster: Cluster, traffic: QuietTraffic) -
             here.service.start()
         traffic.go_on(_SIEGE)
         _heal(cluster)
-        _skirmish(cluster, traffic, chance)
+        _skirmish(cluster, traffic, chance, _SKIRMISHES_QUICK if plan.quick else _SKIRMISHES)
         traffic.go_on(_CALM)
     return kills
 
 
-def _skirmish(cluster: Cluster, traffic: QuietTraffic, chance: random.Random) -> None:
+def _skirmish(cluster: Cluster, traffic: QuietTraffic, chance: random.Random, seconds: float) -> None:
     """Let one thing after the other go wrong with some members, for a moment each."""
-    until = time.monotonic() + _SKIRMISHES
+    until = time.monotonic() + seconds
     while time.monotonic() < until and not traffic.is_over:
         for member in chance.sample(cluster.members, chance.randint(1, len(cluster.members))):
             _trouble(member, chance)

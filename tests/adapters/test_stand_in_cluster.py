@@ -13,8 +13,16 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-from alert_threader.alertmanager.api import MAX_ANSWER, Alertmanager
-from alert_threader.alertmanager.model import AlertmanagerError, AlertmanagerFailure, Login, Matcher, SilenceState
+from alert_threader.alertmanager.api import Alertmanager
+from alert_threader.alertmanager.model import (
+    AlertmanagerError,
+    AlertmanagerFailure,
+    Login,
+    Matcher,
+    MemberState,
+    SilenceState,
+)
+from alert_threader.alertmanager.transport import MAX_ANSWER
 from chaos.alertmanagers import Alertmanagers
 from harness import alertmanager as real
 from harness.servers import HOST, free_port
@@ -111,6 +119,17 @@ class TestForm:
             assert status["cluster"]["name"] in names
             assert len(status["cluster"]["name"]) == 26
             assert len(names) == 2
+
+    def test_the_service_reads_it(self, cluster: Cluster) -> None:
+        """Each member under its own name, with all others, long since started, and with both alerts."""
+        states = Alertmanager(cluster.url.split(","), Login()).look()
+        assert {state.name for state in states if isinstance(state, MemberState)} == {m.name for m in cluster.members}
+        for state in states:
+            assert isinstance(state, MemberState)
+            assert set(state.peers) == {member.name for member in cluster.members}
+            assert (state.now or 0) - state.started_at > 3600
+            assert set(state.alerts) == {print_of("Up"), print_of("Hush")}
+            assert (state.version, state.cluster_status, len(state.silences)) == ("0.25.0", "ready", 1)
 
     def test_a_single_one_has_no_cluster(self, tmp_path: Path) -> None:
         """It has no name either."""
@@ -232,6 +251,9 @@ class TestFaults:
                 question()
             wanted = AlertmanagerFailure.AUTH if fault is Fault.UNAUTHORIZED else AlertmanagerFailure.UNREACHABLE
             assert caught.value.kind is wanted
+        if fault is not Fault.HANGING:  # that takes as long as a look may
+            (state,) = client.look()
+            assert isinstance(state, AlertmanagerError)
         member.heal()
         assert len(client.alerts()) == 2
 
