@@ -45,7 +45,7 @@ rules: ## copy the alerting rules into the chart and the manifests
 docs: $(DEV) ## the documentation as a site, in site/
 	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 
-chaos: $(DEV) ## every fault, each with its verdict: about 33 minutes
+chaos: $(DEV) ## every fault, each with its verdict: about 37 minutes
 	@$(BIN)/python -m chaos
 
 bench: $(DEV) ## the measurements

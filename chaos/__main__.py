@@ -74,7 +74,7 @@ def _plan(arguments: argparse.Namespace, folder: Path) -> Plan:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m chaos",
-        description=f"{sys.modules['chaos'].__doc__}\nAll of them take about 33 minutes, with --quick about four.",
+        description=f"{sys.modules['chaos'].__doc__}\nAll of them take about 37 minutes, with --quick about five.",
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="which faults, see --list (default: all)")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chaos.faults import (
+    alertmanager,
     clock,
     disk,
     fuzz,
@@ -56,6 +57,7 @@ FAULTS: dict[str, Fault] = {
     "stalled-clients": Fault(stalled.stalled_clients),
     "fuzz": Fault(fuzz.fuzz),
     "load": Fault(load.load),
+    "alertmanager": Fault(alertmanager.alertmanager),
     "press": Fault(press.press, ("prometheus-alertmanager",)),
     "replicas": Fault(replicas.replicas, ("redis-server", "prometheus-alertmanager")),
     "rolling": Fault(rolling.rolling, ("redis-server", "prometheus-alertmanager")),

@@ -17,7 +17,7 @@ _AT_ONCE = 2 + (os.cpu_count() or 1)
 #: How long one may take, in seconds.
 _LONGEST = 300
 #: The longest first, so that they do not go on alone in the end.
-_FIRST = ("rolling", "replicas", "kill", "torn-file", "redis-down")
+_FIRST = ("rolling", "replicas", "alertmanager", "kill", "torn-file", "redis-down")
 
 Runs = dict[str, Future[subprocess.CompletedProcess[str]]]
 
