@@ -93,6 +93,11 @@ class Alertmanagers:
             assert status == 200, text
 
     @property
+    def urls(self) -> list[str]:
+        """Their addresses."""
+        return [f"http://{HOST}:{port}" for port in self._ports]
+
+    @property
     def log(self) -> str:
         """What they logged."""
         return "\n".join(file.read_text("utf-8", "replace") for file in sorted(self._folder.glob("*.log")))

@@ -14,7 +14,14 @@ import pytest
 
 from alert_threader.alertmanager import transport
 from alert_threader.alertmanager.api import Alertmanager
-from alert_threader.alertmanager.model import AlertmanagerError, AlertmanagerFailure, Login, Matcher, SilenceState
+from alert_threader.alertmanager.model import (
+    AlertmanagerError,
+    AlertmanagerFailure,
+    Login,
+    Matcher,
+    MemberState,
+    SilenceState,
+)
 from alert_threader.cli.stand_in import StandInAlertmanager
 from harness import alertmanager as real
 from harness.servers import HOST, free_port
@@ -280,3 +287,20 @@ def test_the_stand_in_of_the_demo() -> None:
         assert client.tagged("t") is None
         assert client.silence("unknown") is None
         client.expire("unknown")
+
+
+def test_the_stand_in_is_looked_at() -> None:
+    """It can be looked at, and seems to have run for long."""
+    with StandInAlertmanager() as stand_in:
+        stand_in.hold({"f1": {"alertname": "A"}})
+        client = Alertmanager([stand_in.url], Login())
+        (first,) = client.look()
+        stand_in.hold({"f1": {"alertname": "A"}, "f2": {"alertname": "B"}})
+        (state,) = client.look()
+    assert isinstance(first, MemberState)
+    assert isinstance(state, MemberState)
+    assert (state.version, state.name, state.cluster_status, state.peers) == ("0.28.0", "", "disabled", {})
+    assert 3500 < time.time() - state.started_at < 3700
+    assert state.configuration.group_interval == 10
+    assert {each.receivers for each in state.alerts.values()} == {("alert-threader",)}
+    assert state.alerts["f1"].starts_at == first.alerts["f1"].starts_at <= state.alerts["f2"].starts_at

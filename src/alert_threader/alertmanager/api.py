@@ -5,6 +5,7 @@ https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml, from v
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -28,8 +29,11 @@ from alert_threader.alertmanager.transport import Member, Transport, members_at
 
 T = TypeVar("T")
 
-#: How long a member may take for one answer while all are looked at, in seconds.
+#: How long a member may take for one answer while all are looked at, and for all of them, in seconds.
 _LOOKING = 10.0
+_LOOKING_IN_ALL = 30.0
+#: How many configurations are kept.
+_KEPT = 9
 #: All alerts, whatever mutes them.
 _ALL = (("active", "true"), ("silenced", "true"), ("inhibited", "true"))
 
@@ -107,6 +111,9 @@ class Alertmanager:
         self._silent: set[str] = set()
         #: What is used of the members' configurations, by a hash of their text. The text can hold passwords.
         self._configurations: dict[bytes, Configuration] = {}
+        self._guard = threading.Lock()
+        #: Those that still send the answer to a former look, byte by byte: they are not asked again.
+        self._late: dict[Member, threading.Thread] = {}
 
     @property
     def name(self) -> str:
@@ -127,21 +134,29 @@ class Alertmanager:
         A name that has several addresses is several members.
         """
         members = [member for url in self.members for member in members_at(url)]
-        states: list[MemberState | AlertmanagerError] = []
+        # What holds until a member has answered.
+        states: list[MemberState | AlertmanagerError] = [_late(member) for member in members]
 
-        def ask(member: Member) -> None:
+        def ask(place: int, member: Member) -> None:
             try:
-                states.append(self._state(member))
+                states[place] = self._state(member)
             except AlertmanagerError as error:
-                states.append(error)
+                states[place] = error
 
         # They end with the process: one that waits for an answer must not keep it.
-        threads = [threading.Thread(target=ask, args=(member,), daemon=True) for member in members]
-        for thread in threads:
+        threads = {
+            member: threading.Thread(target=ask, args=(place, member), daemon=True)
+            for place, member in enumerate(members)
+            if member not in self._late or not self._late[member].is_alive()
+        }
+        until = time.monotonic() + _LOOKING_IN_ALL
+        for thread in threads.values():
             thread.start()
-        for thread in threads:
-            thread.join()
-        return states
+        for thread in threads.values():
+            thread.join(max(0.0, until - time.monotonic()))
+        late = {**self._late, **threads}
+        self._late = {member: thread for member, thread in late.items() if thread.is_alive()}
+        return [*states]
 
     def _state(self, member: Member) -> MemberState:
         answer = self._transport.ask(member, "GET", "status", timeout=_LOOKING)
@@ -166,9 +181,11 @@ class Alertmanager:
 
     def _configuration(self, text: str) -> Configuration:
         key = hashlib.sha256(text.encode("utf-8", "replace")).digest()
-        if key not in self._configurations:
-            self._configurations = {**dict(list(self._configurations.items())[-9:]), key: read_configuration(text)}
-        return self._configurations[key]
+        # Members of one cluster have the same one, and are read at the same time.
+        with self._guard:
+            found = self._configurations.get(key) or read_configuration(text)
+            self._configurations = {**dict([*self._configurations.items()][-_KEPT:]), key: found}
+        return found
 
     def silences(self) -> dict[str, KnownSilence]:
         """All silences by id, expired ones included, each in its latest version."""
@@ -315,6 +332,11 @@ def _decoded(member: Member, text: bytes, kind: type[T]) -> T:
 def _not_alertmanager(member: Member) -> AlertmanagerError:
     said = f"{member.host} does not answer as Alertmanager does: check ALERTMANAGER_URL"
     return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, said, outcome_unknown=True)
+
+
+def _late(member: Member) -> AlertmanagerError:
+    said = f"{member.host} does not answer in time: check ALERTMANAGER_URL and the network"
+    return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, said)
 
 
 def _held(alert: _Alert) -> HeldAlert:

@@ -4,49 +4,70 @@ https://prometheus.io/docs/alerting/latest/configuration/. The text can hold pas
 """
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from itertools import islice
 
 import yaml
 
 from alert_threader.alertmanager.model import DEFAULTS, Configuration
 
-#: Deeper routes are passed over: nobody has them.
-_DEEPEST = 50
+#: How deep a text may be nested: nobody's routes are, and libyaml crashes the process at some ten thousand.
+_DEEPEST = 100
+#: How many routes are looked at: aliases can make a short text stand for any number.
+_MOST = 100_000
 _UNITS = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_DURATION = re.compile(r"(?:\d+(?:ms|[ywdhms]))+|0")
-_PART = re.compile(r"(\d+)(ms|[ywdhms])")
+_DURATION = re.compile(r"(?:[0-9]{1,12}(?:ms|[ywdhms]))+|0")
+_PART = re.compile(r"([0-9]+)(ms|[ywdhms])")
 _INTERVALS = ("mute_time_intervals", "active_time_intervals")
+#: Every value is a text, a list or a mapping, whatever its tag says.
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def read_configuration(text: str) -> Configuration:
     """Read a configuration; what cannot be read counts as not given. Never raises."""
     try:
-        root = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one
+        root = None if _is_too_deep(text) else yaml.load(text, Loader=_LOADER)  # noqa: S506 - it makes no objects
+        routes = [*islice(_walk(_value(root, "route"), DEFAULTS.group_interval, ""), _MOST)]
     except (yaml.YAMLError, RecursionError, ValueError):
         return DEFAULTS
-    route = root.get("route") if isinstance(root, dict) else None
+    return Configuration(
+        group_interval=max((interval for interval, _, _ in routes), default=DEFAULTS.group_interval),
+        timed_receivers=frozenset(receiver for _, receiver, is_timed in routes if is_timed),
+    )
+
+
+def _is_too_deep(text: str) -> bool:
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            return True
+    return False
+
+
+def _walk(route: object, interval: float, receiver: str) -> Iterator[tuple[float, str, bool]]:
+    """Say of a route and its children: interval, receiver, and whether a time interval mutes it.
+
+    Children inherit interval and receiver, but no time intervals.
+    """
     if not isinstance(route, dict):
-        return DEFAULTS
-    intervals: set[float] = set()
-    timed: set[str] = set()
-    _walk(route, DEFAULTS.group_interval, "", intervals, timed, _DEEPEST)
-    return Configuration(group_interval=max(intervals), timed_receivers=frozenset(timed))
+        return
+    interval = _seconds(_value(route, "group_interval"), interval)
+    given = _value(route, "receiver")
+    receiver = given if given and isinstance(given, str) else receiver
+    yield interval, receiver, any(isinstance(named := _value(route, name), list) and named for name in _INTERVALS)
+    children = _value(route, "routes")
+    for child in children if isinstance(children, list) else ():
+        yield from _walk(child, interval, receiver)
 
 
-def _walk(
-    route: dict[str, Any], interval: float, receiver: str, intervals: set[float], timed: set[str], deepest: int
-) -> None:
-    """Collect what a route and its children have. Children inherit interval and receiver, but no time intervals."""
-    interval = _seconds(route.get("group_interval"), interval)
-    given = route.get("receiver")
-    receiver = given if isinstance(given, str) else receiver
-    intervals.add(interval)
-    if any(route.get(name) for name in _INTERVALS):
-        timed.add(receiver)
-    children = route.get("routes")
-    for child in children if isinstance(children, list) and deepest else ():
-        if isinstance(child, dict):
-            _walk(child, interval, receiver, intervals, timed, deepest - 1)
+def _value(mapping: object, name: str) -> object:
+    """What a mapping has by a name, itself or from the one that it merges (``<<: *other``); None for nothing."""
+    while isinstance(mapping, dict):
+        if name in mapping:
+            return mapping[name]
+        mapping = mapping.get("<<")
+    return None
 
 
 def _seconds(duration: object, otherwise: float) -> float:

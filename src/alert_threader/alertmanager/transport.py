@@ -55,7 +55,7 @@ def members_at(url: str) -> list[Member]:
     """
     target = urlsplit(url)
     one = [Member(url)]
-    if not target.hostname or _is_here(url) or requests.utils.get_environ_proxies(url):
+    if not target.hostname or _is_here(url) or _has_proxy(url):
         return one
     try:
         ipaddress.ip_address(target.hostname)
@@ -65,7 +65,7 @@ def members_at(url: str) -> list[Member]:
         return one
     try:
         found = socket.getaddrinfo(target.hostname, target.port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a name that cannot be one
         return one
     # Of two families one is enough: a member has an address in both.
     version = socket.AF_INET if any(family == socket.AF_INET for family, *_ in found) else socket.AF_INET6
@@ -99,14 +99,14 @@ class _ByName(HTTPAdapter):
     """Connects to an address, and checks the certificate of the name that it stands for."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         super().__init__()
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         """See the base; the pool's connections name the member in TLS."""
         where, how = super().build_connection_pool_key_attributes(request, verify, cert)
         if where["scheme"] == "https":
-            return where, {**how, "server_hostname": self._name, "assert_hostname": self._name}
+            return where, {**how, "server_hostname": self.name, "assert_hostname": self.name}
         return where, how
 
 
@@ -139,6 +139,8 @@ class Transport:
                     data=body,
                     headers=headers | ({"Host": urlsplit(member.url).netloc} if member.address else {}),
                     timeout=timeout,
+                    # Given here: REQUESTS_CA_BUNDLE would override the session's.
+                    verify=self._login.ca,
                     proxies=_NO_PROXY if member.address or _is_here(member.url) else None,
                     allow_redirects=False,
                     stream=True,
@@ -149,7 +151,7 @@ class Transport:
             raise _unreachable(member, error) from error
         except requests.ConnectionError as error:
             raise _unreachable(member, error, outcome_unknown=changes and not _is_not_sent(error)) from error
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _unreachable(member, error, outcome_unknown=changes) from error
         if answer.ok and answer.status_code < 300:
             return Answer(text, _date(answer.headers.get("Date")))
@@ -166,10 +168,11 @@ class Transport:
             else:
                 found.auth = HTTPBasicAuth(login.user, login.password) if login.user else _NoLogin()
             found.headers.update(dict(login.headers))
-            if login.ca:
-                found.verify = login.ca
         if member.address:
-            found.mount(_at_address(member), _ByName(urlsplit(member.url).hostname or ""))
+            where, name = _at_address(member), urlsplit(member.url).hostname or ""
+            # One that is there already keeps its connections.
+            if getattr(found.get_adapter(where), "name", None) != name:
+                found.mount(where, _ByName(name))
         return found
 
 
@@ -185,7 +188,7 @@ def _at_address(member: Member) -> str:
 def _date(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -200,6 +203,8 @@ def _read(answer: requests.Response, until: float) -> bytes:
                 raise _TooLargeError
             if time.monotonic() > until:
                 raise requests.ReadTimeout("the answer does not end")
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout("the answer stops") from error
     except urllib3.exceptions.HTTPError as error:
         raise requests.exceptions.ChunkedEncodingError(str(type(error).__name__)) from error
     return bytes(text)
@@ -259,6 +264,11 @@ def _unreachable(member: Member, error: Exception, *, outcome_unknown: bool = Fa
 def _is_not_sent(error: requests.ConnectionError) -> bool:
     """Whether no connection was made at all."""
     return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+
+
+def _has_proxy(url: str) -> bool:
+    """Whether the environment names a proxy for this URL; one for other schemes does not count."""
+    return requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) is not None
 
 
 def _is_here(url: str) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 from alert_threader.alertmanager.webhook import fingerprint
 
+#: Whom the alerts are for.
+RECEIVER = "alert-threader"
 #: Go's zero time: the alert has not ended.
 _NOT_ENDED = "0001-01-01T00:00:00Z"
 
@@ -31,7 +33,7 @@ def notification(alerts: Sequence[SentAlert], group_by: Sequence[str], external_
         "groupKey": f"{{}}:{{{matchers}}}",
         "truncatedAlerts": 0,
         "status": "firing" if any(alert.ended is None for alert in alerts) else "resolved",
-        "receiver": "alert-threader",
+        "receiver": RECEIVER,
         "groupLabels": group,
         "commonLabels": _common(alert.labels for alert in alerts),
         "commonAnnotations": _common(alert.annotations for alert in alerts),

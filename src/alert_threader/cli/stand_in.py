@@ -5,14 +5,22 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from alert_threader.cli.notification import RECEIVER
+
 _API = "/api/v2/"
 #: ``name="value"``, as it is asked for; other matchers are not needed here.
 _FILTER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*")')
+
+_STATUS = {
+    "cluster": {"status": "disabled", "peers": []},
+    "versionInfo": {"version": "0.28.0"},
+    "config": {"original": f"route: {{receiver: {RECEIVER}, group_interval: 10s}}"},
+}
 
 
 class StandInAlertmanager:
@@ -20,9 +28,13 @@ class StandInAlertmanager:
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         """Listen on any free port of an address."""
+        # Long ago: what one that has just started holds is not the whole truth yet.
+        self._started = _now(timedelta(hours=1))
         self._numbers = itertools.count(1)
         self._guard = threading.Lock()
+        #: Labels by fingerprint, and since when each alert has been held.
         self._alerts: dict[str, Mapping[str, str]] = {}
+        self._since: dict[str, str] = {}
         self.silences: dict[str, dict[str, Any]] = {}
         handler = type("Handler", (_Handler,), {"alertmanager": self})
         self._server = ThreadingHTTPServer((host, 0), handler)
@@ -49,12 +61,15 @@ class StandInAlertmanager:
         """Hold these alerts' labels, by fingerprint, and no others."""
         with self._guard:
             self._alerts = dict(alerts)
+            self._since = {fingerprint: self._since.get(fingerprint, _now()) for fingerprint in alerts}
 
     def answer(self, method: str, path: str, query: Mapping[str, list[str]], body: bytes) -> tuple[int, object]:
         """Answer a request: a status, and what is sent as JSON."""
         name, _, which = path.removeprefix(_API).partition("/")
         with self._guard:
             match method, name:
+                case "GET", "status":
+                    return 200, {**_STATUS, "uptime": self._started}
                 case "GET", "alerts":
                     return 200, [*self._matching(query.get("filter", []))]
                 case "GET", "silences":
@@ -76,8 +91,15 @@ class StandInAlertmanager:
         for fingerprint, labels in self._alerts.items():
             if all(labels.get(name, "") == value for name, value in wanted.items()):
                 muted = [name for name, each in self.silences.items() if _holds(each) and _matches(each, labels)]
-                status = {"state": "suppressed" if muted else "active", "silencedBy": muted, "inhibitedBy": []}
-                yield {"fingerprint": fingerprint, "labels": labels, "status": status}
+                state = "suppressed" if muted else "active"
+                status = {"state": state, "silencedBy": muted, "inhibitedBy": [], "mutedBy": []}
+                yield {
+                    "fingerprint": fingerprint,
+                    "labels": labels,
+                    "status": status,
+                    "startsAt": self._since[fingerprint],
+                    "receivers": [{"name": RECEIVER}],
+                }
 
     def _keep(self, silence: dict[str, Any]) -> tuple[int, object]:
         number = silence.get("id") or f"00000000-0000-0000-0000-{next(self._numbers):012}"
@@ -114,8 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _now(ago: timedelta = timedelta(0)) -> str:
+    return (datetime.now(UTC) - ago).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _holds(silence: Mapping[str, Any]) -> bool:
