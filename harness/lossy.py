@@ -1,6 +1,7 @@
 """A way to a server on which some answers get lost: the request arrives, and nobody hears what became of it."""
 
 import http.client
+import json
 import random
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,18 +10,24 @@ from urllib.parse import urlsplit
 
 from harness.servers import HOST
 
+_LONG_AGO = "2026-01-01T00:00:00.000Z"
+
 
 class LossyWay:
     """Forwards requests to a server, from ``with`` to the end of its block."""
 
-    def __init__(self, target: str, losing: float, seed: int) -> None:
-        """``losing`` is the part of the changes whose answer gets lost, from 0 to 1."""
+    def __init__(self, target: str, losing: float = 0, seed: int = 0, *, ages: bool = False) -> None:
+        """``losing`` is the part of the changes whose answer gets lost, from 0 to 1.
+
+        With ``ages``, an Alertmanager behind it says that it started long ago, and so counts from the start.
+        """
         handler = type(
             "Handler",
             (_Handler,),
             {"target": urlsplit(target).netloc, "way": self},
         )
         self.losing = losing
+        self.ages = ages
         self.lost = 0
         self._chance = random.Random(seed)
         self._guard = threading.Lock()
@@ -72,6 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "GET" and self.way.loses():
             self.close_connection = True
             return
+        if self.way.ages and self.path.endswith("/status"):
+            text = json.dumps({**json.loads(text), "uptime": _LONG_AGO}).encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.getheader("Content-Type") or "application/json")
         self.send_header("Content-Length", str(len(text)))
