@@ -158,6 +158,12 @@ class TestStatusLine:
         assert said(thread_of({"a": unknown})) == "🔕 Silenced in Alertmanager until 09:00 UTC"
         assert said(thread_of({"a": SILENCED})) == "🔕 Silenced in Alertmanager"
 
+    def test_extended_here(self) -> None:
+        """An extension gives our silence a new id, which the alerts do not name before the next look: it is one."""
+        ours = msgspec.structs.replace(OF_KIM, id="s2", ours=True, comment="")
+        assert said(thread_of({"a": SILENCED}, silences=(ours,))).startswith("🔕 by kim until 09:00 UTC (<")
+        assert " · " not in said(thread_of({"a": SILENCED}, silences=(ours,)))
+
     def test_some_alerts(self) -> None:
         """How many of those that fire."""
         thread = thread_of(dict.fromkeys("ab", SILENCED) | dict.fromkeys("cde"), silences=(OF_KIM,))

@@ -76,6 +76,12 @@ def _covered(view: ThreadView, silence: Silence) -> int:
     return sum(covers(silence, each, alerts[each]) for each in view.muted)
 
 
+def _is_covered(view: ThreadView, fingerprint: str) -> bool:
+    """Whether a silence that the thread knows covers an alert."""
+    alert = view.thread.alerts[fingerprint]
+    return any(covers(silence, fingerprint, alert) for silence in view.thread.silences)
+
+
 def _page(view: ThreadView, silence_id: str) -> str:
     """The page of a silence in Alertmanager; empty where it is not known."""
     base = view.thread.external_url.rstrip("/")
@@ -89,9 +95,9 @@ def _of_firing(view: ThreadView, count: int) -> str:
 
 def _other_mutes(view: ThreadView) -> Iterator[str]:
     """What else mutes firing alerts: silences that the thread does not know, other alerts, time intervals."""
-    alerts, known = view.thread.alerts, {silence.id for silence in view.thread.silences}
-    mutes = [mute for each in view.muted if (mute := alerts[each].mute)]
-    silenced = [mute for mute in mutes if mute.silenced_by and known.isdisjoint(mute.silenced_by)]
+    found = {each: mute for each in view.muted if (mute := view.thread.alerts[each].mute)}
+    mutes = found.values()
+    silenced = [mute for each, mute in found.items() if mute.silenced_by and not _is_covered(view, each)]
     inhibited = [mute for mute in mutes if mute.inhibited_by]
     timed = [mute for mute in mutes if not (mute.silenced_by or mute.inhibited_by) or mute.muted_by]
     for said, those in ((_silenced, silenced), (_inhibited, inhibited), (_timed, timed)):
