@@ -6,8 +6,9 @@ are made by ``harness/webhooks.py``.
 
 from typing import Any
 
+from alert_threader.alertmanager.model import HeldAlert, KnownSilence, SilenceState
 from alert_threader.alertmanager.webhook import Alert, Notification, Status
-from alert_threader.threads import AlertThread, Change
+from alert_threader.threads import AlertThread, Change, View
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -60,3 +61,23 @@ def thread(key: str = KEY, ts: str | None = "1.0", **fields: Any) -> AlertThread
     return AlertThread(
         **{"key": key, "channel": CHANNEL, "ts": ts, "opened_at": NOW, "changed_at": NOW, "seen_at": NOW, **fields}
     )
+
+
+def held(*names: str, **fields: Any) -> dict[str, HeldAlert]:
+    """Alerts as Alertmanager holds them, by fingerprint; ``silenced_by`` and the like mute them."""
+    is_muted = not {"silenced_by", "inhibited_by", "muted_by"}.isdisjoint(fields)
+    values: dict[str, Any] = {"labels": {}, "state": "suppressed" if is_muted else "active", **fields}
+    return {name: HeldAlert(fingerprint=name, **values) for name in names}
+
+
+def known_silence(name: str = "s1", *, holds: bool = True, ends_at: float = NOW + HOUR, **fields: Any) -> KnownSilence:
+    """A silence as Alertmanager has it."""
+    state = SilenceState.ACTIVE if holds else SilenceState.EXPIRED
+    values: dict[str, Any] = {"matchers": (), "starts_at": "", "created_by": "lee", **fields}
+    return KnownSilence(id=name, state=state, ends_at=ends_at, **values)
+
+
+def view(alerts: dict[str, HeldAlert], *silences: KnownSilence, at: float = NOW + 100, **fields: Any) -> View:
+    """What a whole cluster, ``am``, held at a time."""
+    values: dict[str, Any] = {"cluster": "am", "complete": True, **fields}
+    return View(at=at, alerts=alerts, silences={silence.id: silence for silence in silences}, **values)

@@ -89,7 +89,7 @@ def test_resolved_while_silenced(room: Room) -> None:
     made = room.amtool("silence", "add", "alertname=DiskFull", "-a", "kim", "-c", "disk swap", "-d", "1h")
     room.shows("DiskFull", "🔕 SILENCED", "Silenced in Alertmanager by kim until", "disk swap")
     room.service.wait_until_delivered()
-    assert [each.count("Silenced in Alertmanager by kim") for each in room.replies("DiskFull")] == [1]
+    assert ["Silenced in Alertmanager by kim" in each for each in room.replies("DiskFull")] == [True]
     room.broken.set("DiskFull", {"db01": False})
     room.shows("DiskFull", "✅ RESOLVED", "It resolved while silenced", within=_SOON + 10)
     assert room.root("DiskFull").color == GREEN

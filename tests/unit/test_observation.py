@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from alert_threader import threads
-from alert_threader.alertmanager.model import HeldAlert, KnownSilence, Matcher, SilenceState
+from alert_threader.alertmanager.model import KnownSilence, Matcher
 from alert_threader.threads import (
     AlertThread,
     NoteKind,
@@ -17,22 +17,10 @@ from alert_threader.threads import (
     cluster_of,
     next_step,
 )
-from tests.build import HOUR, NOW, alert, change
+from tests.build import HOUR, NOW, alert, change, held, known_silence
 from tests.unit.test_press import IDENTITY, POLICY, kinds, opened, told
 
 AT = NOW + 100
-
-
-def held(*names: str, **fields: Any) -> dict[str, HeldAlert]:
-    """Alerts in Alertmanager, by fingerprint."""
-    values: dict[str, Any] = {"labels": {}, "state": "active", **fields}
-    return {name: HeldAlert(fingerprint=name, **values) for name in names}
-
-
-def known(name: str = "s1", *, holds: bool = True, ends_at: float = NOW + HOUR, **fields: Any) -> KnownSilence:
-    """A silence in Alertmanager."""
-    state = SilenceState.ACTIVE if holds else SilenceState.EXPIRED
-    return KnownSilence(**{"id": name, "state": state, "matchers": (), "starts_at": "", "ends_at": ends_at, **fields})
 
 
 def view(*alerts: str, cluster: str = "am", **silences: KnownSilence) -> View:
@@ -75,15 +63,15 @@ def silenced(**fields: Any) -> AlertThread:
 def test_a_silence_that_holds() -> None:
     """Nothing is new; where somebody has moved its end, that is."""
     thread = silenced()
-    same = view("a", s1=known(ends_at=NOW + HOUR + 0.5))
+    same = view("a", s1=known_silence(ends_at=NOW + HOUR + 0.5))
     assert observe(thread, same, AT) is thread
-    longer = observe(thread, view("a", s1=known(ends_at=NOW + 2 * HOUR)), AT)
+    longer = observe(thread, view("a", s1=known_silence(ends_at=NOW + 2 * HOUR)), AT)
     assert longer.silences[0].ends_at == NOW + 2 * HOUR
 
 
 def test_a_silence_that_has_ended() -> None:
     """By somebody else: that is told. By the clock: so is that. In an older view than our own: not yet."""
-    ended = view("a", s1=known(holds=False, ends_at=AT))
+    ended = view("a", s1=known_silence(holds=False, ends_at=AT))
     for thread, kind in ((silenced(), NoteKind.EXPIRED_ELSEWHERE), (silenced(ends_at=AT), NoteKind.SILENCE_ENDED)):
         after = observe(thread, ended, AT)
         assert (after.silences, kinds(after)) == ((), [kind])
@@ -99,7 +87,7 @@ def test_a_cluster_by_another_name() -> None:
         cluster="new",
         at=AT,
         alerts=held("a"),
-        silences={"s1": known(ends_at=NOW + HOUR)},
+        silences={"s1": known_silence(ends_at=NOW + HOUR)},
         clusters=frozenset({"new"}),
     )
     after = observe(silenced(), renamed, AT)
@@ -121,7 +109,7 @@ def view_of_press(matchers: dict[str, str] | None, tag: str = "op1", name: str =
     own = tuple(Matcher(label, value) for label, value in (matchers or {}).items())
     if matchers is None:
         own = (Matcher("alertname", ".*", is_regex=True),)
-    seen = known(name, created_by="Kim", comment=f"x [alert-threader {tag}]", matchers=own)
+    seen = known_silence(name, created_by="Kim", comment=f"x [alert-threader {tag}]", matchers=own)
     by_press = {tag.partition("/")[0]: (name,)}
     return View(cluster="am", at=AT, alerts={}, silences={name: seen}, by_press=by_press)
 

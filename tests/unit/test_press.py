@@ -76,9 +76,11 @@ def told(thread: AlertThread) -> AlertThread:
     number = 0
     while next_step(thread) is not None:
         number += 1
-        started, step = start_attempt(thread, f"a{number}", NOW + 3600, POLICY)
+        # Whatever was done last, this is late enough for the next edit.
+        at = max(NOW + 3600, thread.shown.at + 60)
+        started, step = start_attempt(thread, f"a{number}", at, POLICY)
         outcome = Updated(ts=ROOT, shown=shown_now(started)) if step is Step.UPDATE_ROOT else Posted("2.0", True)
-        thread = record_outcome(started, f"a{number}", outcome, NOW + 3600, POLICY)
+        thread = record_outcome(started, f"a{number}", outcome, at, POLICY)
     return thread
 
 

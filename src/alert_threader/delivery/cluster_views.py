@@ -53,13 +53,11 @@ class ClusterViews:
     def view(self, states: Sequence[MemberState | AlertmanagerError], at: float, clusters: Collection[str]) -> Looked:
         """Make a view of what the members said ``at`` a time, in seconds since the epoch."""
         members = [state for state in states if isinstance(state, MemberState)]
-        failed = tuple(str(state) for state in states if isinstance(state, AlertmanagerError))
+        errors = [state for state in states if isinstance(state, AlertmanagerError)]
+        failed = tuple(f"{error}; nothing is closed meanwhile" for error in errors)
         if not members:
             return Looked(None, failed)
-        problems = (
-            *(f"{text}; nothing is closed meanwhile" for text in failed),
-            *([] if failed else _unknown(members)),
-        )
+        problems = failed or tuple(_unknown(members))
         alerts = _merged([member.alerts for member in members])
         self._remember(alerts, at)
         notices = (*_unsettled(members, at), *self._emptied(alerts, at))
@@ -94,7 +92,7 @@ class ClusterViews:
     def _emptied(self, alerts: Collection[str], at: float) -> list[str]:
         if alerts or at - self._filled_at >= _SETTLED_AFTER:
             return []
-        return [f"{self._cluster} holds no alerts all of a sudden: nothing is closed for 10 minutes"]
+        return [f"{self._cluster} holds no alerts: nothing is closed until it has held none for 10 minutes"]
 
 
 def _unknown(members: Sequence[MemberState]) -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from alert_threader.alertmanager.model import HeldAlert
-from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads import AlertThread, Inhibitor, cluster_of, full_name
 
 #: So many alerts are looked for that inhibit others.
@@ -31,7 +30,7 @@ class Survey:
 
     def add(self, thread: AlertThread) -> None:
         """Take in a thread."""
-        firing = [name for name, alert in thread.alerts.items() if alert.status is Status.FIRING]
+        firing = [name for name, alert in thread.alerts.items() if alert.status == "firing"]
         self.firing.update(firing)
         if firing and all(thread.alerts[name].mute for name in firing):
             self.muted += 1
@@ -66,7 +65,7 @@ def inhibitors(
 
 
 def _firing_of(thread: AlertThread, names: Collection[str]) -> list[str]:
-    return [name for name, alert in thread.alerts.items() if name in names and alert.status is Status.FIRING]
+    return [name for name, alert in thread.alerts.items() if name in names and alert.status == "firing"]
 
 
 def _name(alert: HeldAlert | None, fingerprint: str) -> str:

@@ -10,7 +10,7 @@ The rules:
 4.  A view that is not complete resolves nothing and lifts no mute. What it shows is there all the same.
 5.  No poll opens a thread, and none makes an alert fire: only one that was said to be over and is seen muted is not
     over, but muted.
-6.  A notification wins over a view that is older.
+6.  A notification or a press wins over a view that is older.
 """
 
 import msgspec
@@ -24,7 +24,7 @@ from alert_threader.threads.notes import add_note, changed
 from alert_threader.threads.plan import Policy
 from alert_threader.threads.press import cluster_of
 from alert_threader.threads.record import AlertThread
-from alert_threader.threads.silencing import covers
+from alert_threader.threads.silencing import covers, lift
 from alert_threader.threads.vanishing import confirm
 from alert_threader.threads.views import View, is_located
 
@@ -40,7 +40,7 @@ _MAX_COMMENT = 500
 
 def observe(thread: AlertThread, view: View, now: float, policy: Policy) -> AlertThread:
     """Bring a thread up to date with a view; return the thread itself if nothing is new."""
-    if view.at <= max(thread.changed_at, thread.notified_at):
+    if view.at <= max(thread.changed_at, thread.notified_at, thread.silences_changed_at):
         return thread
     observed = msgspec.structs.replace(thread)
     news = [
@@ -118,20 +118,14 @@ def _compare(thread: AlertThread, view: View, now: float) -> bool:
     kept: list[Silence] = []
     for silence in (_at_home(silence, view) for silence in thread.silences):
         seen = view.silences.get(silence.id)
-        # What has been done since is newer than the view.
-        is_older = view.at <= silence.confirmed_at + (_LAG if seen is None else 0)
-        is_unknown = seen is None and not view.complete
-        if silence.cluster != view.cluster or is_older or is_unknown or thread.commands:
+        if _is_left_alone(thread, silence, seen, view):
             kept.append(silence)
         elif seen is not None and seen.holds:
             if silence.ours or not view.complete or _covered(thread, silence):
                 is_same = abs(seen.ends_at - silence.ends_at) < _SAME
                 kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
-        elif thread.is_open:
-            # If Alertmanager does not even know it, it has lost its data.
-            is_over = silence.ends_at <= now + _SAME
-            kind = NoteKind.SILENCE_ENDED if is_over else NoteKind.EXPIRED_ELSEWHERE
-            add_note(thread, Note(kind=kind, who=silence.name, at=now))
+        else:
+            _end(thread, silence, now)
     kept += _found_again(thread, view)
     if not thread.commands:
         kept += _made_elsewhere(thread, view, kept, now)
@@ -140,6 +134,24 @@ def _compare(thread: AlertThread, view: View, now: float) -> bool:
     thread.silences = tuple(kept)
     changed(thread)
     return True
+
+
+def _is_left_alone(thread: AlertThread, silence: Silence, seen: KnownSilence | None, view: View) -> bool:
+    """Whether a view says nothing of a silence: it is another cluster's, or what was done since is newer."""
+    if silence.cluster != view.cluster or thread.commands:
+        return True
+    if seen is None:
+        return not view.complete or view.at <= silence.confirmed_at + _LAG
+    return view.at <= silence.confirmed_at
+
+
+def _end(thread: AlertThread, silence: Silence, now: float) -> None:
+    """Say that a silence has ended, if the problem has not. One that Alertmanager does not know has ended, too."""
+    lift(thread, [silence.id])
+    if thread.is_open:
+        is_over = silence.ends_at <= now + _SAME
+        kind = NoteKind.SILENCE_ENDED if is_over else NoteKind.EXPIRED_ELSEWHERE
+        add_note(thread, Note(kind=kind, who=silence.name, at=now))
 
 
 def _made_elsewhere(thread: AlertThread, view: View, kept: list[Silence], now: float) -> list[Silence]:

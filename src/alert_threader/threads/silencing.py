@@ -4,6 +4,7 @@ A command needs one call for each target, one after another. Each call is record
 lost, the silence is looked up by the tag in its comment before the call is repeated.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple, assert_never
 
 import msgspec
@@ -119,11 +120,27 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
     ended = msgspec.structs.replace(thread)
     ended.silences = tuple(silence for silence in thread.silences if silence not in over)
     ended.silences_changed_at = now
+    lift(ended, [silence.id for silence in over])
     changed(ended)
     if thread.is_open:
         for who in dict.fromkeys(silence.name for silence in over):
             add_note(ended, Note(kind=NoteKind.SILENCE_ENDED, who=who, at=now))
     return ended
+
+
+def lift(thread: AlertThread, ids: Collection[str]) -> None:
+    """Take silences that have ended out of the mutes; change the given record."""
+    lifted: dict[str, AlertState] = {}
+    for name, alert in thread.alerts.items():
+        if alert.mute is None or not set(ids) & set(alert.mute.silenced_by):
+            continue
+        left = msgspec.structs.replace(
+            alert.mute, silenced_by=tuple(each for each in alert.mute.silenced_by if each not in ids)
+        )
+        is_muted = left.silenced_by or left.inhibited_by or left.muted_by
+        lifted[name] = msgspec.structs.replace(alert, mute=left if is_muted else None)
+    if lifted:
+        thread.alerts = thread.alerts | lifted
 
 
 def covers(silence: Silence, fingerprint: str, alert: AlertState) -> bool:
@@ -150,6 +167,7 @@ def _silenced(thread: AlertThread, command: Command, outcome: Silenced, now: flo
 def _expired(thread: AlertThread, command: Command, outcome: Expired, now: float) -> None:
     thread.silences = tuple(each for each in thread.silences if each.id != outcome.id)
     thread.silences_changed_at = now
+    lift(thread, [outcome.id])
     _next_target(thread, command, _done_note(command, now, None), now)
 
 
