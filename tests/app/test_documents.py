@@ -9,7 +9,9 @@ import click
 import pytest
 from flask.testing import FlaskClient
 
+from alert_threader.alertmanager.model import AlertmanagerError, AlertmanagerFailure, MemberState
 from alert_threader.cli.main import command_line, main
+from alert_threader.delivery.cluster_views import ClusterViews
 from alert_threader.errors import ConfigError
 from alert_threader.settings.settings import SETTINGS, Settings
 from slack_sandbox import SandboxServer
@@ -165,6 +167,25 @@ def test_troubleshooting(name: str, sayings: str) -> None:
     assert len(quotes) == 8
     wanted = [quote.removesuffix("…") for quote in quotes if quote != OF_SYSTEMD]
     assert [quote for quote in wanted if quote not in sayings and re.sub(r"\d+", "N", quote) not in sayings] == []
+
+
+@pytest.mark.parametrize("name", both(OPERATIONS))
+def test_health_of_alertmanager(name: str) -> None:
+    """The table quotes why a view is not complete, to the letter; `…` stands for what differs."""
+    quotes = re.findall(r"^\| `([^`]*nothing is closed[^`]*)` \|", text(name), re.MULTILINE)
+    failed = AlertmanagerError(AlertmanagerFailure.UNREACHABLE, "am-1:9093 cannot be reached")
+    settling = MemberState(
+        host="am-0:9093", cluster_status="settling", started_at=0, peers={"b": "10.0.0.2:9094"}, alerts={}, silences={}
+    )
+    young = MemberState(host="am-0:9093", cluster_status="ready", started_at=3600, alerts={}, silences={})
+    said: list[str] = []
+    seen: list[list[MemberState | AlertmanagerError]] = [[settling], [young, failed]]
+    for members in seen:
+        looked = ClusterViews("am-0:9093", None, 30).view(members, 3660, ())
+        said += [*looked.problems, *looked.notices]
+    assert len(quotes) == 5
+    wanted = [re.compile(".+".join(re.escape(part) for part in quote.split("…"))) for quote in quotes]
+    assert [each.pattern for each in wanted if not any(each.fullmatch(line) for line in said)] == []
 
 
 def _anchors(document: str) -> set[str]:

@@ -54,3 +54,19 @@ def test_a_silence_that_was_made_twice(tmp_path: Path) -> None:
     finally:
         store.close()
     assert cluster.expired == ["copy"]
+
+
+def test_looks_for_a_thread_are_counted_apart(tmp_path: Path) -> None:
+    """Only regular polls count as such: without them nobody may miss a complete view."""
+    store = SqliteStore(tmp_path / "threads.json", Policy(), CHANNEL, time.time())
+    metrics = Metrics(causes=Gone)
+    try:
+        poller = Poller([Cluster()], Threads(store, Policy()), lambda _: None, metrics.alertmanager)
+        poller.poll(["api"])
+        poller.poll(["db"])
+        poller.poll()
+    finally:
+        store.close()
+    counted = metrics.totals()["alertmanager_calls"]
+    assert isinstance(counted, dict)
+    assert {name: outcomes["ok"] for name, outcomes in counted.items() if outcomes["ok"]} == {"locate": 2, "poll": 1}

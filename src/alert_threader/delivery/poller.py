@@ -17,7 +17,7 @@ from alert_threader.delivery.undelivered import Undelivered
 from alert_threader.errors import LeaseLostError, StoreError
 from alert_threader.store.tokens import Budget
 from alert_threader.store.verbs import Threads
-from alert_threader.telemetry.alertmanager_metrics import AlertmanagerMetrics
+from alert_threader.telemetry.alertmanager_metrics import AlertmanagerMetrics, AlertmanagerOperation
 from alert_threader.threads import View, observe
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,8 @@ class Poller:
 
     def poll(self, keys: Collection[str] | None = None) -> None:
         """Look at all clusters once, and bring these threads, or all, to what was seen. Raises StoreError."""
-        looked = [self._look(cluster) for cluster in self._clusters]
+        operation: AlertmanagerOperation = "poll" if keys is None else "locate"
+        looked = [self._look(cluster, operation) for cluster in self._clusters]
         views = [self._completed(each.view) for each in looked if each.view is not None]
         if keys is not None:
             self._observe(views, keys)
@@ -235,11 +236,11 @@ class Poller:
         self._metrics.polled(0, 0, 0)
         return wait + _HEAD_START
 
-    def _look(self, cluster: Watched) -> Looked:
+    def _look(self, cluster: Watched, operation: AlertmanagerOperation) -> Looked:
         at = self._clock()
         states = cluster.look()
         for state in states:
-            self._metrics.called("poll", state.kind.value if isinstance(state, AlertmanagerError) else "ok")
+            self._metrics.called(operation, state.kind.value if isinstance(state, AlertmanagerError) else "ok")
         looked = self._views[cluster.name].view(states, at, self.names)
         before = self._looked.get(cluster.name, Looked(None))
         for text in set(looked.problems) - set(before.problems):

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from alert_threader.telemetry.declaring import counter, gauge_of_one
 
-#: What Alertmanager is asked for: what a press wants, and to be looked at.
-AlertmanagerOperation = Literal["silence", "extend", "unsilence", "poll"]
+#: What Alertmanager is asked for: what a press wants, which cluster has a new thread's alerts, and the regular poll.
+AlertmanagerOperation = Literal["silence", "extend", "unsilence", "locate", "poll"]
 #: How such a call can end: well, in one of its kinds of failure, or in a fault of ours.
 AlertmanagerOutcome = Literal["ok", "refused", "gone", "auth", "unreachable", "fault"]
 
