@@ -21,7 +21,7 @@ PAGES = (
     "chaos",
 )
 README, CONFIGURATION, HTTP, OPERATIONS = "README.md", "docs/configuration.md", "docs/http.md", "docs/operations.md"
-TWO_WAY = "docs/two-way.md"
+TWO_WAY, ALERTMANAGER = "docs/two-way.md", "docs/alertmanager.md"
 #: Each English document with the Korean one.
 PAIRS = {README: "README.ko.md", **{f"docs/{page}.md": f"docs/ko/{page}.md" for page in PAGES}}
 ENGLISH = tuple(PAIRS)

@@ -1,22 +1,42 @@
 """The documents say what is so, and both languages say the same."""
 
+import io
 import json
 import re
 import shlex
 from typing import Any
 
 import click
+import msgspec
 import pytest
+import requests
+import urllib3
 from flask.testing import FlaskClient
 
-from alert_threader.alertmanager.model import AlertmanagerError, AlertmanagerFailure, MemberState
+from alert_threader.alertmanager.api import Alertmanager
+from alert_threader.alertmanager.model import AlertmanagerError, Login, MemberState
 from alert_threader.cli.main import command_line, main
+from alert_threader.delivery import poller
 from alert_threader.delivery.cluster_views import ClusterViews
 from alert_threader.errors import ConfigError
 from alert_threader.settings.settings import SETTINGS, Settings
 from slack_sandbox import SandboxServer
 from tests.app.conftest import MakeApp, webhook
-from tests.documents import CONFIGURATION, DOCUMENTS, HTTP, OPERATIONS, PAGES, PAIRS, README, ROOT, blocks, both, text
+from tests.build import NOW
+from tests.documents import (
+    ALERTMANAGER,
+    CONFIGURATION,
+    DOCUMENTS,
+    HTTP,
+    OPERATIONS,
+    PAGES,
+    PAIRS,
+    README,
+    ROOT,
+    blocks,
+    both,
+    text,
+)
 
 #: What stands in the place of a default, in either language.
 NO_DEFAULT = {"(required)": True, "(필수)": True, "(none)": False, "(없음)": False}
@@ -49,6 +69,34 @@ def sayings(
     scripts = "".join((ROOT / script).read_text() for script in ("bin/back-off", "smoke-test.sh"))
     counted = re.sub(r"\$\(\(.*?\)\)|\$\w+", "N", scripts)
     return "\n".join([str(refused.value), health, caplog.text, capsys.readouterr().out, counted])
+
+
+@pytest.fixture
+def poll_lines(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What polling says in each of its troubles."""
+    errors = []
+    refusal = urllib3.HTTPResponse(io.BytesIO(b"Unauthorized"), status=401, preload_content=False)
+    page = urllib3.HTTPResponse(io.BytesIO(b"<html>"), status=200, preload_content=False)
+    for trouble in (requests.ConnectionError(), requests.ReadTimeout(), refusal, page):
+
+        def request(*_: Any, trouble: Any = trouble, **__: Any) -> requests.Response:
+            if isinstance(trouble, Exception):
+                raise trouble
+            answer = requests.Response()
+            answer.status_code, answer.raw = trouble.status, trouble
+            return answer
+
+        monkeypatch.setattr(requests.Session, "request", request)
+        (error,) = Alertmanager(["http://am-1:9093"], Login()).look()
+        errors.append(error)
+    views = [_lines(_member(), error) for error in errors]
+    views += [
+        _lines(_member(peers={"self": "10.0.0.1:9094", "other": "10.0.0.2:9094"})),
+        _lines(_member(started_at=NOW - 60)),
+        _lines(_member(cluster_status="settling")),
+    ]
+    never_arrived = poller._NEVER_ARRIVED.format(count=4, name="alert-threader")
+    return {never_arrived}.union(*views)
 
 
 @pytest.mark.parametrize("name", both(CONFIGURATION))
@@ -169,23 +217,26 @@ def test_troubleshooting(name: str, sayings: str) -> None:
     assert [quote for quote in wanted if quote not in sayings and re.sub(r"\d+", "N", quote) not in sayings] == []
 
 
-@pytest.mark.parametrize("name", both(OPERATIONS))
-def test_health_of_alertmanager(name: str) -> None:
-    """The table quotes why a view is not complete, to the letter; `…` stands for what differs."""
-    quotes = re.findall(r"^\| `([^`]*nothing is closed[^`]*)` \|", text(name), re.MULTILINE)
-    failed = AlertmanagerError(AlertmanagerFailure.UNREACHABLE, "am-1:9093 cannot be reached")
-    settling = MemberState(
-        host="am-0:9093", cluster_status="settling", started_at=0, peers={"b": "10.0.0.2:9094"}, alerts={}, silences={}
-    )
-    young = MemberState(host="am-0:9093", cluster_status="ready", started_at=3600, alerts={}, silences={})
-    said: list[str] = []
-    seen: list[list[MemberState | AlertmanagerError]] = [[settling], [young, failed]]
-    for members in seen:
-        looked = ClusterViews("am-0:9093", None, 30).view(members, 3660, ())
-        said += [*looked.problems, *looked.notices]
-    assert len(quotes) == 5
-    wanted = [re.compile(".+".join(re.escape(part) for part in quote.split("…"))) for quote in quotes]
-    assert [each.pattern for each in wanted if not any(each.fullmatch(line) for line in said)] == []
+@pytest.mark.parametrize("name", both(ALERTMANAGER))
+def test_poll_lines(name: str, poll_lines: set[str]) -> None:
+    """The table of what `/health` says of Alertmanager quotes it to the letter; `…` stands for more."""
+    quotes = re.findall(r"^\| `([^`]* [^`]*)` \| \S.* \|$", text(name), re.MULTILINE)
+    assert len(quotes) == 9
+    starts = tuple(quote.removesuffix("…") for quote in quotes if quote.endswith("…"))
+    assert {line for line in poll_lines if not line.startswith(starts)} == {q for q in quotes if not q.endswith("…")}
+    assert all(any(line.startswith(start) for line in poll_lines) for start in starts)
+
+
+def _member(**changes: Any) -> MemberState:
+    """A member with nothing to say, but for ``changes``."""
+    member = MemberState(host="am-0:9093", name="self", cluster_status="ready", started_at=1, alerts={}, silences={})
+    return msgspec.structs.replace(member, **changes)
+
+
+def _lines(*states: MemberState | AlertmanagerError) -> set[str]:
+    """Why a view of these members is not complete."""
+    looked = ClusterViews("am-0:9093", None, 30).view(states, NOW, ["am-0:9093"])
+    return {*looked.problems, *looked.notices}
 
 
 def _anchors(document: str) -> set[str]:

@@ -6,8 +6,8 @@ https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml, from v
 import hashlib
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -23,9 +23,22 @@ from alert_threader.alertmanager.model import (
     Login,
     Matcher,
     MemberState,
-    SilenceState,
 )
 from alert_threader.alertmanager.transport import Member, Transport, members_at
+from alert_threader.alertmanager.wire import (
+    Alert,
+    Created,
+    Group,
+    MemberStatus,
+    Silence,
+    decoded,
+    held,
+    known,
+    moment,
+    muted_for,
+    not_alertmanager,
+    seconds,
+)
 
 T = TypeVar("T")
 
@@ -36,67 +49,6 @@ _LOOKING_IN_ALL = 30.0
 _KEPT = 9
 #: All alerts, whatever mutes them.
 _ALL = (("active", "true"), ("silenced", "true"), ("inhibited", "true"))
-
-
-class _Status(msgspec.Struct, rename="camel"):
-    state: str = ""
-    silenced_by: tuple[str, ...] = ()
-    inhibited_by: tuple[str, ...] = ()
-    #: From 0.28 on.
-    muted_by: tuple[str, ...] | None = None
-
-
-class _Receiver(msgspec.Struct):
-    name: str = ""
-
-
-class _Alert(msgspec.Struct, rename="camel"):
-    fingerprint: str
-    labels: dict[str, str] = {}
-    starts_at: str = ""
-    receivers: tuple[_Receiver, ...] = ()
-    status: _Status = msgspec.field(default_factory=_Status)
-
-
-class _Silence(msgspec.Struct, rename="camel"):
-    id: str
-    starts_at: str
-    ends_at: str
-    updated_at: str = ""
-    matchers: list[Matcher] = []
-    created_by: str = ""
-    comment: str = ""
-    status: _Status = msgspec.field(default_factory=_Status)
-
-
-class _Peer(msgspec.Struct):
-    name: str = ""
-    address: str = ""
-
-
-class _Cluster(msgspec.Struct):
-    status: str
-    name: str = ""
-    peers: tuple[_Peer, ...] = ()
-
-
-class _Config(msgspec.Struct):
-    original: str = ""
-
-
-class _Version(msgspec.Struct):
-    version: str = ""
-
-
-class _MemberStatus(msgspec.Struct, rename="camel"):
-    cluster: _Cluster
-    uptime: str
-    config: _Config = msgspec.field(default_factory=_Config)
-    version_info: _Version = msgspec.field(default_factory=_Version)
-
-
-class _Created(msgspec.Struct):
-    silence_id: str = msgspec.field(name="silenceID")
 
 
 class Alertmanager:
@@ -124,8 +76,8 @@ class Alertmanager:
         """The alerts that any member has, muted ones included; with matchers, only those that match."""
         parameters = [*_ALL, *(("filter", matcher.text) for matcher in matchers)]
         found: dict[str, HeldAlert] = {}
-        for alerts in self._of_all(lambda member: self._get(Member(member), "alerts", list[_Alert], parameters)):
-            found |= {each.fingerprint: _held(each) for each in alerts}
+        for alerts in self._of_all(lambda member: self._get(Member(member), "alerts", list[Alert], parameters)):
+            found |= {each.fingerprint: held(each) for each in alerts}
         return list(found.values())
 
     def look(self) -> list[MemberState | AlertmanagerError]:
@@ -160,12 +112,13 @@ class Alertmanager:
 
     def _state(self, member: Member) -> MemberState:
         answer = self._transport.ask(member, "GET", "status", timeout=_LOOKING)
-        status = _decoded(member, answer.body, _MemberStatus)
-        started_at = _seconds(status.uptime)
+        status = decoded(member, answer.body, MemberStatus)
+        started_at = seconds(status.uptime)
         if not started_at:
-            raise _not_alertmanager(member)
-        alerts = self._get(member, "alerts", list[_Alert], _ALL, _LOOKING)
-        silences = self._get(member, "silences", list[_Silence], (), _LOOKING)
+            raise not_alertmanager(member)
+        configuration = self._configuration(status.config.original)
+        alerts = self._get(member, "alerts", list[Alert], _ALL, _LOOKING)
+        silences = self._get(member, "silences", list[Silence], (), _LOOKING)
         return MemberState(
             host=member.host,
             name=status.cluster.name,
@@ -174,10 +127,27 @@ class Alertmanager:
             peers={peer.name: peer.address for peer in status.cluster.peers},
             started_at=started_at,
             now=answer.at,
-            configuration=self._configuration(status.config.original),
-            alerts={each.fingerprint: _held(each) for each in alerts},
-            silences={each.id: _known(each) for each in silences},
+            configuration=configuration,
+            alerts=self._with_intervals(member, {each.fingerprint: held(each) for each in alerts}, configuration),
+            silences={each.id: known(each) for each in silences},
         )
+
+    def _with_intervals(
+        self, member: Member, alerts: dict[str, HeldAlert], configuration: Configuration
+    ) -> dict[str, HeldAlert]:
+        """The alerts with the time intervals that mute them. Only groups have these, from 0.28 on.
+
+        One that is muted for some of its receivers is held for the others alone.
+        """
+        can_say = any(alert.muted_by is not None for alert in alerts.values())
+        if not configuration.timed_receivers or not can_say:
+            return alerts
+        muted: defaultdict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+        for group in self._get(member, "alerts/groups", list[Group], _ALL, _LOOKING):
+            for each in group.alerts:
+                if each.status.muted_by:
+                    muted[each.fingerprint][group.receiver.name] = each.status.muted_by
+        return alerts | {name: muted_for(alerts[name], by) for name, by in muted.items() if name in alerts}
 
     def _configuration(self, text: str) -> Configuration:
         key = hashlib.sha256(text.encode("utf-8", "replace")).digest()
@@ -190,8 +160,8 @@ class Alertmanager:
     def silences(self) -> dict[str, KnownSilence]:
         """All silences by id, expired ones included, each in its latest version."""
         found: dict[str, KnownSilence] = {}
-        for silences in self._of_all(lambda member: self._get(Member(member), "silences", list[_Silence])):
-            for each in map(_known, silences):
+        for silences in self._of_all(lambda member: self._get(Member(member), "silences", list[Silence])):
+            for each in map(known, silences):
                 if each.id not in found or found[each.id].updated_at < each.updated_at:
                     found[each.id] = each
         return found
@@ -201,7 +171,7 @@ class Alertmanager:
 
         def read(member: str) -> KnownSilence | None:
             try:
-                return _known(self._get(Member(member), f"silence/{quote(silence_id, safe='')}", _Silence))
+                return known(self._get(Member(member), f"silence/{quote(silence_id, safe='')}", Silence))
             except AlertmanagerError as error:
                 if error.kind is not AlertmanagerFailure.GONE:
                     raise
@@ -222,7 +192,7 @@ class Alertmanager:
                 "matchers": list(matchers),
                 # A start in the past means now.
                 "startsAt": "1970-01-01T00:00:00Z",
-                "endsAt": _moment(ends_at),
+                "endsAt": moment(ends_at),
                 "createdBy": created_by,
                 "comment": comment,
             }
@@ -238,7 +208,7 @@ class Alertmanager:
                 "id": silence.id,
                 "matchers": list(silence.matchers),
                 "startsAt": silence.starts_at,
-                "endsAt": _moment(ends_at),
+                "endsAt": moment(ends_at),
                 "createdBy": silence.created_by,
                 "comment": comment,
             }
@@ -306,7 +276,7 @@ class Alertmanager:
         def post(url: str) -> str:
             member = Member(url)
             answer = self._transport.ask(member, "POST", "silences", body=body, timeout=self._timeout)
-            return _decoded(member, answer.body, _Created).silence_id
+            return decoded(member, answer.body, Created).silence_id
 
         return self._of_one(post)
 
@@ -319,63 +289,9 @@ class Alertmanager:
         timeout: float | None = None,
     ) -> T:
         answer = self._transport.ask(member, "GET", path, parameters, timeout=timeout or self._timeout)
-        return _decoded(member, answer.body, kind)
-
-
-def _decoded(member: Member, text: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _not_alertmanager(member) from error
-
-
-def _not_alertmanager(member: Member) -> AlertmanagerError:
-    said = f"{member.host} does not answer as Alertmanager does: check ALERTMANAGER_URL"
-    return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, said, outcome_unknown=True)
+        return decoded(member, answer.body, kind)
 
 
 def _late(member: Member) -> AlertmanagerError:
     said = f"{member.host} does not answer in time: check ALERTMANAGER_URL and the network"
     return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, said)
-
-
-def _held(alert: _Alert) -> HeldAlert:
-    status = alert.status
-    return HeldAlert(
-        fingerprint=alert.fingerprint,
-        labels=alert.labels,
-        state=status.state,
-        silenced_by=status.silenced_by,
-        inhibited_by=status.inhibited_by,
-        muted_by=status.muted_by,
-        starts_at=_seconds(alert.starts_at),
-        receivers=tuple(receiver.name for receiver in alert.receivers),
-    )
-
-
-def _known(silence: _Silence) -> KnownSilence:
-    state = silence.status.state
-    return KnownSilence(
-        id=silence.id,
-        state=SilenceState(state) if state in list(SilenceState) else SilenceState.EXPIRED,
-        matchers=tuple(silence.matchers),
-        starts_at=silence.starts_at,
-        ends_at=_seconds(silence.ends_at),
-        updated_at=_seconds(silence.updated_at),
-        created_by=silence.created_by,
-        comment=silence.comment,
-    )
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _seconds(text: str) -> float:
-    """A time as seconds since the epoch; 0 where it is none."""
-    whole, _, rest = text.partition(".")
-    digits = rest.rstrip("Z")[:6] if rest.endswith("Z") else ""
-    try:
-        return datetime.fromisoformat(f"{whole}.{digits.ljust(6, '0')}+00:00" if digits else text).timestamp()
-    except ValueError:
-        return 0.0

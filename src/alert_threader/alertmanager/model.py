@@ -96,7 +96,8 @@ class HeldAlert(msgspec.Struct, frozen=True, kw_only=True):
     """An alert in Alertmanager. ``state`` is active, suppressed or unprocessed.
 
     ``silenced_by`` are ids of silences, ``inhibited_by`` fingerprints of alerts, ``muted_by`` names of time intervals,
-    None where Alertmanager does not say (before 0.28). ``starts_at`` is in seconds since the epoch, 0 for unknown.
+    None where Alertmanager does not say (before 0.28). ``receivers`` are those that it is sent to; those for which time
+    intervals mute it are left out if it is sent to others. ``starts_at`` is in seconds since the epoch, 0 for unknown.
     """
 
     fingerprint: str

@@ -248,16 +248,18 @@ def _said(text: bytes) -> str:
 
 
 def _unreachable(member: Member, error: Exception, *, outcome_unknown: bool = False) -> AlertmanagerError:
+    name = f" ({type(error).__name__})"
     match error:
         case requests.Timeout():
             why = "does not answer in time"
         case _TooLargeError():
             why = f"answers with more than {MAX_ANSWER // 1024 // 1024} MB"
+            name = ""
         case requests.exceptions.ChunkedEncodingError():
             why = "breaks off its answer"
         case _:
             why = "cannot be reached"
-    text = f"{member.host} {why} ({type(error).__name__}): check ALERTMANAGER_URL and the network"
+    text = f"{member.host} {why}{name}: check ALERTMANAGER_URL and the network"
     return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, text, outcome_unknown=outcome_unknown)
 
 

@@ -62,7 +62,7 @@ class ClusterViews:
         self._remember(alerts, at)
         notices = (*_unsettled(members, at), *self._emptied(alerts, at))
         longest = max(member.configuration.group_interval for member in members)
-        least = max(2 * longest + 60, _GONE_AFTER)
+        least = 2 * longest + 60
         silences = _latest([member.silences for member in members])
         view = View(
             cluster=self._cluster,
@@ -70,7 +70,7 @@ class ClusterViews:
             alerts=alerts,
             silences=silences,
             complete=not problems and not notices,
-            gone_after=least if self._gone_after is None else self._gone_after,
+            gone_after=max(least, _GONE_AFTER) if self._gone_after is None else self._gone_after,
             last_seen=self._last_seen,
             clusters=frozenset(clusters),
             by_press=_by_press(silences),

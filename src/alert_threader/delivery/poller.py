@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 
 #: How often it is looked for threads that wait to be located, in seconds, if nothing is polled.
 _IDLE = 60.0
-#: The least time from one look to the next, however many threads have just opened.
+#: The least time from one look to the next, however many threads have just opened, in seconds, and by how much it is
+#: longer than the look took.
 _LEAST = 1.0
+_PAUSE = 10
 #: For how long whoever did not make the last poll leaves the next one to whoever did, in seconds: that process knows
 #: when each alert was there last.
 _HEAD_START = 3.0
@@ -49,6 +51,10 @@ class Watched(Protocol):
 #: What is said of alerts that Alertmanager has, and that no webhook brought.
 _NEVER_ARRIVED = (
     "Alertmanager has {count} alerts for receiver {name} that never arrived: look at its log, and at the URL there"
+)
+_TOO_SHORT = (
+    "GONE_AFTER is %.0f s, and a resolution from Alertmanager %s can take up to %.0f s (twice the largest group_interval "
+    "and a minute): alerts will be said to be gone that have just resolved"
 )
 
 
@@ -194,10 +200,11 @@ class Poller:
                         log.warning("ended a silence that was made twice: %s", copy)
 
     def _watch(self) -> None:
-        wait = 0.0
-        while not self._stopping.is_set():
-            is_wanted = self._wanted.wait(wait)
+        wait = pause = 0.0
+        while not self._stopping.wait(pause):
+            is_wanted = self._wanted.wait(max(wait - pause, 0))
             self._wanted.clear()
+            began = time.monotonic()
             try:
                 wait = self._poll_alone(is_wanted=is_wanted)
             except StoreError as error:
@@ -206,7 +213,8 @@ class Poller:
             except Exception:
                 log.exception("looking at Alertmanager failed and goes on")
                 wait = _IDLE
-            self._stopping.wait(_LEAST)
+            # A look at a large Alertmanager takes longer, and is not made for each thread that opens.
+            pause = max(_LEAST, _PAUSE * (time.monotonic() - began))
 
     def _poll_alone(self, *, is_wanted: bool) -> float:
         """Look, unless another process does, or did a moment ago; return the seconds until it is time again."""
@@ -245,6 +253,9 @@ class Poller:
         before = self._looked.get(cluster.name, Looked(None))
         for text in set(looked.problems) - set(before.problems):
             log.warning("Alertmanager %s: %s", cluster.name, text)
+        given, least = self._polling.gone_after, looked.least_gone_after
+        if given is not None and given < least != before.least_gone_after:
+            log.warning(_TOO_SHORT, given, cluster.name, least)
         if before.problems and not looked.problems:
             log.warning("Alertmanager %s is seen as a whole again", cluster.name)
         self._looked[cluster.name] = looked
