@@ -53,8 +53,8 @@ _NEVER_ARRIVED = (
     "Alertmanager has {count} alerts for receiver {name} that never arrived: look at its log, and at the URL there"
 )
 _TOO_SHORT = (
-    "GONE_AFTER is %.0f s, and a resolution from Alertmanager %s can take up to %.0f s (twice the largest group_interval "
-    "and a minute): alerts will be said to be gone that have just resolved"
+    "GONE_AFTER is %.0f s, and a resolution from Alertmanager %s can take up to %.0f s (twice the largest "
+    "group_interval and a minute): alerts will be said to be gone that have just resolved"
 )
 
 
