@@ -1,0 +1,299 @@
+"""A service, its Alertmanagers and the truth behind them, driven by chance: nothing closes that fires, all else does.
+
+The truth is which alerts fire, and which silences hold. Members of the cluster are down, or start again without alerts;
+webhooks come late; the service starts again. The store and the poller are the real ones.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from alert_threader.alertmanager.model import HeldAlert, KnownSilence
+from alert_threader.alertmanager.webhook import Status
+from alert_threader.threads import (
+    NoteKind,
+    Operation,
+    Posted,
+    Press,
+    Silence,
+    Silenced,
+    Step,
+    Updated,
+    alertmanager_lane,
+    shown_now,
+    slack_lane,
+)
+from tests.build import CHANNEL, HOUR, alert, change, held, known_silence
+from tests.unit.test_poller import FROM, Member, Trial
+
+NAMES = ("a1", "a2", "b1")
+IDENTITY = {"alertname": "Down"}
+#: How late a webhook is at most, in seconds, and how long a member that has started again has no alerts.
+LATE = 60.0
+EMPTY = 90.0
+#: Longer than all that is waited for: GONE_AFTER, three polls, a list that is empty, a member that has just started.
+SETTLED = 30 * 60.0
+#: What a thread says of a silence.
+_BEGINS = (NoteKind.SILENCED_ELSEWHERE, NoteKind.SILENCED)
+_ENDS = (NoteKind.SILENCE_ENDED, NoteKind.EXPIRED_ELSEWHERE, NoteKind.UNSILENCED)
+
+
+class Late(NamedTuple):
+    """A webhook on its way."""
+
+    at: float
+    name: str
+    status: str
+
+
+def key_of(name: str) -> str:
+    """The thread of an alert: its first letter."""
+    return name[0]
+
+
+class Polled(RuleBasedStateMachine):
+    """What can happen, and what must hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = TemporaryDirectory()
+        self.trial = Trial(Path(self._folder.name))
+        self.cluster = self.trial.cluster
+        self.cluster.alerts = {}
+        self.firing: set[str] = set()
+        #: The names of silenced alerts by the id of the silence, and its end.
+        self.silenced: dict[str, tuple[str, float]] = {}
+        self.late: list[Late] = []
+        #: Until when each member has no alerts.
+        self.empty_until = dict.fromkeys((member.name for member in self.cluster.members), 0.0)
+        self.gone: set[tuple[str, float]] = set()
+        self.number = 0
+        self.said: Counter[tuple[str, str, str]] = Counter()
+
+    # -- the truth ------------------------------------------------------------------------------------------------
+
+    def is_muted(self, name: str) -> bool:
+        """Whether a silence holds."""
+        return any(who == name and ends > self.trial.now for who, ends in self.silenced.values())
+
+    def tell(self, name: str, status: str, after: float) -> None:
+        """Alertmanager sends a webhook, unless the alert is muted."""
+        if not self.is_muted(name):
+            self.late.append(Late(self.trial.now + after, name, status))
+
+    @rule(name=st.sampled_from(NAMES), after=st.sampled_from([0.0, 0.0, 30.0, LATE]))
+    def fires(self, name: str, after: float) -> None:
+        """An alert begins to fire."""
+        if name not in self.firing:
+            self.firing.add(name)
+            self.tell(name, "firing", after)
+            self.arrive()
+
+    @rule(name=st.sampled_from(NAMES), after=st.sampled_from([0.0, 30.0, LATE]))
+    def ends(self, name: str, after: float) -> None:
+        """An alert ends; if it is muted, nobody is told."""
+        if name in self.firing:
+            self.firing.discard(name)
+            self.tell(name, "resolved", after)
+            self.arrive()
+
+    @rule(name=st.sampled_from(NAMES), seconds=st.sampled_from([120.0, 1200.0, 2 * HOUR]))
+    def somebody_silences(self, name: str, seconds: float) -> None:
+        """In Alertmanager."""
+        self.number += 1
+        self.silenced[f"s{self.number}"] = (name, self.trial.now + seconds)
+
+    @precondition(lambda self: self.silenced)
+    @rule(chance=st.integers(0, 100))
+    def somebody_ends_a_silence(self, chance: int) -> None:
+        """In Alertmanager; it sends what it would have sent."""
+        name = sorted(self.silenced)[chance % len(self.silenced)]
+        who, ends = self.silenced[name]
+        self.silenced[name] = (who, min(ends, self.trial.now))
+
+    # -- Alertmanager ---------------------------------------------------------------------------------------------
+
+    @rule(number=st.integers(0, 1), is_down=st.booleans())
+    def a_member_is_down(self, number: int, is_down: bool) -> None:
+        """Or back."""
+        self.cluster.members[number].is_down = is_down
+
+    @rule(number=st.integers(0, 1))
+    def a_member_starts_again(self, number: int) -> None:
+        """Without alerts, until Prometheus sends them again."""
+        member = self.cluster.members[number]
+        member.started_at = self.trial.now
+        self.empty_until[member.name] = self.trial.now + EMPTY
+
+    def bring_up_to_date(self) -> None:
+        """What each member holds now."""
+        now = self.trial.now
+        silences: dict[str, KnownSilence] = {}
+        for name, (who, ends) in self.silenced.items():
+            silences[name] = known_silence(name, holds=ends > now, ends_at=ends, created_by=f"{name}@{key_of(who)}")
+        alerts: dict[str, HeldAlert] = {}
+        for name in self.firing:
+            by = tuple(each for each, (who, ends) in self.silenced.items() if who == name and ends > now)
+            alerts |= held(name, silenced_by=by) if by else held(name)
+        self.cluster.alerts, self.cluster.held = alerts, silences
+        for member in self.cluster.members:
+            self.fill(member, alerts)
+
+    def fill(self, member: Member, alerts: dict[str, HeldAlert]) -> None:
+        """A member holds this, unless it has just started."""
+        is_empty = self.trial.now < self.empty_until[member.name]
+        member.fields = {"alerts": {} if is_empty else alerts}
+
+    # -- the service ----------------------------------------------------------------------------------------------
+
+    def arrive(self) -> None:
+        """The webhooks whose time has come."""
+        for each in [late for late in self.late if late.at <= self.trial.now]:
+            self.late.remove(each)
+            # A group's notification says how its alert is by now.
+            if (each.status == "firing") is (each.name in self.firing):
+                given = alert(each.name, each.status)
+                told = change(given, key=key_of(each.name), external_url=FROM, identity=IDENTITY)
+                self.trial.threads.notify([told], self.trial.now)
+
+    @rule(seconds=st.sampled_from([30.0, 120.0, 400.0, 700.0]))
+    def time_passes(self, seconds: float) -> None:
+        """With a poll every 30 s."""
+        for _ in range(int(seconds // 30)):
+            self.trial.now += 30
+            self.arrive()
+            self.bring_up_to_date()
+            self.trial.poller.poll()
+            self.trial.threads.age(self.trial.now)
+            self.nothing_closed_that_fires()
+
+    @rule()
+    def the_service_starts_again(self) -> None:
+        """And knows only what is stored."""
+        self.trial.restarted()
+
+    @rule(key=st.sampled_from(["a", "b"]), operation=st.sampled_from([Operation.ACKNOWLEDGE, Operation.UNACKNOWLEDGE]))
+    def somebody_presses(self, key: str, operation: Operation) -> None:
+        """On the first message."""
+        with self.thread(key) as ts:
+            self.number += 1
+            self.trial.threads.press(key, self.pressed(operation, ts, 0), self.trial.now)
+
+    @rule(key=st.sampled_from(["a", "b"]), seconds=st.sampled_from([120.0, 2 * HOUR]))
+    def somebody_silences_from_here(self, key: str, seconds: float) -> None:
+        """One alert is silenced, and Alertmanager makes the silence."""
+        with self.thread(key) as ts:
+            self.number += 1
+            pressed = self.pressed(Operation.SILENCE, ts, seconds)
+            self.trial.threads.press(key, pressed, self.trial.now)
+            self.carry_out(key, pressed)
+
+    def pressed(self, operation: Operation, ts: str, seconds: float) -> Press:
+        """A press."""
+        return Press(
+            op=f"op{self.number}",
+            operation=operation,
+            user="U0KIM",
+            name=f"s{self.number}@{self.number}",
+            channel=CHANNEL,
+            ts=ts,
+            at=self.trial.now,
+            seconds=seconds,
+            each_alert=True,
+        )
+
+    def carry_out(self, key: str, pressed: Press) -> None:
+        """The calls that a press asks for."""
+        lease = self.trial.store.claim(alertmanager_lane("am"))
+        assert lease is not None
+        while (started := self.trial.threads.start_attempt(lease, key, "call", self.trial.now)) is not None:
+            command = started.thread.commands[0]
+            self.number += 1
+            name = f"s{self.number}"
+            self.silenced[name] = (command.targets[0], command.until)
+            made = Silence(
+                id=name, ours=True, name=pressed.name, alert=command.targets[0], ends_at=command.until, cluster="am"
+            )
+            self.trial.threads.record_outcome(lease, key, "call", Silenced(made), self.trial.now)
+        self.trial.store.release(lease)
+
+    @contextmanager
+    def thread(self, key: str) -> Iterator[str]:
+        """A thread's first message, once it is posted."""
+        self.delivers()
+        found = self.trial.store.read(key)
+        yield (found.ts or "") if found is not None else ""
+
+    @rule()
+    def delivers(self) -> None:
+        """Slack takes all that is due."""
+        lane = slack_lane(CHANNEL)
+        lease = self.trial.store.claim(lane)
+        assert lease is not None
+        for due in self.trial.store.due(lane, float("inf")):
+            while (
+                started := self.trial.threads.start_attempt(lease, due.key, f"c{self.number}", self.trial.now)
+            ) is not None:
+                self.number += 1
+                thread = started.thread
+                if started.step is Step.UPDATE_ROOT:
+                    done: Updated | Posted = Updated(ts=thread.ts, shown=shown_now(thread))
+                else:
+                    assert thread.attempt is not None
+                    self.count(due.key, thread.attempt.batch.notes)
+                    done = Posted(ts=f"{self.number}.0", threaded=True)
+                self.trial.threads.record_outcome(lease, due.key, thread.under_way, done, self.trial.now)
+        self.trial.store.release(lease)
+
+    def count(self, key: str, notes: tuple) -> None:  # type: ignore[type-arg]
+        """What a message says of silences."""
+        for note in notes:
+            for kinds in (_BEGINS, _ENDS):
+                if note.kind in kinds:
+                    self.said[key, kinds[0], note.who] += 1
+
+    # -- what must hold -------------------------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_closed_that_fires(self) -> None:
+        """What a poll closes is over."""
+        for thread in self.trial.store.threads():
+            for name, state in thread.alerts.items():
+                if state.gone and (name, thread.resolved_at or 0) not in self.gone:
+                    self.gone.add((name, thread.resolved_at or 0))
+                    if state.ends_at is not None and thread.changed_at == self.trial.now:
+                        assert name not in self.firing, f"{name} fires, and its thread says {state.gone}"
+
+    @invariant()
+    def nothing_is_said_twice(self) -> None:
+        """Of one silence, that it began and that it ended, each at most once in a thread."""
+        assert max(self.said.values(), default=0) <= 1, self.said
+
+    def teardown(self) -> None:
+        """In the end all is well with Alertmanager: every thread is as the truth is."""
+        try:
+            for member in self.cluster.members:
+                member.is_down = False
+            self.time_passes(SETTLED)
+            self.delivers()
+            self.nothing_is_said_twice()
+            for thread in self.trial.store.threads():
+                for name, state in thread.alerts.items():
+                    if name not in self.firing:
+                        assert state.status is Status.RESOLVED, f"{name} is over, and its thread is open"
+                    elif state.status is Status.FIRING:
+                        assert (state.mute is not None) is self.is_muted(name)
+        finally:
+            self.trial.store.close()
+            self._folder.cleanup()
+
+
+TestPolled = Polled.TestCase
+TestPolled.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
