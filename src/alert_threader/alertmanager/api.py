@@ -325,7 +325,7 @@ class Alertmanager:
 def _decoded(member: Member, text: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _not_alertmanager(member) from error
 
 
