@@ -535,8 +535,7 @@ fault_of() {
   # shellcheck disable=SC2016
   printf '%s' "$2" | of_source '
 import ssl, sys
-from alert_threader.settings.settings import SETTINGS, Settings
-from alert_threader.errors import ConfigError
+from alert_threader.settings.settings import SETTINGS, fault_of
 name, value = sys.argv[1], sys.stdin.read()
 if name == "HTTPS_PROXY" and "@" in value:
     sys.exit(print("HTTPS_PROXY: a password belongs in /etc/alert-threader/credentials/proxy.env: see docs/network.md"))
@@ -549,12 +548,9 @@ if name in {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}:
     sys.exit()
 if name not in {each.name for each in SETTINGS}:
     sys.exit(print(f"{name}: there is no such setting: see docs/configuration.md"))
-try:
-    Settings.from_environ({"SLACK_BOT_TOKEN": "xoxb-unused", "SLACK_CHANNEL": "C0123456789", "THREAD_STORE": "redis",
-                           name: value})
-except ConfigError as error:
-    # Faults between settings are checked once all of them are known.
-    print(*[fault for fault in error.faults if fault.startswith(f"{name}:")][:1])
+# Faults between settings are checked once all of them are known.
+if fault := fault_of(name, value):
+    print(fault)
 ' "$1"
 }
 

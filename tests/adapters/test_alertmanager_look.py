@@ -167,6 +167,8 @@ class TestTrouble:
             ((401, b"no"), AlertmanagerFailure.AUTH, "answers 401: no: check ALERTMANAGER_TOKEN"),
             ((200, b"<html>sign in</html>"), AlertmanagerFailure.UNREACHABLE, "does not answer as Alertmanager does"),
             ((200, b'[{"fingerprint": "a", "lab'), AlertmanagerFailure.UNREACHABLE, "does not answer as Alertmanager"),
+            ((200, b'[{"a": ' + 100_000 * b"["), AlertmanagerFailure.UNREACHABLE, "does not answer as Alertmanager"),
+            ((200, b'{"a": ' + 100_000 * b"["), AlertmanagerFailure.UNREACHABLE, "does not answer as Alertmanager"),
             ((200, b"\xff"), AlertmanagerFailure.UNREACHABLE, "does not answer as Alertmanager"),
             ((200, b'{"other": "program"}'), AlertmanagerFailure.UNREACHABLE, "does not answer as Alertmanager"),
             ((503, b"<html>later</html>"), AlertmanagerFailure.UNREACHABLE, "answers 503: check|answers 503$"),

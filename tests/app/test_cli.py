@@ -28,6 +28,7 @@ from alert_threader.slack.client import Slack
 from alert_threader.store import SqliteStore
 from alert_threader.store.lock import FileLock
 from alert_threader.threads import Policy
+from harness.members import Member
 from harness.network import Listener, Serve, answers, stands_still
 from slack_sandbox import SandboxServer
 
@@ -235,6 +236,21 @@ def test_check_of_a_busy_channel(run: Cli, slack: SandboxServer, monkeypatch: py
     assert run("check").code == 0
 
 
+def test_check_alertmanager(run: Cli, slack: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at whatever Slack says, and one that fails is a failure."""
+    with Member() as member:
+        monkeypatch.setenv("ALERTMANAGER_URL", member.url)
+        ran = run("check")
+        assert ran.code == 0
+        assert f"ok    alertmanager {member.host} is version 0.28.0, in no cluster: 0 alerts" in ran.out
+        monkeypatch.setenv("SLACK_API_URL", "http://127.0.0.1:1/api/")
+        assert f"ok    alertmanager {member.host} is version" in run("check").out
+    monkeypatch.setenv("SLACK_API_URL", slack.api_url)
+    ran = run("check")
+    assert ran.code == 1
+    assert lines(ran)["alertmanager"].startswith(f"FAIL {member.host} cannot be reached")
+
+
 @pytest.mark.usefixtures("slack")
 def test_check_open_to_everybody(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that anybody could write to Slack with works, and is warned of."""
@@ -280,13 +296,13 @@ def test_check_misspelt_setting(run: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SLACK_RAET", "5-not-to-be-seen")
     ran = run("check")
     assert ran.code == 0
-    assert "warn  settings  SLACK_RAET: did you mean SLACK_RATE?\n" in ran.out
+    assert "warn  settings     SLACK_RAET: did you mean SLACK_RATE?\n" in ran.out
     monkeypatch.setenv("SLACK_CHANEL", "C0123456789")
     monkeypatch.delenv("SLACK_CHANNEL")
     ran = run("check")
     assert ran.code == 1
-    assert "FAIL  settings  SLACK_CHANNEL: is not set" in ran.out
-    assert "FAIL  settings  SLACK_CHANEL: did you mean SLACK_CHANNEL?\n" in ran.out
+    assert "FAIL  settings     SLACK_CHANNEL: is not set" in ran.out
+    assert "FAIL  settings     SLACK_CHANEL: did you mean SLACK_CHANNEL?\n" in ran.out
     assert "not-to-be-seen" not in ran.out
 
 

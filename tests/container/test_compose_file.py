@@ -95,14 +95,23 @@ def test_the_settings_are_right(name: str) -> None:
         if setting.removesuffix("_FILE") in given and setting.endswith("_FILE"):
             assert value.removeprefix("/run/secrets/") in service["secrets"]
             environ[setting.removesuffix("_FILE")] = given[setting.removesuffix("_FILE")]
-        else:
-            # Without a value compose takes it from .env.
-            environ[setting] = (
-                given[setting] if value is None else value.replace("${ENVIRONMENT:-production}", "production")
-            )
+        elif value is not None:
+            environ[setting] = value.replace("${ENVIRONMENT:-production}", "production")
+        elif setting in given:
+            # Without a value compose takes it from .env; what is not there stays unset.
+            environ[setting] = given[setting]
     settings = Settings.from_environ(environ)
     assert (settings.thread_store == "redis") == ("redis" in service["profiles"])
     assert settings.environment == "production"
+    assert bool(settings.alertmanager_url) == (name == "alert-threader-try")
+
+
+@every_served
+def test_alertmanager_can_be_asked(name: str) -> None:
+    """In the profile try it is the one that is there; elsewhere .env may say where it is."""
+    given = SERVED[name]["environment"]["ALERTMANAGER_URL"]
+    assert given == ("http://alertmanager:9093" if name == "alert-threader-try" else None)
+    assert "alertmanager" in SERVICES
 
 
 @pytest.mark.parametrize("name", [name for name in SERVED if name != "alert-threader-try"])

@@ -99,10 +99,21 @@ def test_back_off(tmp_path: Path) -> None:
         ("SSL_CERT_FILE", "/etc/passwd", "SSL_CERT_FILE: '/etc/passwd' is no PEM file with certificates"),
         ("SSL_CERT", "x", "SSL_CERT: there is no such setting"),
         ("SLACK_RATE", "1", ""),
+        ("SLACK_RATE", "fast", "SLACK_RATE: 'fast' is not allowed: "),
+        ("SLACK_BOT_TOKEN", "xoxp-secret-pw", "SLACK_BOT_TOKEN: a value of 14 characters is not allowed: "),
+        # What they need of each other shows when all are known.
+        ("ALERTMANAGER_URL", "http://am-0:9093,http://am-1:9093", ""),
+        ("ALERTMANAGER_URL", "am-0:9093", "ALERTMANAGER_URL: 'am-0:9093' is not allowed: "),
+        ("ALERTMANAGER_USER", "alert-threader", ""),
+        ("ALERTMANAGER_PASSWORD", "secret-pw", ""),
+        ("ALERTMANAGER_TOKEN", "secret-pw-secret-pw", ""),
+        ("GONE_AFTER", "10m", ""),
+        ("GONE_AFTER", "soon", "GONE_AFTER: 'soon' is not allowed: "),
+        ("PROTECT_METRICS", "yes", ""),
     ],
 )
-def test_network_of_a_company(tmp_path: Path, name: str, value: str, said: str) -> None:
-    """``--set`` takes what the service needs to reach Slack, and says what cannot be right."""
+def test_a_setting_by_itself(tmp_path: Path, name: str, value: str, said: str) -> None:
+    """``--set`` takes what can be right, also for a company's network, and says what cannot."""
     authority(tmp_path, "slack.test")
     alone = r"""
         SOURCE=$1 python=python3

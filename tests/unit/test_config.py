@@ -202,8 +202,9 @@ class TestValues:
 
     def test_every_number_has_bounds(self) -> None:
         """None of them is forgotten in the table of settings."""
-        kinds = ("int", "float", int, float, float | None)
-        numbers = {each.name.upper() for each in dataclasses.fields(Settings) if each.type in kinds}
+        numbers = {
+            each.name.upper() for each in dataclasses.fields(Settings) if each.type in (int, float, float | None)
+        }
         assert {each.name for each in SETTINGS if each.kind.bounds} == numbers
         assert "SLACK_BURST" in numbers
 

@@ -125,6 +125,14 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     group_interval: float = 5 * 60.0
     timed_receivers: frozenset[str] = frozenset()
 
+    @property
+    def slowest_resolution(self) -> float:
+        """How long after the end of an alert its *resolved* can arrive, in seconds.
+
+        It comes with a flush of its group, the next one if the first fails, and takes some time to get here.
+        """
+        return 2 * self.group_interval + 60.0
+
 
 #: Of an Alertmanager whose configuration says nothing.
 DEFAULTS = Configuration()

@@ -105,7 +105,7 @@ def decoded(member: Member, text: bytes, kind: type[T]) -> T:
     """Read an answer. Raises AlertmanagerError if it is none of Alertmanager's."""
     try:
         return msgspec.json.decode(text, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise not_alertmanager(member) from error
 
 

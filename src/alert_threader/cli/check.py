@@ -10,16 +10,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
-from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
 from alert_threader.app import make_service
+from alert_threader.cli.check_alertmanager import check_alertmanager
 from alert_threader.cli.check_two_way import check_two_way
+from alert_threader.cli.finding import Finding, Verdict, found
 from alert_threader.cli.output import say
-from alert_threader.errors import AlertThreaderError, ConfigError, StoreError, StoreLockedError
+from alert_threader.errors import ConfigError, StoreError, StoreLockedError
 from alert_threader.settings.settings import SETTINGS, Settings, given, misspelt_in
 from alert_threader.slack import scopes
 from alert_threader.slack.client import BotIdentity, Slack
@@ -33,28 +33,13 @@ from alert_threader.store.sqlite import SLOW_DISK
 
 #: It takes some to know whether the store is slow.
 _PINGS = 3
+#: The longest subject's.
+_WIDTH = len("alertmanager")
 _LOSES = "not looked at: whether Redis evicts or loses threads"
 
 
-class Verdict(StrEnum):
-    """How something is. Only ``FAIL`` keeps the service from its work; what was not looked at is never ``OK``."""
-
-    OK = "ok"
-    WARN = "warn"
-    SKIP = "skip"
-    FAIL = "FAIL"
-
-
-class Finding(NamedTuple):
-    """One line: what was looked at, how it is, and what there is to know or to do."""
-
-    subject: str
-    verdict: Verdict
-    text: str
-
-
 def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
-    """Look at settings, token, scopes, channel and store. ``now`` is in seconds since the epoch.
+    """Look at settings, token, scopes, channel, Alertmanager and store. ``now`` is in seconds since the epoch.
 
     With wrong settings nothing else can be looked at; without a good token, nothing else at Slack.
     """
@@ -69,9 +54,10 @@ def check(environ: Mapping[str, str], now: float) -> Iterator[Finding]:
     if settings.exposure:
         yield Finding("access", Verdict.WARN, settings.exposure)
     yield from _slack(settings)
+    yield from check_alertmanager(settings)
     if settings.thread_store == "file":
         path = settings.thread_store_file
-        yield _found("store", lambda: _file_store(path, settings.slack_channel, now))
+        yield found("store", lambda: _file_store(path, settings.slack_channel, now))
         with suppress(OSError):  # said above
             seconds = sync_seconds(_folder_of(path))
             if seconds > SLOW:
@@ -91,13 +77,6 @@ def _said_of(settings: Settings, environ: Mapping[str, str]) -> str:
     return f"{count}; environment {settings.environment}, Slack at {settings.slack_api_url}"
 
 
-def _found(subject: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(subject, Verdict.OK, look())
-    except AlertThreaderError as error:
-        return Finding(subject, Verdict.FAIL, str(error))
-
-
 def _skipped(reason: str, *subjects: str) -> Iterator[Finding]:
     return (Finding(subject, Verdict.SKIP, f"not looked at: {reason}") for subject in subjects)
 
@@ -114,9 +93,7 @@ def _slack(settings: Settings) -> Iterator[Finding]:
     yield Finding("token", Verdict.OK, f"bot user {user} of team {team}")
     yield _scopes(identity)
     yield _channel(slack, settings.slack_channel)
-    for looked in check_two_way(settings, slack):
-        verdict = Verdict.SKIP if looked.is_well is None else Verdict.OK if looked.is_well else Verdict.FAIL
-        yield Finding(looked.subject, verdict, looked.text)
+    yield from check_two_way(settings, slack)
 
 
 def _scopes(identity: BotIdentity) -> Finding:
@@ -227,13 +204,13 @@ def _folder_of(path: Path) -> Path:
 @click.command("check")
 @click.pass_context
 def check_command(ctx: click.Context) -> None:
-    """Check settings, token, scopes, channel and store.
+    """Check settings, token, scopes, channel, Alertmanager and store.
 
     Prints one line for each, with what to do where something is wrong, and why where it was not looked at (skip). Posts
     nothing; can run beside the service.
     """
     failed = False
     for finding in check(os.environ, time.time()):
-        say(f"{finding.verdict:<5} {finding.subject:<9} {finding.text}")
+        say(f"{finding.verdict:<5} {finding.subject:<{_WIDTH}} {finding.text}")
         failed = failed or finding.verdict is Verdict.FAIL
     ctx.exit(int(failed))

@@ -61,8 +61,7 @@ class ClusterViews:
         alerts = _merged([member.alerts for member in members])
         self._remember(alerts, at)
         notices = (*_unsettled(members, at), *self._emptied(alerts, at))
-        longest = max(member.configuration.group_interval for member in members)
-        least = 2 * longest + 60
+        least = max(member.configuration.slowest_resolution for member in members)
         silences = _latest([member.silences for member in members])
         view = View(
             cluster=self._cluster,

@@ -20,7 +20,17 @@ from alert_threader.settings import values as kinds
 from alert_threader.settings.secret import Secret, redactor
 from alert_threader.settings.values import Kind, channel_fault, is_loopback, parse_duration
 
-__all__ = ["SETTINGS", "Secret", "Setting", "Settings", "channel_fault", "given", "misspelt_in", "parse_duration"]
+__all__ = [
+    "SETTINGS",
+    "Secret",
+    "Setting",
+    "Settings",
+    "channel_fault",
+    "fault_of",
+    "given",
+    "misspelt_in",
+    "parse_duration",
+]
 
 T = TypeVar("T")
 
@@ -218,6 +228,15 @@ def misspelt_in(environ: Mapping[str, str]) -> list[str]:
     """Name what looks like a misspelt setting, a line each: ``SLACK_CHANEL: did you mean SLACK_CHANNEL?``."""
     missing = {setting.name for setting in SETTINGS if setting.required and _source(setting, environ) is None}
     return misspelt.misspelt(environ, {setting.name for setting in SETTINGS}, _SECRETS, missing)
+
+
+def fault_of(name: str, value: str) -> str | None:
+    """What is wrong with the value of one setting, whatever the others are; None if it can be used."""
+    try:
+        _parsed(next(each for each in SETTINGS if each.name == name), value or None, str)
+    except _FaultError as fault:
+        return str(fault)
+    return None
 
 
 def given(environ: Mapping[str, str]) -> Counter[str]:

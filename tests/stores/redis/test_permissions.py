@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from alert_threader.app import create_app
-from alert_threader.cli.check import Verdict, check
+from alert_threader.cli.check import check
+from alert_threader.cli.finding import Verdict
 from alert_threader.service import service_of
 from alert_threader.settings.settings import Settings
 from alert_threader.store import Threads
