@@ -13,14 +13,16 @@ from chaos.verdict import Verdict
 from chaos.watch import ColourWatch
 from harness.service import CHANNEL, wait_for
 from harness.stand_in_cluster import Cluster, Fault, Member
-from harness.story import GREEN, Said, said, words
-from harness.webhooks import key, labels
+from harness.story import GREEN, Said, said, story_of, words
+from harness.webhooks import RESOLVED, key, labels
 
 #: How long an alert must be missing, in seconds: the least that GONE_AFTER may be.
 _GONE_AFTER = 10.0
 _EVERY = 1.0
 #: A siege lasts so long, in seconds: whoever takes it for the truth closes threads within it.
 _SIEGE = _GONE_AFTER + 4
+#: Before the first one, so that there are threads that could close, in seconds.
+_BEFORE = 6.0
 #: How long small faults last after each siege, all of them together, and each at most, in seconds.
 _SKIRMISHES, _SKIRMISHES_QUICK, _LONGEST = 6.0, 3.0, 1.5
 #: Without faults after that, so that something can close between two sieges, in seconds.
@@ -57,13 +59,13 @@ def alertmanager(plan: Plan) -> Verdict:
             with traffic:
                 kills = _besiege(plan, here, cluster, traffic)
             traffic.finish()
-            seconds, red = _until_closed(cluster, here, traffic)
+            seconds, late = _until_closed(cluster, here, traffic)
             verdict = conclude(traffic, here.workspace, here.service)
-        verdict.wrong += watch.closed_wrongly + red
+        verdict.wrong += watch.closed_wrongly + late
         _judge_notes(verdict, here, traffic)
         _judge_health(verdict, here)
         courses = {f"× {name}": float(number) for name, number in sorted(traffic.courses.items())}
-        verdict.figures = {"kills": kills, **verdict.figures, "s until all was green": round(seconds, 1), **courses}
+        verdict.figures = {"kills": kills, **verdict.figures, "s until all was told": round(seconds, 1), **courses}
         return verdict
 
 
@@ -83,7 +85,7 @@ def _besiege(plan: Plan, here: Stage, cluster: Cluster, traffic: QuietTraffic) -
     chance = random.Random(plan.seed)
     rounds = max(round(plan.lasting(len(_SIEGES) * _ROUND, 2 * _ROUND) / _ROUND), 1)
     kills = plan.killing(rounds, rounds)
-    traffic.go_on(2 * _EVERY)
+    traffic.go_on(_BEFORE)
     for number, siege in zip(range(rounds), cycle(_SIEGES), strict=False):
         plan.say(siege.__name__.strip("_"))
         siege(cluster.members, chance)
@@ -185,9 +187,9 @@ def _settling(members: Sequence[Member], chance: random.Random) -> None:
 
 #: The short version comes as far as the second.
 _SIEGES: tuple[Siege, ...] = (
-    _all_restarted,
-    _one_part_left,
     _one_restarted,
+    _one_part_left,
+    _all_restarted,
     _nonsense,
     _all_forgot,
     _foreign_peer,
@@ -199,21 +201,26 @@ _SIEGES: tuple[Siege, ...] = (
 
 
 def _until_closed(cluster: Cluster, here: Stage, traffic: QuietTraffic) -> tuple[float, list[str]]:
-    """Wait until all is green that is over; return how many seconds it took, and what is not, a line each."""
+    """Wait until all that is over is told; return how many seconds it took, and what is not told, a line each."""
     _heal(cluster)
     wait_for(lambda: not any(time.time() - member.uptime.timestamp() < _YOUNG for member in cluster.members), 30)
     began = time.monotonic()
     # Whatever ends, three polls must miss it; a silence shows with the first.
     time.sleep(3 * _EVERY)
-    while (red := _not_green(here, traffic)) and time.monotonic() - began < _GONE_AFTER + _POLLS:
+    while (open_ := _still_open(here, traffic)) and time.monotonic() - began < _GONE_AFTER + _POLLS:
         time.sleep(0.1)
-    return time.monotonic() - began, [f"{name} is over, and not green {_GONE_AFTER + _POLLS:g} s later" for name in red]
+    late = f"{_GONE_AFTER + _POLLS:g} s later"
+    return time.monotonic() - began, [f"{name} is over, and {late} Slack does not say so" for name in open_]
 
 
-def _not_green(here: Stage, traffic: QuietTraffic) -> list[str]:
-    """The keys of the threads that are over in truth, and whose first message says otherwise."""
-    roots = {each.key: each.message.color for each in said(here.workspace, CHANNEL) if each.message.thread_ts is None}
-    return [name for name, is_firing in traffic.firing.items() if not is_firing and roots.get(name, GREEN) != GREEN]
+def _still_open(here: Stage, traffic: QuietTraffic) -> list[str]:
+    """What is over in truth, and is not told: threads whose first message is not green, by key, and alerts."""
+    messages = said(here.workspace, CHANNEL)
+    roots = {each.key: each.message.color for each in messages if each.message.thread_ts is None}
+    story = story_of(messages)
+    threads = [name for name, is_firing in traffic.firing.items() if not is_firing and roots.get(name, GREEN) != GREEN]
+    over = [name for name, changes in traffic.changes.items() if changes[-1] == RESOLVED]
+    return threads + [name for name in over if story.get(name, [RESOLVED])[-1] != RESOLVED]
 
 
 def _judge_notes(verdict: Verdict, here: Stage, traffic: QuietTraffic) -> None:
