@@ -159,7 +159,7 @@ class Member:
             case "GET", "alerts", "":
                 return _json([each for each in truth.alerts() if self._has(each) and _is_wanted(each, query)])
             case "GET", "alerts", "groups":
-                return _json(truth.groups())
+                return _json(self._groups())
             case "GET", "silences", "":
                 return _json(truth.silences())
             case "POST", "silences", "":
@@ -172,6 +172,13 @@ class Member:
                 return _Answer(200) if truth.expire(which) else _Answer(500, b'"silence not found"\n')
             case _:
                 return _Answer(404, b'{"code":404,"message":"path not found"}')
+
+    def _groups(self) -> list[dict[str, Any]]:
+        groups = [
+            {**group, "alerts": [alert for alert in group["alerts"] if self._has(alert)]}
+            for group in self._cluster.truth.groups()
+        ]
+        return [group for group in groups if group["alerts"]]
 
     def _has(self, alert: Mapping[str, Any]) -> bool:
         """Whether this member lists an alert of the truth."""

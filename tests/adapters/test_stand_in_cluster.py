@@ -167,12 +167,13 @@ def both(client: Alertmanager) -> list[Any]:
 def compared(url: str) -> list[Any]:
     """The form of the answers, and of their headers but for lengths and times."""
     alerts = ask(url, "alerts?active=true&silenced=true&inhibited=true")
-    silences = ask(url, "silences")
+    groups, silences = ask(url, "alerts/groups"), ask(url, "silences")
     found = [form(each) for each in sorted(alerts.json, key=lambda each: str(each["status"]["state"]))]
-    for answer in (alerts, silences):
+    for answer in (alerts, groups, silences):
         assert parsedate_to_datetime(answer.headers["Date"]).tzinfo is UTC
         found.append((answer.status, sorted(answer.headers), answer.headers["Content-Type"]))
-    return [*found, form(silences.json)]
+    grouped = sorted(groups.json, key=lambda each: str(each["labels"]))
+    return [*found, [form(each) for each in grouped], form(silences.json)]
 
 
 class TestTruth:
