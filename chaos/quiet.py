@@ -43,8 +43,9 @@ class QuietTraffic(Traffic):
         self._courses: list[tuple[float, Course]] = []
         #: What became of alerts without a webhook, by fingerprint.
         self._more: dict[str, list[str]] = {}
-        #: The groups that are silenced to the end, and all that ever were; each with its silence's comment.
-        self.kept_silent: dict[str, str] = {}
+        #: The groups that are silenced to the end, each with the time of its silence, in seconds since the epoch.
+        self.kept_silent: dict[str, float] = {}
+        #: All that ever were, each with its silence's comment.
         self.comments: dict[str, str] = {}
         #: How many groups went through which course.
         self.courses: dict[str, int] = {}
@@ -158,7 +159,7 @@ class QuietTraffic(Traffic):
     def _stay_silenced(self, group: str) -> Course:
         """Keep firing under a silence."""
         self._silence(group)
-        self.kept_silent[group] = self.comments[group]
+        self.kept_silent[group] = time.time()
         yield from ()
 
     def _be_heard_again(self, group: str) -> Course:

@@ -43,6 +43,8 @@ _LONG = timedelta(hours=5)
 #: Larger than what any client should read, in bytes.
 _HUGE = 65 * 1024 * 1024
 _CHUNK = b" " * (256 * 1024)
+#: How long the others still list a killed member under its former name, in seconds. It takes real ones about 6.
+_LINGERING = 1.0
 #: The letters of the names that members give themselves at each start.
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 #: Whoever waits looks again after so long, in seconds.
@@ -94,6 +96,8 @@ class Member:
         #: How often it was asked, by method and path.
         self.asked: list[str] = []
         self.name = ""
+        #: The name before the last start, and until when it is still listed.
+        self._former = ("", 0.0)
         self._speed = 1.0
         self._started = datetime.now(UTC) - _LONG
         self._fills_at = 0.0
@@ -104,6 +108,12 @@ class Member:
     def url(self) -> str:
         """Its address."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def names(self) -> list[str]:
+        """The names under which it is listed: its own, and for a moment its former one."""
+        former, until = self._former
+        return [self.name, *([former] if time.monotonic() < until else [])] if self.is_running else []
 
     @property
     def is_running(self) -> bool:
@@ -119,6 +129,7 @@ class Member:
     def start(self) -> None:
         """Open its port, under a new name."""
         if self._server is None:
+            self._former = (self.name, time.monotonic() + _LINGERING if self.name else 0.0)
             self.name = "01" + "".join(secrets.choice(_LETTERS) for _ in range(24))
             self._server = _Server(self)
             serve = self._server.serve_forever
@@ -159,7 +170,7 @@ class Member:
             case "GET", "alerts", "":
                 return _json([each for each in truth.alerts() if self._has(each) and _is_wanted(each, query)])
             case "GET", "alerts", "groups":
-                return _json(truth.groups())
+                return _json(self._groups())
             case "GET", "silences", "":
                 return _json(truth.silences())
             case "POST", "silences", "":
@@ -172,6 +183,13 @@ class Member:
                 return _Answer(200) if truth.expire(which) else _Answer(500, b'"silence not found"\n')
             case _:
                 return _Answer(404, b'{"code":404,"message":"path not found"}')
+
+    def _groups(self) -> list[dict[str, Any]]:
+        groups = [
+            {**group, "alerts": [alert for alert in group["alerts"] if self._has(alert)]}
+            for group in self._cluster.truth.groups()
+        ]
+        return [group for group in groups if group["alerts"]]
 
     def _has(self, alert: Mapping[str, Any]) -> bool:
         """Whether this member lists an alert of the truth."""
@@ -194,7 +212,7 @@ class Member:
         members = self._cluster.members
         if len(members) == 1:
             return {"peers": [], "status": "disabled"}
-        peers = [{"address": f"{HOST}:{each.gossip_port}", "name": each.name} for each in members if each.is_running]
+        peers = [{"address": f"{HOST}:{each.gossip_port}", "name": name} for each in members for name in each.names]
         if Fault.FOREIGN_PEER in self.faults:
             peers.append({"address": "10.9.8.7:9094", "name": "01FOREIGN00000000000000000"})
         is_settling = Fault.SETTLING in self.faults

@@ -167,12 +167,13 @@ def both(client: Alertmanager) -> list[Any]:
 def compared(url: str) -> list[Any]:
     """The form of the answers, and of their headers but for lengths and times."""
     alerts = ask(url, "alerts?active=true&silenced=true&inhibited=true")
-    silences = ask(url, "silences")
+    groups, silences = ask(url, "alerts/groups"), ask(url, "silences")
     found = [form(each) for each in sorted(alerts.json, key=lambda each: str(each["status"]["state"]))]
-    for answer in (alerts, silences):
+    for answer in (alerts, groups, silences):
         assert parsedate_to_datetime(answer.headers["Date"]).tzinfo is UTC
         found.append((answer.status, sorted(answer.headers), answer.headers["Content-Type"]))
-    return [*found, form(silences.json)]
+    grouped = sorted(groups.json, key=lambda each: str(each["labels"]))
+    return [*found, [form(each) for each in grouped], form(silences.json)]
 
 
 class TestTruth:
@@ -209,7 +210,7 @@ class TestFaults:
     """What can be wrong with one member, while the others answer."""
 
     def test_a_killed_one(self, cluster: Cluster) -> None:
-        """Nobody listens, open connections end, the others name it no more; it comes back under another name."""
+        """Nobody listens, open connections end, the others list it no more; it comes back under another name."""
         member, name = cluster.members[0], cluster.members[0].name
         with requests.Session() as session:
             assert session.get(f"{member.url}/api/v2/status", timeout=5).ok
@@ -219,6 +220,9 @@ class TestFaults:
         assert len(ask(cluster.members[1].url, "status").json["cluster"]["peers"]) == 2
         member.start()
         assert ask(member.url, "status").json["cluster"]["name"] != name
+        # As real ones do, the others list it under both names for a while.
+        assert name in peers(cluster.members[1])
+        wait_for(lambda: peers(cluster.members[1]) == {each.name for each in cluster.members}, 5)
 
     def test_one_that_starts_empty(self, cluster: Cluster) -> None:
         """It has no alert for a while, and its time may run faster; silences are kept."""
@@ -281,6 +285,11 @@ class TestFaults:
         cluster.members[0].faults |= {Fault.SETTLING, Fault.EMPTY}
         assert ask(cluster.members[0].url, "status").json["cluster"]["status"] == "settling"
         assert listed(cluster.members[0]) == set()
+
+
+def peers(member: Member) -> set[str]:
+    """The names that a member lists."""
+    return {each["name"] for each in ask(member.url, "status").json["cluster"]["peers"]}
 
 
 def age(member: Member) -> timedelta:
