@@ -4,11 +4,12 @@ The truth is which alerts fire, and which silences hold. Members of the cluster 
 webhooks come late; the service starts again. The store and the poller are the real ones.
 """
 
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from hypothesis import settings
@@ -33,7 +34,8 @@ from alert_threader.threads import (
 from tests.build import CHANNEL, HOUR, alert, change, held, known_silence
 from tests.unit.test_poller import FROM, Member, Trial
 
-NAMES = ("a1", "a2", "b1")
+#: Fingerprints; the first letter is the thread.
+NAMES = ("a" * 16, "a" * 15 + "2", "b" * 16)
 IDENTITY = {"alertname": "Down"}
 #: How late a webhook is at most, in seconds, and how long a member that has started again has no alerts.
 LATE = 60.0
@@ -63,10 +65,9 @@ class Polled(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = TemporaryDirectory()
-        self.trial = Trial(Path(self._folder.name))
+        self._folder = Path(tempfile.mkdtemp())
+        self.trial = Trial(self._folder)
         self.cluster = self.trial.cluster
-        self.cluster.alerts = {}
         self.firing: set[str] = set()
         #: The names of silenced alerts by the id of the silence, and its end.
         self.silenced: dict[str, tuple[str, float]] = {}
@@ -76,6 +77,10 @@ class Polled(RuleBasedStateMachine):
         self.gone: set[tuple[str, float]] = set()
         self.number = 0
         self.said: Counter[tuple[str, str, str]] = Counter()
+        # Something was always wrong: by it the service knows where webhooks come from.
+        self.firing.add("c" * 16)
+        self.late.append(Late(self.trial.now, "c" * 16, "firing"))
+        self.time_passes(30)
 
     # -- the truth ------------------------------------------------------------------------------------------------
 
@@ -218,9 +223,7 @@ class Polled(RuleBasedStateMachine):
             self.number += 1
             name = f"s{self.number}"
             self.silenced[name] = (command.targets[0], command.until)
-            made = Silence(
-                id=name, ours=True, name=pressed.name, alert=command.targets[0], ends_at=command.until, cluster="am"
-            )
+            made = Silence(id=name, ours=True, name=name, alert=command.targets[0], ends_at=command.until, cluster="am")
             self.trial.threads.record_outcome(lease, key, "call", Silenced(made), self.trial.now)
         self.trial.store.release(lease)
 
@@ -292,7 +295,7 @@ class Polled(RuleBasedStateMachine):
                         assert (state.mute is not None) is self.is_muted(name)
         finally:
             self.trial.store.close()
-            self._folder.cleanup()
+            shutil.rmtree(self._folder)
 
 
 TestPolled = Polled.TestCase

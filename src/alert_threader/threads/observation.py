@@ -13,6 +13,8 @@ The rules:
 6.  A notification or a press wins over a view that is older.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from alert_threader.alertmanager.model import KnownSilence
@@ -116,6 +118,7 @@ def _is_for(thread: AlertThread, alert: str, matchers: dict[str, str]) -> bool:
 def _compare(thread: AlertThread, view: View, now: float) -> bool:
     """Bring the thread's silences up to date with Alertmanager's. Returns whether anything is new."""
     kept: list[Silence] = []
+    ended: list[Silence] = []
     for silence in (_at_home(silence, view) for silence in thread.silences):
         seen = view.silences.get(silence.id)
         if _is_left_alone(thread, silence, seen, view):
@@ -125,7 +128,8 @@ def _compare(thread: AlertThread, view: View, now: float) -> bool:
                 is_same = abs(seen.ends_at - silence.ends_at) < _SAME
                 kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
         else:
-            _end(thread, silence, now)
+            ended.append(silence)
+    _end(thread, ended, now)
     kept += _found_again(thread, view)
     if not thread.commands:
         kept += _made_elsewhere(thread, view, kept, now)
@@ -145,13 +149,17 @@ def _is_left_alone(thread: AlertThread, silence: Silence, seen: KnownSilence | N
     return view.at <= silence.confirmed_at
 
 
-def _end(thread: AlertThread, silence: Silence, now: float) -> None:
-    """Say that a silence has ended, if the problem has not. One that Alertmanager does not know has ended, too."""
-    lift(thread, [silence.id])
-    if thread.is_open:
-        is_over = silence.ends_at <= now + _SAME
+def _end(thread: AlertThread, silences: Sequence[Silence], now: float) -> None:
+    """Say of silences that they have ended, if the problem has not. One that Alertmanager does not know has, too."""
+    if not silences:
+        return
+    lift(thread, [silence.id for silence in silences])
+    if not thread.is_open:
+        return
+    # Of several alerts, a press makes a silence for each.
+    for is_over, who in dict.fromkeys((silence.ends_at <= now + _SAME, silence.name) for silence in silences):
         kind = NoteKind.SILENCE_ENDED if is_over else NoteKind.EXPIRED_ELSEWHERE
-        add_note(thread, Note(kind=kind, who=silence.name, at=now))
+        add_note(thread, Note(kind=kind, who=who, at=now))
 
 
 def _made_elsewhere(thread: AlertThread, view: View, kept: list[Silence], now: float) -> list[Silence]:
