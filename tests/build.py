@@ -79,5 +79,5 @@ def known_silence(name: str = "s1", *, holds: bool = True, ends_at: float = NOW 
 
 def view(alerts: dict[str, HeldAlert], *silences: KnownSilence, at: float = NOW + 100, **fields: Any) -> View:
     """What a whole cluster, ``am``, held at a time."""
-    values: dict[str, Any] = {"cluster": "am", "complete": True, **fields}
+    values: dict[str, Any] = {"cluster": "am", "complete": True, "settled": True, **fields}
     return View(at=at, alerts=alerts, silences={silence.id: silence for silence in silences}, **values)

@@ -9,6 +9,7 @@ from alert_threader.delivery.cluster_views import ClusterViews, Looked
 from tests.build import HOUR, NOW, held, known_silence
 
 EVERY = 30.0
+PEERS = {"am-0": "10.0.0.1:9094", "am-1": "10.0.0.2:9094"}
 
 
 def member(host: str = "am-0", **fields: Any) -> MemberState:
@@ -16,7 +17,7 @@ def member(host: str = "am-0", **fields: Any) -> MemberState:
     values: dict[str, Any] = {
         "name": host,
         "cluster_status": "ready",
-        "peers": {"am-0": "10.0.0.1:9094", "am-1": "10.0.0.2:9094"},
+        "peers": PEERS,
         "started_at": NOW - HOUR,
         "now": NOW,
         "alerts": held("a"),
@@ -50,6 +51,11 @@ def test_both_answer() -> None:
     [
         ([member(), failed()], "am-1 cannot be reached; nothing is closed meanwhile", ""),
         ([member()], "peer 10.0.0.2:9094 is not in ALERTMANAGER_URL: nothing is closed", ""),
+        (
+            [member(), member("new", peers={**PEERS, "new": PEERS["am-1"]})],
+            "",
+            "the member at 10.0.0.2:9094 has just started: nothing is closed meanwhile",
+        ),
         (
             [member(), member("am-1", started_at=NOW - 599)],
             "",

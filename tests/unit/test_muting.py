@@ -109,7 +109,20 @@ class TestSilencedElsewhere:
         over = apply(thread, change(alert("a", "resolved"), identity=IDENTITY), NOW + 200, POLICY).thread
         assert mutes(over) == {"a": None}
         gone = seen(told(over), view({}, KIM, at=NOW + 300))
-        assert (kinds(gone), gone.silences) == ([], ())
+        assert (kinds(gone), gone.firing) == ([], 0)
+        aged = age(gone, NOW + 200 + POLICY.reopen_window, POLICY)
+        assert aged is not None
+        assert (aged.silences, kinds(aged)) == ((), [])
+        assert age(told(aged), NOW + 200 + POLICY.reopen_window, POLICY) is None
+
+    def test_it_covers_one_that_comes_and_goes(self) -> None:
+        """It is the same silence: neither it nor its end is said again."""
+        thread = seen(told(opened(alert("a"), alert("b"))), view({**held("a", silenced_by=("s1",)), **held("b")}, KIM))
+        gone = [view(held("b"), KIM, at=NOW + 130 + 30 * number) for number in range(20)]
+        back = view({**held("a", silenced_by=("s1",)), **held("b")}, KIM, at=NOW + 1000)
+        assert kinds(seen(thread, *gone, back)) == [NoteKind.SILENCED_ELSEWHERE]
+        over = view(held("b"), known_silence(holds=False), at=NOW + 1000)
+        assert kinds(seen(thread, *gone, over)) == [NoteKind.SILENCED_ELSEWHERE]
 
     def test_many(self) -> None:
         """Only some are kept, and their texts are cut."""
@@ -174,8 +187,15 @@ class TestWhatIsLeftAlone:
     def test_an_incomplete_one_lifts_nothing(self) -> None:
         """A member that does not mute it may just not know the silence yet."""
         thread = told(seen(told(opened()), view(self.MUTED, KIM)))
-        assert seen(thread, view(held("a"), at=NOW + 130, complete=False)) is thread
+        assert seen(thread, view(held("a"), at=NOW + 130, complete=False, settled=False)) is thread
         assert seen(thread, view({}, at=NOW + 130, complete=False)) is thread
+
+    def test_a_member_that_has_settled(self) -> None:
+        """It notifies of what it does not mute, whatever another member that does not answer would say."""
+        thread = told(seen(told(opened()), view(self.MUTED, KIM)))
+        ended = known_silence(holds=False)
+        loud = seen(thread, view(held("a"), ended, at=NOW + 130, complete=False))
+        assert (mutes(loud), kinds(loud)) == ({"a": None}, [NoteKind.EXPIRED_ELSEWHERE])
 
     def test_an_incomplete_one_mutes(self) -> None:
         """What a member says of a silence is so."""

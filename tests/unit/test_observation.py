@@ -25,7 +25,7 @@ AT = NOW + 100
 
 def view(*alerts: str, cluster: str = "am", **silences: KnownSilence) -> View:
     """What a whole cluster holds."""
-    return View(cluster=cluster, at=AT, alerts=held(*alerts), silences=silences, complete=True)
+    return View(cluster=cluster, at=AT, alerts=held(*alerts), silences=silences, complete=True, settled=True)
 
 
 def observe(thread: AlertThread, seen: View, now: float) -> AlertThread:

@@ -11,6 +11,7 @@ from alert_threader.threads import (
     AlertThread,
     EventKind,
     Gone,
+    NoteKind,
     Policy,
     Reason,
     Silence,
@@ -88,6 +89,15 @@ class TestGone:
         views = [view(held("a", **muted_by), SILENCE, at=NOW + 20), *missing()]
         over = polled(told(opened()), views)
         assert (over.alerts["a"].gone, over.alerts["a"].mute, over.inhibitors) == (gone, None, ())
+
+    def test_the_silence_ends_meanwhile(self) -> None:
+        """It was over before: nobody is told that it is loud again."""
+        ended = known_silence(holds=False)
+        views = [view(held("a", silenced_by=("s1",)), known_silence(), at=NOW + 20), *missing()]
+        views[3:] = [msgspec.structs.replace(each, silences={"s1": ended}) for each in views[3:]]
+        over = polled(told(opened()), views)
+        assert [note.kind for note in over.pending.notes] == [NoteKind.SILENCED_ELSEWHERE]
+        assert over.alerts["a"].gone == Gone.WHILE_SILENCED
 
     def test_silenced_from_here(self) -> None:
         """Also before a poll has seen the silence."""

@@ -57,10 +57,12 @@ class ClusterViews:
         failed = tuple(f"{error}; nothing is closed meanwhile" for error in errors)
         if not members:
             return Looked(None, failed)
-        problems = failed or tuple(_unknown(members))
+        missing, former = _unknown(members)
+        problems = failed or tuple(missing)
         alerts = _merged([member.alerts for member in members])
         self._remember(alerts, at)
-        notices = (*_unsettled(members, at), *self._emptied(alerts, at))
+        unsettled = _unsettled(members, at)
+        notices = (*([] if failed else former), *unsettled, *self._emptied(alerts, at))
         least = max(member.configuration.slowest_resolution for member in members)
         silences = _latest([member.silences for member in members])
         view = View(
@@ -69,6 +71,7 @@ class ClusterViews:
             alerts=alerts,
             silences=silences,
             complete=not problems and not notices,
+            settled=not unsettled,
             gone_after=max(least, _GONE_AFTER) if self._gone_after is None else self._gone_after,
             last_seen=self._last_seen,
             clusters=frozenset(clusters),
@@ -94,15 +97,26 @@ class ClusterViews:
         return [f"{self._cluster} holds no alerts: nothing is closed until it has held none for 10 minutes"]
 
 
-def _unknown(members: Sequence[MemberState]) -> list[str]:
-    """The peers that are not asked."""
+def _unknown(members: Sequence[MemberState]) -> tuple[list[str], list[str]]:
+    """The peers that are not asked: those that somebody must add, and the former names of members that started again.
+
+    Their cluster remembers these for some seconds, at the same address.
+    """
     asked = {member.name for member in members}
     peers = {name: address for member in members for name, address in member.peers.items()}
-    return [
+    addresses = {address for name, address in peers.items() if name in asked}
+    unknown = sorted({(address, name) for name, address in peers.items() if name not in asked})
+    missing = [
         f"peer {address or name} is not in ALERTMANAGER_URL: nothing is closed"
-        for name, address in sorted(peers.items())
-        if name not in asked
+        for address, name in unknown
+        if address not in addresses
     ]
+    former = [
+        f"the member at {address} has just started: nothing is closed meanwhile"
+        for address, _ in unknown
+        if address in addresses
+    ]
+    return missing, former
 
 
 def _unsettled(members: Sequence[MemberState], at: float) -> list[str]:

@@ -49,7 +49,7 @@ def mute(thread: AlertThread, view: View, now: float, reopen_window: float) -> b
 def _as_seen(alert: AlertState, seen: HeldAlert, view: View) -> AlertState:
     """The alert with the mute that it is seen to have; the alert itself if nothing is new."""
     if not seen.is_muted:
-        if alert.mute is None or not view.complete:
+        if alert.mute is None or not view.settled:
             return alert
         return msgspec.structs.replace(alert, mute=None)
     ends = [view.silences[each].ends_at for each in seen.silenced_by if each in view.silences]

@@ -7,13 +7,14 @@ The rules:
     that fires becomes inhibited or muted by the clock, or is not any more.
 3.  An alert that complete views lack for ``gone_after`` is over, and its thread says how. A notification that comes
     later has the last word.
-4.  A view that is not complete resolves nothing and lifts no mute. What it shows is there all the same.
+4.  A view that is not complete resolves nothing. What it shows is there all the same; but that an alert is not muted
+    counts only if all members that it is from have settled: one that has just started does not know all silences.
 5.  No poll opens a thread, and none makes an alert fire: only one that was said to be over and is seen muted is not
     over, but muted.
 6.  A notification or a press wins over a view that is older.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -26,7 +27,7 @@ from alert_threader.threads.notes import add_note, changed
 from alert_threader.threads.plan import Policy
 from alert_threader.threads.press import cluster_of
 from alert_threader.threads.record import AlertThread
-from alert_threader.threads.silencing import covers, lift
+from alert_threader.threads.silencing import covers
 from alert_threader.threads.vanishing import confirm
 from alert_threader.threads.views import View, is_located
 
@@ -48,7 +49,7 @@ def observe(thread: AlertThread, view: View, now: float, policy: Policy) -> Aler
     news = [
         _locate(observed, view),
         mute(observed, view, now, policy.reopen_window),
-        _compare(observed, view, now),
+        _compare(observed, view, now, _named(thread)),
         confirm(observed, view, now, policy),
     ]
     if cluster_of(observed) != cluster_of(thread):
@@ -115,8 +116,11 @@ def _is_for(thread: AlertThread, alert: str, matchers: dict[str, str]) -> bool:
     return alert in thread.alerts and matches(matchers, thread.alerts[alert])
 
 
-def _compare(thread: AlertThread, view: View, now: float) -> bool:
-    """Bring the thread's silences up to date with Alertmanager's. Returns whether anything is new."""
+def _compare(thread: AlertThread, view: View, now: float, named: Collection[str]) -> bool:
+    """Bring the thread's silences up to date with Alertmanager's. Returns whether anything is new.
+
+    ``named`` are those that muted what fires until now.
+    """
     kept: list[Silence] = []
     ended: list[Silence] = []
     for silence in (_at_home(silence, view) for silence in thread.silences):
@@ -124,12 +128,12 @@ def _compare(thread: AlertThread, view: View, now: float) -> bool:
         if _is_left_alone(thread, silence, seen, view):
             kept.append(silence)
         elif seen is not None and seen.holds:
-            if silence.ours or not view.complete or _covered(thread, silence):
-                is_same = abs(seen.ends_at - silence.ends_at) < _SAME
-                kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
+            is_same = abs(seen.ends_at - silence.ends_at) < _SAME
+            kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
         else:
             ended.append(silence)
-    _end(thread, ended, now)
+    # Of one that covers nothing which fires, nobody needs to hear.
+    _say_ended(thread, [silence for silence in ended if silence.ours or silence.id in named], now)
     kept += _found_again(thread, view)
     if not thread.commands:
         kept += _made_elsewhere(thread, view, kept, now)
@@ -149,11 +153,8 @@ def _is_left_alone(thread: AlertThread, silence: Silence, seen: KnownSilence | N
     return view.at <= silence.confirmed_at
 
 
-def _end(thread: AlertThread, silences: Sequence[Silence], now: float) -> None:
+def _say_ended(thread: AlertThread, silences: Sequence[Silence], now: float) -> None:
     """Say of silences that they have ended, if the problem has not. One that Alertmanager does not know has, too."""
-    if not silences:
-        return
-    lift(thread, [silence.id for silence in silences])
     if not thread.is_open:
         return
     # Of several alerts, a press makes a silence for each.
@@ -162,14 +163,19 @@ def _end(thread: AlertThread, silences: Sequence[Silence], now: float) -> None:
         add_note(thread, Note(kind=kind, who=who, at=now))
 
 
+def _named(thread: AlertThread) -> dict[str, None]:
+    """The silences that mute firing alerts, in order. Of an alert that is missing, nobody needs to hear."""
+    firing = [alert for alert in thread.alerts.values() if alert.status is Status.FIRING and not alert.missed]
+    mutes = [alert.mute for alert in firing if alert.mute]
+    return dict.fromkeys(name for each in mutes for name in each.silenced_by)
+
+
 def _made_elsewhere(thread: AlertThread, view: View, kept: list[Silence], now: float) -> list[Silence]:
     """Silences of other people that have appeared; the thread says so of each."""
     if not thread.is_open:
         return []
     known = {silence.id for silence in (*thread.silences, *kept)}
-    mutes = [alert.mute for alert in thread.alerts.values() if alert.status is Status.FIRING and alert.mute]
-    names = dict.fromkeys(name for each in mutes for name in each.silenced_by if name not in known)
-    found = [view.silences[name] for name in names if name in view.silences]
+    found = [view.silences[name] for name in _named(thread) if name in view.silences and name not in known]
     new = [each for each in found if each.holds and each.tag.partition("/")[0] not in thread.presses]
     silences = []
     for each in new[: max(_MAX_FOREIGN - len(kept), 0)]:

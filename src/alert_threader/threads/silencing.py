@@ -9,6 +9,7 @@ from typing import NamedTuple, assert_never
 
 import msgspec
 
+from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Command, CommandKind, Note, NoteKind, Silence
 from alert_threader.threads.matchers import matches
 from alert_threader.threads.notes import add_note, answer, changed
@@ -123,15 +124,26 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
     lift(ended, [silence.id for silence in over])
     changed(ended)
     if thread.is_open:
-        for who in dict.fromkeys(silence.name for silence in over):
+        # Of somebody else's that covers nothing which fires, nobody needs to hear.
+        told = [silence for silence in over if silence.ours or any(covers(silence, *each) for each in _firing(thread))]
+        for who in dict.fromkeys(silence.name for silence in told):
             add_note(ended, Note(kind=NoteKind.SILENCE_ENDED, who=who, at=now))
     return ended
 
 
+def _firing(thread: AlertThread) -> list[tuple[str, AlertState]]:
+    """The alerts that fire, without those that Alertmanager does not hold any more."""
+    alerts = thread.alerts.items()
+    return [(name, alert) for name, alert in alerts if alert.status is Status.FIRING and not alert.missed]
+
+
 def lift(thread: AlertThread, ids: Collection[str]) -> None:
-    """Take silences that have ended out of the mutes; change the given record."""
+    """Take silences that have ended out of the mutes; change the given record.
+
+    An alert that is missing from Alertmanager does not become loud by that: it is about to be over.
+    """
     lifted: dict[str, AlertState] = {}
-    for name, alert in thread.alerts.items():
+    for name, alert in _firing(thread):
         if alert.mute is None or not set(ids) & set(alert.mute.silenced_by):
             continue
         left = msgspec.structs.replace(

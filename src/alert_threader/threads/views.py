@@ -17,9 +17,10 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What a cluster held ``at`` a time (seconds since the epoch): its alerts by fingerprint, its silences by id.
 
-    ``complete`` is whether all of the cluster was seen: only then does it mean something that an alert, a silence or a
-    mute is not there. ``gone_after`` is how long an alert must be missing until it is over, in seconds; ``last_seen``
-    is when each alert was there last, as far as that is known.
+    ``complete`` is whether all of the cluster was seen: only then does it mean something that an alert or a silence is
+    not there. ``settled`` is whether all members that answered have run for a while: only then, that an alert is not
+    muted. ``gone_after`` is how long an alert must be missing until it is over, in seconds; ``last_seen`` is when each
+    alert was there last, as far as that is known.
 
     ``clusters`` are all that are configured. ``by_press`` are the ids of silences of ours by the press that made them,
     ``addresses`` the external URLs of this cluster's webhooks, ``inhibitors`` the alerts that inhibit others.
@@ -30,6 +31,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     alerts: Mapping[str, HeldAlert]
     silences: Mapping[str, KnownSilence]
     complete: bool = False
+    settled: bool = False
     gone_after: float = 5 * 60
     last_seen: Mapping[str, float] = {}
     clusters: frozenset[str] = frozenset()
