@@ -197,6 +197,14 @@ class TestWhatIsLeftAlone:
         loud = seen(thread, view(held("a"), ended, at=NOW + 130, complete=False))
         assert (mutes(loud), kinds(loud)) == ({"a": None}, [NoteKind.EXPIRED_ELSEWHERE])
 
+    def test_its_silence_is_known_to_have_ended(self) -> None:
+        """Then what a member shows to be active is, however young it is; what it does not show stays as it was."""
+        thread = told(seen(told(opened()), view(self.MUTED, KIM)))
+        ended = known_silence(holds=False)
+        young = {"at": NOW + 130, "complete": False, "settled": False}
+        assert mutes(seen(thread, view(held("a"), ended, **young))) == {"a": None}
+        assert mutes(seen(thread, view({}, ended, **young)))["a"] is not None
+
     def test_an_incomplete_one_mutes(self) -> None:
         """What a member says of a silence is so."""
         assert mutes(seen(told(opened()), view(self.MUTED, KIM, complete=False)))["a"] is not None

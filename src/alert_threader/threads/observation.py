@@ -27,7 +27,7 @@ from alert_threader.threads.notes import add_note, changed
 from alert_threader.threads.plan import Policy
 from alert_threader.threads.press import cluster_of
 from alert_threader.threads.record import AlertThread
-from alert_threader.threads.silencing import covers
+from alert_threader.threads.silencing import covers, lift
 from alert_threader.threads.vanishing import confirm
 from alert_threader.threads.views import View, is_located
 
@@ -132,6 +132,8 @@ def _compare(thread: AlertThread, view: View, now: float, named: Collection[str]
             kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
         else:
             ended.append(silence)
+    active = [name for name, alert in view.alerts.items() if not alert.is_muted] if ended else []
+    lift(thread, [silence.id for silence in ended], active)
     # Of one that covers nothing which fires, nobody needs to hear.
     _say_ended(thread, [silence for silence in ended if silence.ours or silence.id in named], now)
     kept += _found_again(thread, view)

@@ -137,14 +137,18 @@ def _firing(thread: AlertThread) -> list[tuple[str, AlertState]]:
     return [(name, alert) for name, alert in alerts if alert.status is Status.FIRING and not alert.missed]
 
 
-def lift(thread: AlertThread, ids: Collection[str]) -> None:
-    """Take silences that have ended out of the mutes; change the given record.
+def lift(thread: AlertThread, ids: Collection[str], names: Collection[str] | None = None) -> None:
+    """Take silences that have ended out of the mutes of all alerts, or of those named; change the given record.
 
     An alert that is missing from Alertmanager does not become loud by that: it is about to be over.
     """
     lifted: dict[str, AlertState] = {}
     for name, alert in _firing(thread):
-        if alert.mute is None or not set(ids) & set(alert.mute.silenced_by):
+        if (
+            alert.mute is None
+            or (names is not None and name not in names)
+            or not set(ids) & set(alert.mute.silenced_by)
+        ):
             continue
         left = msgspec.structs.replace(
             alert.mute, silenced_by=tuple(each for each in alert.mute.silenced_by if each not in ids)
