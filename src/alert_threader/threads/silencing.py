@@ -10,7 +10,7 @@ from typing import NamedTuple, assert_never
 import msgspec
 
 from alert_threader.alertmanager.webhook import Status
-from alert_threader.threads.answers import Command, CommandKind, Note, NoteKind, Silence
+from alert_threader.threads.answers import Command, CommandKind, Mute, Note, NoteKind, Silence
 from alert_threader.threads.matchers import matches
 from alert_threader.threads.notes import add_note, answer, changed
 from alert_threader.threads.plan import ending, next_command
@@ -142,21 +142,19 @@ def lift(thread: AlertThread, ids: Collection[str], names: Collection[str] | Non
 
     An alert that is missing from Alertmanager does not become loud by that: it is about to be over.
     """
-    lifted: dict[str, AlertState] = {}
-    for name, alert in _firing(thread):
-        if (
-            alert.mute is None
-            or (names is not None and name not in names)
-            or not set(ids) & set(alert.mute.silenced_by)
-        ):
-            continue
-        left = msgspec.structs.replace(
-            alert.mute, silenced_by=tuple(each for each in alert.mute.silenced_by if each not in ids)
-        )
-        is_muted = left.silenced_by or left.inhibited_by or left.muted_by
-        lifted[name] = msgspec.structs.replace(alert, mute=left if is_muted else None)
+    lifted = {
+        name: msgspec.structs.replace(alert, mute=_without(alert.mute, ids))
+        for name, alert in _firing(thread)
+        if alert.mute is not None and (names is None or name in names) and set(ids) & set(alert.mute.silenced_by)
+    }
     if lifted:
         thread.alerts = thread.alerts | lifted
+
+
+def _without(mute: Mute, ids: Collection[str]) -> Mute | None:
+    """The mute without some silences; None if nothing else mutes."""
+    left = msgspec.structs.replace(mute, silenced_by=tuple(each for each in mute.silenced_by if each not in ids))
+    return left if left.silenced_by or left.inhibited_by or left.muted_by else None
 
 
 def covers(silence: Silence, fingerprint: str, alert: AlertState) -> bool:
