@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import accept, burst, commit, growth, late, page, press, quiet, redis_store, render, size, storm
+from bench import accept, burst, commit, growth, late, page, poll, press, quiet, redis_store, render, size, storm
 from bench.report import Result, Row, machine, table, write_json
 
 _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -24,6 +24,7 @@ _MEASUREMENTS: dict[str, Callable[..., list[Row]]] = {
     "storm": storm.measure,
     "late": late.measure,
     "press": press.measure,
+    "poll": poll.measure,
 }
 
 
