@@ -131,7 +131,8 @@ def make_service(settings: Settings) -> Service:
         name_labels=settings.name_labels or (),
         ack_timeout=settings.ack_timeout,
         silence_max=settings.silence_max,
-        marks_unconfirmed=settings.unconfirmed == "mark" and not settings.alertmanager_url,
+        marks_unconfirmed=settings.unconfirmed == "mark"
+        and not (settings.alertmanager_url and settings.reconcile_every),
         call_timeout=settings.slack_timeout,
     )
     identity = Identity(

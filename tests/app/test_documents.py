@@ -95,7 +95,7 @@ def poll_lines(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         _lines(_member(started_at=NOW - 60)),
         _lines(_member(cluster_status="settling")),
     ]
-    never_arrived = poller._NEVER_ARRIVED.format(count=4, name="alert-threader")
+    never_arrived = poller.never_arrived(4, "alert-threader")
     return {never_arrived}.union(*views)
 
 

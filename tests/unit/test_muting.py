@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from alert_threader.threads import (
+    Acknowledgement,
     AlertThread,
     Command,
     CommandKind,
@@ -18,6 +19,7 @@ from alert_threader.threads import (
     age,
     apply,
     observe,
+    plan,
 )
 from tests.build import HOUR, NOW, alert, change, held, known_silence, view
 from tests.unit.test_press import IDENTITY, kinds, opened, told
@@ -179,6 +181,22 @@ def test_a_time_interval() -> None:
     assert kinds(seen(told(thread), view(held("a"), at=NOW + 130))) == [NoteKind.LOUD_AGAIN]
 
 
+def test_a_webhook_says_that_it_is_loud() -> None:
+    """Alertmanager names no muted alerts; just after the mute, the webhook may be from before it."""
+    thread = told(seen(told(opened()), view(held("a", inhibited_by=("n",)))))
+    for at, is_muted in ((NOW + 130, True), (NOW + 3600, False)):
+        heard = apply(thread, change(alert("a"), identity=IDENTITY), at, POLICY).thread
+        assert (heard.alerts["a"].mute is not None) is is_muted
+
+
+def test_hundreds_are_silenced() -> None:
+    """What is said of that goes out after everything else: a new alert does not wait for it."""
+    quiet = seen(told(opened()), view(held("a", silenced_by=("s1",)), KIM))
+    new = apply(None, change(alert("b", labels={"severity": "info"}), key="b"), NOW + 100, POLICY).thread
+    lanes = [next(iter(plan(each, POLICY).actions.values())).rank for each in (new, quiet)]
+    assert lanes == sorted(lanes)
+
+
 class TestWhatIsLeftAlone:
     """A view is not always the last word."""
 
@@ -241,6 +259,14 @@ class TestSaidToBeOver:
         thread = seen(self.over(), view(held("a", silenced_by=("s1",)), KIM))
         assert (thread.firing, thread.resolved_at, kinds(thread)) == (1, None, [NoteKind.SILENCED_ELSEWHERE])
         assert thread.flaps == 0
+
+    def test_it_was_acknowledged(self) -> None:
+        """What people answered holds no longer than it would by a webhook."""
+        acknowledged = Acknowledgement(by="U0KIM", name="kim", severity="critical")
+        late = view(held("a", silenced_by=("s1",)), KIM, at=NOW + 10 + 20 * 60)
+        thread = seen(self.over(acknowledgement=acknowledged), late)
+        assert thread.acknowledgement is None
+        assert kinds(thread) == [NoteKind.ENDED_REOPENED, NoteKind.SILENCED_ELSEWHERE]
 
     def test_a_member_is_late(self) -> None:
         """Just after the notification, a member may not have heard of the end yet."""

@@ -15,6 +15,7 @@ from alert_threader.threads import (
     View,
     apply,
     cluster_of,
+    covers,
     next_step,
 )
 from tests.build import HOUR, NOW, alert, change, held, known_silence
@@ -62,11 +63,23 @@ def silenced(**fields: Any) -> AlertThread:
 
 def test_a_silence_that_holds() -> None:
     """Nothing is new; where somebody has moved its end, that is."""
-    thread = silenced()
+    thread = silenced(is_exchanged=True)
     same = view("a", s1=known_silence(ends_at=NOW + HOUR + 0.5))
     assert observe(thread, same, AT) is thread
     longer = observe(thread, view("a", s1=known_silence(ends_at=NOW + 2 * HOUR)), AT)
     assert longer.silences[0].ends_at == NOW + 2 * HOUR
+
+
+def test_a_silence_of_ours_that_has_no_effect() -> None:
+    """Once all members have had the time to hear of it, they say what it mutes: what is active is loud."""
+    matchers = tuple(IDENTITY.items())
+    thread = silenced(matchers=matchers)
+    (silence,) = thread.silences
+    assert covers(silence, "a", thread.alerts["a"])
+    (after,) = observe(thread, view("a", s1=known_silence(ends_at=NOW + HOUR)), AT).silences
+    assert not covers(after, "a", thread.alerts["a"])
+    newer = silenced(matchers=matchers, confirmed_at=AT - 5)
+    assert observe(newer, view("a", s1=known_silence(ends_at=NOW + HOUR)), AT) is newer
 
 
 def test_a_silence_that_has_ended() -> None:

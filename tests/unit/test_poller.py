@@ -206,27 +206,66 @@ def test_a_resolution_that_is_ten_minutes_late(trial: Trial) -> None:
 
 
 def test_a_thread_from_before_it_was_polled(trial: Trial) -> None:
-    """It ended before ALERTMANAGER_URL was set: its address says whose it was."""
+    """Nobody knows whose it was: another cluster can send with the same address. It is left alone."""
     old, new = "0123456789abcdef", "fedcba9876543210"
     trial.fires(old, new)
     trial.cluster.alerts = held(new)
-    trial.passes(400)
-    assert trial.states() == {old: "resolved", new: "firing"}
-    assert trial.woken
+    trial.passes(HOUR)
+    assert trial.states() == {old: "firing", new: "firing"}
 
 
 def test_the_service_starts_again(trial: Trial) -> None:
-    """The time counts from what it sees itself, and what was missing stays missing."""
+    """The time counts anew: nobody knows what was there meanwhile."""
     trial.cluster.alerts = held("watchdog", "a")
     trial.fires("a")
     trial.passes(60)
     trial.cluster.alerts = held("watchdog")
     trial.passes(120)
     trial.restarted()
+    trial.passes(300)
+    assert trial.states() == {"a": "firing"}
+    trial.passes(30)
+    assert trial.states() == {"a": "resolved"}
+
+
+def test_the_clock_jumps(trial: Trial) -> None:
+    """By an hour, while an alert is missing: that hour was not watched."""
+    trial.cluster.alerts = held("watchdog", "a")
+    trial.fires("a")
+    trial.passes(60)
+    trial.cluster.alerts = held("watchdog")
+    trial.passes(60)
+    trial.now += HOUR
     trial.passes(120)
     assert trial.states() == {"a": "firing"}
+
+
+def test_it_fires_again_and_nobody_is_told(trial: Trial) -> None:
+    """Alertmanager remembers the firing before its silent end, and sends nothing: the thread is red all the same."""
+    trial.cluster.alerts = held("watchdog", "a", silenced_by=("s1",))
+    trial.cluster.held = {"s1": known_silence(ends_at=NOW + 2 * HOUR)}
+    trial.fires("a")
     trial.passes(60)
+    trial.cluster.alerts = held("watchdog")
+    trial.passes(600)
     assert trial.states() == {"a": "resolved"}
+    trial.cluster.alerts = held("watchdog", "a")
+    trial.passes(90)
+    found = trial.store.read("a")
+    assert found is not None
+    assert (found.status, found.flaps, found.pending.reopened) == ("firing", 1, True)
+
+
+def test_without_polling(trial: Trial) -> None:
+    """RECONCILE_EVERY=0: it is looked where an alert is, and nothing else is made of that."""
+    trial.restarted(every=0)
+    trial.cluster.alerts = held("a", silenced_by=("s1",))
+    trial.fires("a")
+    trial.now += 1
+    trial.poller.poll(["a"])
+    found = trial.store.read("a")
+    assert found is not None
+    assert (found.alerts["a"].cluster, found.alerts["a"].mute, found.pending.notes) == ("am", None, ())
 
 
 def test_inhibited_by_another_thread(trial: Trial) -> None:

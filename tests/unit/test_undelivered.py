@@ -96,8 +96,8 @@ def test_time_intervals() -> None:
 
 def test_a_long_group_interval() -> None:
     """As long as the webhook can be under way."""
-    assert counted(lost(), least_gone_after=2 * HOUR) == {}
-    assert counted(lost(), least_gone_after=2 * HOUR, until=BEGAN + 2 * HOUR) == {"slack": 1}
+    assert counted(lost(), least_late_after=2 * HOUR) == {}
+    assert counted(lost(), least_late_after=2 * HOUR, until=BEGAN + 2 * HOUR) == {"slack": 1}
 
 
 def test_loud_only_now() -> None:
@@ -116,6 +116,19 @@ def test_delete_cache() -> None:
     undelivered.compare([Looked(view(lost(), at=BEGAN))], survey(heard()), BEGAN)
     undelivered.forget(BEGAN + 1)
     undelivered.compare([Looked(view(lost(), at=BEGAN + LATE))], survey(heard()), BEGAN + LATE)
+    assert undelivered.counts == {}
+
+
+def test_another_process_forgets() -> None:
+    """What was in a thread once is not missed when its thread is gone."""
+    undelivered = Undelivered(NOW)
+    of_a = held("a", starts_at=BEGAN, receivers=("slack",))
+    undelivered.compare([Looked(view(of_a, at=BEGAN))], survey(heard()), BEGAN)
+    forgotten = heard()
+    forgotten.alerts = {}
+    for number in range(40):
+        at = BEGAN + 30 * number
+        undelivered.compare([Looked(view(of_a, at=at))], survey(forgotten), at)
     assert undelivered.counts == {}
 
 

@@ -142,12 +142,17 @@ class Alertmanager:
         can_say = any(alert.muted_by is not None for alert in alerts.values())
         if not configuration.timed_receivers or not can_say:
             return alerts
-        muted: defaultdict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+        groups: defaultdict[str, defaultdict[str, list[tuple[str, ...]]]] = defaultdict(lambda: defaultdict(list))
         for group in self._get(member, "alerts/groups", list[Group], _ALL, _LOOKING):
             for each in group.alerts:
-                if each.status.muted_by:
-                    muted[each.fingerprint][group.receiver.name] = each.status.muted_by
-        return alerts | {name: muted_for(alerts[name], by) for name, by in muted.items() if name in alerts}
+                groups[each.fingerprint][group.receiver.name].append(each.status.muted_by or ())
+        # A receiver can have it by several routes.
+        muted = {
+            name: {receiver: max(by) for receiver, by in receivers.items() if all(by)}
+            for name, receivers in groups.items()
+            if name in alerts
+        }
+        return alerts | {name: muted_for(alerts[name], by) for name, by in muted.items() if by}
 
     def _configuration(self, text: str) -> Configuration:
         key = hashlib.sha256(text.encode("utf-8", "replace")).digest()

@@ -6,6 +6,7 @@ https://prometheus.io/docs/alerting/latest/configuration/. The text can hold pas
 import re
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 import yaml
 
@@ -23,16 +24,29 @@ _INTERVALS = ("mute_time_intervals", "active_time_intervals")
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
+class _Route(NamedTuple):
+    """What is used of a route: its times in seconds, its receiver, and whether a time interval mutes it."""
+
+    group_interval: float = DEFAULTS.group_interval
+    group_wait: float = DEFAULTS.group_wait
+    receiver: str = ""
+    is_timed: bool = False
+
+
+_DEFAULT_ROUTE = _Route()
+
+
 def read_configuration(text: str) -> Configuration:
     """Read a configuration; what cannot be read counts as not given. Never raises."""
     try:
         root = None if _is_too_deep(text) else yaml.load(text, Loader=_LOADER)  # noqa: S506 - it makes no objects
-        routes = [*islice(_walk(_value(root, "route"), DEFAULTS.group_interval, ""), _MOST)]
+        routes = [*islice(_walk(_value(root, "route"), _DEFAULT_ROUTE), _MOST)] or [_DEFAULT_ROUTE]
     except (yaml.YAMLError, RecursionError, ValueError):
         return DEFAULTS
     return Configuration(
-        group_interval=max((interval for interval, _, _ in routes), default=DEFAULTS.group_interval),
-        timed_receivers=frozenset(receiver for _, receiver, is_timed in routes if is_timed),
+        group_interval=max(route.group_interval for route in routes),
+        group_wait=max(route.group_wait for route in routes),
+        timed_receivers=frozenset(route.receiver for route in routes if route.is_timed),
     )
 
 
@@ -45,20 +59,21 @@ def _is_too_deep(text: str) -> bool:
     return False
 
 
-def _walk(route: object, interval: float, receiver: str) -> Iterator[tuple[float, str, bool]]:
-    """Say of a route and its children: interval, receiver, and whether a time interval mutes it.
-
-    Children inherit interval and receiver, but no time intervals.
-    """
+def _walk(route: object, parent: _Route) -> Iterator[_Route]:
+    """Read a route and its children. They inherit everything but time intervals."""
     if not isinstance(route, dict):
         return
-    interval = _seconds(_value(route, "group_interval"), interval)
     given = _value(route, "receiver")
-    receiver = given if given and isinstance(given, str) else receiver
-    yield interval, receiver, any(isinstance(named := _value(route, name), list) and named for name in _INTERVALS)
+    read = _Route(
+        group_interval=_seconds(_value(route, "group_interval"), parent.group_interval),
+        group_wait=_seconds(_value(route, "group_wait"), parent.group_wait),
+        receiver=given if given and isinstance(given, str) else parent.receiver,
+        is_timed=any(isinstance(named := _value(route, name), list) and named for name in _INTERVALS),
+    )
+    yield read
     children = _value(route, "routes")
     for child in children if isinstance(children, list) else ():
-        yield from _walk(child, interval, receiver)
+        yield from _walk(child, read)
 
 
 def _value(mapping: object, name: str) -> object:

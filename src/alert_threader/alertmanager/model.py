@@ -118,11 +118,13 @@ class HeldAlert(msgspec.Struct, frozen=True, kw_only=True):
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """What is used of Alertmanager's configuration.
 
-    The largest ``group_interval`` of all routes, in seconds, and the receivers with a route that a time interval mutes.
+    The largest ``group_interval`` and ``group_wait`` of all routes, in seconds, and the receivers with a route that a
+    time interval mutes.
     """
 
-    #: Alertmanager's own default.
+    #: Alertmanager's own defaults.
     group_interval: float = 5 * 60.0
+    group_wait: float = 30.0
     timed_receivers: frozenset[str] = frozenset()
 
     @property

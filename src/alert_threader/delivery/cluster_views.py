@@ -25,14 +25,15 @@ class Looked(NamedTuple):
     """A view of a cluster, None if no member answered, and why it is not complete.
 
     ``problems`` need somebody to do something, ``notices`` pass. ``least_gone_after`` is how long the resolution of an
-    alert that has ended can take to arrive, in seconds; ``timed_receivers`` are those with routes that time intervals
-    mute.
+    alert that has ended can take to arrive, and ``least_late_after`` any notification, in seconds. ``timed_receivers``
+    are those with routes that time intervals mute.
     """
 
     view: View | None
     problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     least_gone_after: float = 0
+    least_late_after: float = 0
     timed_receivers: frozenset[str] = frozenset()
 
 
@@ -45,7 +46,7 @@ class ClusterViews:
         self._gone_after = gone_after
         #: After a longer gap, nothing is known of the time between.
         self._gap = 3 * every
-        self._looked_at = float("-inf")
+        self._since = self._looked_at = float("-inf")
         #: When the list was last not empty.
         self._filled_at = float("-inf")
         self._last_seen: dict[str, float] = {}
@@ -72,17 +73,20 @@ class ClusterViews:
             silences=silences,
             complete=not problems and not notices,
             settled=not unsettled,
+            since=self._since,
             gone_after=max(least, _GONE_AFTER) if self._gone_after is None else self._gone_after,
             last_seen=self._last_seen,
             clusters=frozenset(clusters),
             by_press=_by_press(silences),
         )
         timed = frozenset[str]().union(*(member.configuration.timed_receivers for member in members))
-        return Looked(view, problems, notices, least, timed)
+        waits = max(member.configuration.group_wait for member in members)
+        return Looked(view, problems, notices, least, waits + least, timed)
 
     def _remember(self, alerts: Collection[str], at: float) -> None:
         if not 0 <= at - self._looked_at <= self._gap:
             self._last_seen = {}
+            self._since = at
             # It may have been filled a moment ago.
             self._filled_at = at
         self._looked_at = at

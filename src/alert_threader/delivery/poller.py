@@ -22,7 +22,8 @@ from alert_threader.threads import View, observe
 
 log = logging.getLogger(__name__)
 
-#: How often it is looked for threads that wait to be located, in seconds, if nothing is polled.
+#: How often the clusters are looked at again for threads that none of them was seen to hold, in seconds, if nothing is
+#: polled: none of them answered.
 _IDLE = 60.0
 #: The least time from one look to the next, however many threads have just opened, in seconds, and by how much it is
 #: longer than the look took.
@@ -50,7 +51,7 @@ class Watched(Protocol):
 
 #: What is said of alerts that Alertmanager has, and that no webhook brought.
 _NEVER_ARRIVED = (
-    "Alertmanager has {count} alerts for receiver {name} that never arrived: look at its log, and at the URL there"
+    "Alertmanager has {alerts} for receiver {name} that never arrived: look at its log, and at the URL there"
 )
 _TOO_SHORT = (
     "GONE_AFTER is %.0f s, and a resolution from Alertmanager %s can take up to %.0f s (twice the largest "
@@ -136,7 +137,7 @@ class Poller:
     def problems(self) -> list[str]:
         """What needs somebody to do something, a line each; empty while all is seen and nothing got lost."""
         texts = [text for each in list(self._looked.values()) for text in each.problems]
-        return [*texts, *(_NEVER_ARRIVED.format(count=n, name=name) for name, n in self._undelivered.counts.items())]
+        return [*texts, *(never_arrived(n, name) for name, n in self._undelivered.counts.items())]
 
     @property
     def states(self) -> dict[str, str]:
@@ -156,6 +157,8 @@ class Poller:
         views = [self._completed(each.view) for each in looked if each.view is not None]
         if keys is not None:
             self._observe(views, keys)
+            if not views:
+                self._again(keys)
             return
         survey = Survey()
         news = []
@@ -179,10 +182,14 @@ class Poller:
 
     def _completed(self, view: View) -> View:
         """The view with what only the threads say."""
+        own = self._addresses[view.cluster]
+        others = set[str]().union(*(found for name, found in self._addresses.items() if name != view.cluster))
         return msgspec.structs.replace(
             view,
-            addresses=frozenset(self._addresses[view.cluster]),
+            addresses=frozenset(own),
+            other_addresses=frozenset(others),
             inhibitors=inhibitors(view.alerts, self._store.threads, self._link),
+            is_only_to_locate=not self._polling.every,
         )
 
     def _expire_copies(self, looked: Iterable[Looked]) -> None:
@@ -200,9 +207,12 @@ class Poller:
                         log.warning("ended a silence that was made twice: %s", copy)
 
     def _watch(self) -> None:
-        wait = pause = 0.0
-        while not self._stopping.wait(pause):
-            is_wanted = self._wanted.wait(max(wait - pause, 0))
+        wait = rested_at = 0.0
+        while not self._stopping.is_set():
+            due = time.monotonic() + wait
+            if is_wanted := self._wanted.wait(wait):
+                # A look at a large Alertmanager takes long, and is not made for each thread that opens.
+                self._stopping.wait(max(min(rested_at, due) - time.monotonic(), 0))
             self._wanted.clear()
             began = time.monotonic()
             try:
@@ -213,14 +223,15 @@ class Poller:
             except Exception:
                 log.exception("looking at Alertmanager failed and goes on")
                 wait = _IDLE
-            # A look at a large Alertmanager takes longer, and is not made for each thread that opens.
-            pause = max(_LEAST, _PAUSE * (time.monotonic() - began))
+            rested_at = time.monotonic() + _PAUSE * (time.monotonic() - began)
+            self._stopping.wait(_LEAST)
+            wait = max(wait - _LEAST, 0)
 
     def _poll_alone(self, *, is_wanted: bool) -> float:
         """Look, unless another process does, or did a moment ago; return the seconds until it is time again."""
         every = self._polling.every
         wait = self._store.take(_LANE, Budget(1 / every, 1)) if every else _IDLE
-        if wait > 0 and not is_wanted:
+        if wait > 0 and not is_wanted and (every or not self._keys):
             return self._leave_to_others(wait)
         lease = self._store.claim(_LANE)
         if lease is None:
@@ -230,9 +241,18 @@ class Poller:
         with self._guard:
             keys, self._keys = self._keys, set()
         with closing(_Held(lambda: self._store.release(lease))):
-            self.poll(keys if wait > 0 else None)
+            try:
+                self.poll(keys if wait > 0 else None)
+            except StoreError:
+                self._again(keys)
+                raise
         self._is_mine = self._is_mine or wait <= 0
         return wait or every
+
+    def _again(self, keys: Collection[str]) -> None:
+        """Look for these threads' clusters once more, when it is time."""
+        with self._guard:
+            self._keys.update(keys)
 
     def _leave_to_others(self, wait: float) -> float:
         """The seconds until it is time, if another process made the last poll; its numbers count, and not ours."""
@@ -262,6 +282,11 @@ class Poller:
         if looked.view is not None and looked.view.complete:
             self._complete_at[cluster.name] = at
         return looked
+
+
+def never_arrived(count: int, name: str) -> str:
+    """What is said of so many alerts for a receiver that no webhook brought."""
+    return _NEVER_ARRIVED.format(alerts="1 alert" if count == 1 else f"{count} alerts", name=name)
 
 
 def _same_tag(silences: Mapping[str, KnownSilence]) -> list[set[str]]:

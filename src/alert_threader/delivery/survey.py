@@ -32,7 +32,7 @@ class Survey:
         """Take in a thread."""
         firing = [name for name, alert in thread.alerts.items() if alert.status == "firing"]
         self.firing.update(firing)
-        if firing and all(thread.alerts[name].mute for name in firing):
+        if thread.is_open and all(thread.alerts[name].mute for name in firing):
             self.muted += 1
         cluster = cluster_of(thread)
         if not cluster or thread.closed_at is not None:

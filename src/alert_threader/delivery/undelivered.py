@@ -11,6 +11,10 @@ from alert_threader.delivery.survey import Survey
 _LATE_AFTER = 15 * 60.0
 
 
+#: One firing of an alert: its cluster, its fingerprint, and when it began.
+_Key = tuple[str, str, float]
+
+
 class Undelivered:
     """Compares what Alertmanager holds with the threads, poll by poll."""
 
@@ -20,7 +24,9 @@ class Undelivered:
         #: Since when each receiver has been heard from, by cluster and receiver.
         self._heard: dict[tuple[str, str], float] = {}
         #: Since when each alert is seen to be active and in no thread, by cluster, fingerprint and begin.
-        self._missing: dict[tuple[str, str, float], float] = {}
+        self._missing: dict[_Key, float] = {}
+        #: What was in a thread once, likewise: another process may have been told to forget it.
+        self._arrived: set[_Key] = set()
         #: How many alerts never arrived, by receiver.
         self.counts: dict[str, int] = {}
 
@@ -36,27 +42,38 @@ class Undelivered:
         for name, since in survey.receivers.items():
             self._heard.setdefault(name, since)
         counts: Counter[str] = Counter()
-        missing: dict[tuple[str, str, float], float] = {}
+        self._arrived = {
+            key
+            for each in looked
+            for key, alert in _keyed(each)
+            if key in self._arrived or alert.fingerprint in survey.firing
+        }
+        missing: dict[_Key, float] = {}
         for each in looked:
-            for alert, receiver in self._expected(each, survey):
-                key = (each.view.cluster if each.view else "", alert.fingerprint, alert.starts_at)
+            for key, alert, receiver in self._expected(each, survey):
                 missing[key] = self._missing.get(key, now)
-                late_after = max(_LATE_AFTER, each.least_gone_after)
+                late_after = max(_LATE_AFTER, each.least_late_after)
                 if now - max(missing[key], alert.starts_at) >= late_after:
                     counts[receiver] += 1
         self._missing = missing
         self.counts = dict(counts)
 
-    def _expected(self, looked: Looked, survey: Survey) -> Iterator[tuple[HeldAlert, str]]:
+    def _expected(self, looked: Looked, survey: Survey) -> Iterator[tuple[_Key, HeldAlert, str]]:
         """The active alerts that are in no thread, with a receiver whose webhooks come here."""
-        view = looked.view
-        for alert in view.alerts.values() if view else ():
-            if alert.is_muted or alert.fingerprint in survey.firing:
+        for key, alert in _keyed(looked):
+            if alert.is_muted or alert.fingerprint in survey.firing or key in self._arrived:
                 continue
-            # Older versions do not say that an alert is muted by the clock.
+            # Older versions do not say which alerts a time interval mutes.
             hidden = survey.truncated | (looked.timed_receivers if alert.muted_by is None else frozenset())
             for receiver in alert.receivers:
-                heard = self._heard.get((view.cluster if view else "", receiver))
+                heard = self._heard.get((key[0], receiver))
                 if heard is not None and alert.starts_at > max(heard, self._since) and receiver not in hidden:
-                    yield alert, receiver
+                    yield key, alert, receiver
                     break
+
+
+def _keyed(looked: Looked) -> Iterator[tuple[_Key, HeldAlert]]:
+    """The alerts of a view, each with its cluster, its fingerprint and when it began."""
+    if looked.view is not None:
+        for alert in looked.view.alerts.values():
+            yield (looked.view.cluster, alert.fingerprint, alert.starts_at), alert

@@ -37,8 +37,10 @@ class Silence(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: Whether it is to be expired when the thread resolves.
     ends_with_problem: bool = False
     cluster: str = ""
-    #: When Alertmanager last said that it has it so.
+    #: When Alertmanager last said that it has it so, and whether all members have had the time to hear of it since:
+    #: then they say what it mutes, not its matchers.
     confirmed_at: float = 0
+    is_exchanged: bool = False
 
 
 class Mute(msgspec.Struct, omit_defaults=True, kw_only=True):

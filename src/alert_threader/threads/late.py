@@ -10,6 +10,9 @@ from alert_threader.threads.answers import Gone
 from alert_threader.threads.details import resolved
 from alert_threader.threads.record import AlertState, AlertThread
 
+#: A notification may have been made before the mute that it does not know, and sent so many seconds later.
+_LAG = 60.0
+
 
 class Heard(Enum):
     """What is new."""
@@ -17,6 +20,8 @@ class Heard(Enum):
     NOTHING = auto()
     #: An alert that was missing from Alertmanager fires on.
     FIRING = auto()
+    #: An alert that was muted is not any more: Alertmanager names no muted ones.
+    LOUD = auto()
     #: The resolution of an alert that was found to be gone: its words are shown, and the cause no longer.
     RESOLUTION = auto()
 
@@ -27,12 +32,15 @@ def hear(thread: AlertThread, alerts: Iterable[Alert], now: float) -> Heard:
     for alert in alerts:
         known = thread.alerts.get(alert.fingerprint)
         # Of most there is nothing to know.
-        if known is None or not (known.missed or known.gone) or known.status is not alert.status:
+        if known is None or not (known.missed or known.gone or known.mute) or known.status is not alert.status:
             continue
-        if known.missed:
+        if known.mute and now > known.mute.since + _LAG:
+            thread.alerts[alert.fingerprint] = msgspec.structs.replace(known, mute=None, missed=0, missing_since=0.0)
+            heard = Heard.LOUD
+        elif known.missed:
             thread.alerts[alert.fingerprint] = msgspec.structs.replace(known, missed=0, missing_since=0.0)
             heard = Heard.FIRING if heard is Heard.NOTHING else heard
-        elif known.gone != Gone.CONFIRMED:
+        elif known.gone not in ("", Gone.CONFIRMED):
             thread.alerts[alert.fingerprint] = _confirmed(known, alert, now)
             heard = Heard.RESOLUTION
     return heard

@@ -16,26 +16,23 @@ from alert_threader.threads.views import View, is_of
 
 #: How many of the alerts that inhibit a thread are kept.
 _MAX_INHIBITORS = 4
-#: How long after a notification of an alert's end a view that still has it is not believed, in seconds: a member may
-#: not have heard of the end yet.
-_LAG = 60.0
 
 
-def mute(thread: AlertThread, view: View, now: float, reopen_window: float) -> bool:
+def update_mutes(thread: AlertThread, view: View, now: float) -> bool:
     """Bring the thread's mutes up to date; change the given record. Returns whether anything is new."""
+    if thread.closed_at is not None:
+        return False
     fresh = {
         name: found
         for name, alert in thread.alerts.items()
-        if (seen := view.alerts.get(name)) is not None
+        if alert.status is Status.FIRING
+        and (seen := view.alerts.get(name)) is not None
         and is_of(view, thread, name, alert)
         and (found := _as_seen(alert, seen, view)) is not alert
-        and (alert.status is Status.FIRING or _is_over_too_early(thread, view, now, reopen_window))
     }
     if fresh:
         before = _firing(thread)
         thread.alerts = thread.alerts | fresh
-        if thread.firing:
-            thread.resolved_at = None
         _note(thread, view, before, now)
         changed(thread)
     inhibitors = _inhibitors(thread, view)
@@ -60,26 +57,7 @@ def _as_seen(alert: AlertState, seen: HeldAlert, view: View) -> AlertState:
         since=alert.mute.since if alert.mute else view.at,
         until=max(ends, default=None),
     )
-    if alert.status is Status.FIRING:
-        return alert if found == alert.mute else msgspec.structs.replace(alert, mute=found)
-    # It was said to be over, and is only muted: so does Alertmanager's ``mute_action``; or it fires again, muted.
-    return msgspec.structs.replace(
-        alert,
-        status=Status.FIRING,
-        mute=found,
-        ends_at=None,
-        ended_with={},
-        ended_left_out=0,
-        ended_values="",
-        gone="",
-    )
-
-
-def _is_over_too_early(thread: AlertThread, view: View, now: float, reopen_window: float) -> bool:
-    """Whether a view may say that an alert which was said to be over is not, but muted."""
-    if thread.closed_at is not None or view.at <= thread.changed_at + _LAG:
-        return False
-    return thread.resolved_at is None or now < thread.resolved_at + reopen_window
+    return alert if found == alert.mute else msgspec.structs.replace(alert, mute=found)
 
 
 def _firing(thread: AlertThread) -> dict[str, Mute | None]:

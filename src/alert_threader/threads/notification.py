@@ -115,7 +115,7 @@ def _without_events(
         thread = _revised(thread, change)
         _note_repeat(thread, change, now, with_reply=is_test or policy.repeat is RepeatPolicy.REPLY)
         return thread, Reason.REPEATED
-    if before.unconfirmed_since is not None or heard is Heard.RESOLUTION:
+    if before.unconfirmed_since is not None or heard in (Heard.RESOLUTION, Heard.LOUD):
         changed(thread)
     elif refreshed:
         thread.revision += 1
@@ -259,6 +259,26 @@ def end_alerts(thread: AlertThread, alerts: dict[str, AlertState], now: float, p
     _note_events(thread, events, (), now, reopened=False)
     if not thread.firing:
         end_with_problem(thread, now)
+
+
+def fire_alerts(
+    thread: AlertThread, alerts: dict[str, AlertState], loud: Collection[str], now: float, policy: Policy
+) -> None:
+    """Let alerts fire again of which no notification says that they do; change the given record.
+
+    ``alerts`` are their states from now on, by fingerprint; ``loud`` are those of them that people are told of.
+    """
+    before = msgspec.structs.replace(thread)
+    is_reopened = not thread.firing
+    thread.alerts = thread.alerts | alerts
+    changed(thread)
+    _note_severity(thread, policy.severities)
+    events = {name: Event(kind=EventKind.FIRED, at=now, known=True) for name in loud}
+    if events:
+        thread.quiet_for = _quiet(before, [alerts[name] for name in loud], now) if is_reopened else thread.quiet_for
+        _note_events(thread, events, (), now, reopened=is_reopened)
+    thread.resolved_at = None
+    review(thread, now, resolved_for=now - (before.resolved_at or now) if is_reopened else None)
 
 
 def _note_events(

@@ -9,11 +9,12 @@ The rules:
     later has the last word.
 4.  A view that is not complete resolves nothing. What it shows is there all the same; but that an alert is not muted
     counts only if all members that it is from have settled: one that has just started does not know all silences.
-5.  No poll opens a thread, and none makes an alert fire: only one that was said to be over and is seen muted is not
-    over, but muted.
+5.  No poll opens a thread, and none makes an alert fire, but for one that was said to be over and is not: it is seen
+    muted, or a poll had found it gone.
 6.  A notification or a press wins over a view that is older.
 """
 
+import re
 from collections.abc import Collection, Sequence
 
 import msgspec
@@ -22,13 +23,14 @@ from alert_threader.alertmanager.model import KnownSilence
 from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Note, NoteKind, Silence
 from alert_threader.threads.matchers import matches
-from alert_threader.threads.muting import mute
+from alert_threader.threads.muting import update_mutes
 from alert_threader.threads.notes import add_note, changed
-from alert_threader.threads.plan import Policy
+from alert_threader.threads.plan import CLOCK_TOLERANCE, Policy
 from alert_threader.threads.press import cluster_of
 from alert_threader.threads.record import AlertThread
+from alert_threader.threads.returning import take_back
 from alert_threader.threads.silencing import covers, lift
-from alert_threader.threads.vanishing import confirm
+from alert_threader.threads.vanishing import find_gone
 from alert_threader.threads.views import View, is_located
 
 #: Ends of a silence that are this near to each other are the same, in seconds.
@@ -41,24 +43,39 @@ _MAX_FOREIGN = 10
 _MAX_COMMENT = 500
 
 
+#: What a press adds to the comment of its silence: the address of a message, and the tag.
+_OF_OURS = re.compile(r"\s*\S*/archives/\S+\s+\[alert-threader [^\]]+\]|\s*\[alert-threader [^\]]+\]")
+
+
 def observe(thread: AlertThread, view: View, now: float, policy: Policy) -> AlertThread:
     """Bring a thread up to date with a view; return the thread itself if nothing is new."""
-    if view.at <= max(thread.changed_at, thread.notified_at, thread.silences_changed_at):
+    # One that lies ahead is from before the clock was set back.
+    newest = max(at for at in (0, *_changes(thread)) if at <= now + CLOCK_TOLERANCE)
+    if view.at <= newest:
         return thread
     observed = msgspec.structs.replace(thread)
-    news = [
-        _locate(observed, view),
-        mute(observed, view, now, policy.reopen_window),
-        _compare(observed, view, now, _named(thread)),
-        confirm(observed, view, now, policy),
-    ]
+    news = [_locate(observed, view)]
+    if not view.is_only_to_locate:
+        news += [
+            take_back(observed, view, now, policy),
+            update_mutes(observed, view, now),
+            _compare(observed, view, now, _muting(thread)),
+            find_gone(observed, view, now, policy),
+        ]
     if cluster_of(observed) != cluster_of(thread):
         changed(observed)
     return observed if any(news) else thread
 
 
+def _changes(thread: AlertThread) -> tuple[float, ...]:
+    """When a notification or a press last changed the thread."""
+    return thread.changed_at, thread.notified_at, thread.silences_changed_at
+
+
 def _locate(thread: AlertThread, view: View) -> bool:
     """Record which cluster has the firing alerts, so that they can be silenced there. Returns whether that is new."""
+    if thread.external_url in view.other_addresses and thread.external_url not in view.addresses:
+        return False
     firing = {name: alert for name, alert in thread.alerts.items() if alert.status is Status.FIRING}
     located = next((alert.cluster for alert in firing.values() if is_located(alert, view)), view.cluster)
     if located != view.cluster:
@@ -116,10 +133,10 @@ def _is_for(thread: AlertThread, alert: str, matchers: dict[str, str]) -> bool:
     return alert in thread.alerts and matches(matchers, thread.alerts[alert])
 
 
-def _compare(thread: AlertThread, view: View, now: float, named: Collection[str]) -> bool:
+def _compare(thread: AlertThread, view: View, now: float, muting: Collection[str]) -> bool:
     """Bring the thread's silences up to date with Alertmanager's. Returns whether anything is new.
 
-    ``named`` are those that muted what fires until now.
+    ``muting`` are those that muted what fires until now.
     """
     kept: list[Silence] = []
     ended: list[Silence] = []
@@ -128,15 +145,15 @@ def _compare(thread: AlertThread, view: View, now: float, named: Collection[str]
         if _is_left_alone(thread, silence, seen, view):
             kept.append(silence)
         elif seen is not None and seen.holds:
-            is_same = abs(seen.ends_at - silence.ends_at) < _SAME
-            kept.append(silence if is_same else msgspec.structs.replace(silence, ends_at=seen.ends_at))
+            kept.append(_as_seen(silence, seen, view))
         else:
             ended.append(silence)
     active = [name for name, alert in view.alerts.items() if not alert.is_muted] if ended else []
     lift(thread, [silence.id for silence in ended], active)
     # Of one that covers nothing which fires, nobody needs to hear.
-    _say_ended(thread, [silence for silence in ended if silence.ours or silence.id in named], now)
+    _say_ended(thread, [silence for silence in ended if silence.ours or silence.id in muting], now)
     kept += _found_again(thread, view)
+    kept = _without_idle(kept, _muting(thread))
     if not thread.commands:
         kept += _made_elsewhere(thread, view, kept, now)
     if tuple(kept) == thread.silences:
@@ -144,6 +161,15 @@ def _compare(thread: AlertThread, view: View, now: float, named: Collection[str]
     thread.silences = tuple(kept)
     changed(thread)
     return True
+
+
+def _as_seen(silence: Silence, seen: KnownSilence, view: View) -> Silence:
+    """The silence as it holds; the silence itself if nothing is new."""
+    ends_at = silence.ends_at if abs(seen.ends_at - silence.ends_at) < _SAME else seen.ends_at
+    is_exchanged = silence.is_exchanged or (silence.ours and view.settled and view.at > silence.confirmed_at + _LAG)
+    if (ends_at, is_exchanged) == (silence.ends_at, silence.is_exchanged):
+        return silence
+    return msgspec.structs.replace(silence, ends_at=ends_at, is_exchanged=is_exchanged)
 
 
 def _is_left_alone(thread: AlertThread, silence: Silence, seen: KnownSilence | None, view: View) -> bool:
@@ -165,11 +191,18 @@ def _say_ended(thread: AlertThread, silences: Sequence[Silence], now: float) -> 
         add_note(thread, Note(kind=kind, who=who, at=now))
 
 
-def _named(thread: AlertThread) -> dict[str, None]:
+def _muting(thread: AlertThread) -> dict[str, None]:
     """The silences that mute firing alerts, in order. Of an alert that is missing, nobody needs to hear."""
     firing = [alert for alert in thread.alerts.values() if alert.status is Status.FIRING and not alert.missed]
     mutes = [alert.mute for alert in firing if alert.mute]
     return dict.fromkeys(name for each in mutes for name in each.silenced_by)
+
+
+def _without_idle(kept: list[Silence], muting: Collection[str]) -> list[Silence]:
+    """The silences without those made elsewhere that mute nothing now, if there is no room for others."""
+    foreign = [silence for silence in kept if not silence.ours]
+    idle = [silence for silence in foreign if silence.id not in muting] if len(foreign) >= _MAX_FOREIGN else []
+    return [silence for silence in kept if silence not in idle]
 
 
 def _made_elsewhere(thread: AlertThread, view: View, kept: list[Silence], now: float) -> list[Silence]:
@@ -177,10 +210,14 @@ def _made_elsewhere(thread: AlertThread, view: View, kept: list[Silence], now: f
     if not thread.is_open:
         return []
     known = {silence.id for silence in (*thread.silences, *kept)}
-    found = [view.silences[name] for name in _named(thread) if name in view.silences and name not in known]
-    new = [each for each in found if each.holds and each.tag.partition("/")[0] not in thread.presses]
+    found = [view.silences[name] for name in _muting(thread) if name in view.silences and name not in known]
+    new = [
+        each
+        for each in found
+        if each.holds and each.ends_at > view.at and each.tag.partition("/")[0] not in thread.presses
+    ]
     silences = []
-    for each in new[: max(_MAX_FOREIGN - len(kept), 0)]:
+    for each in new[: max(_MAX_FOREIGN - len([each for each in kept if not each.ours]), 0)]:
         silence = _foreign(each, view)
         silences.append(silence)
         count = _covered(thread, silence)
@@ -200,7 +237,7 @@ def _foreign(seen: KnownSilence, view: View) -> Silence:
     return Silence(
         id=seen.id,
         name=seen.created_by[:_MAX_COMMENT],
-        comment=seen.comment[:_MAX_COMMENT],
+        comment=_OF_OURS.sub("", seen.comment)[:_MAX_COMMENT],
         ends_at=seen.ends_at,
         cluster=view.cluster,
         confirmed_at=view.at,

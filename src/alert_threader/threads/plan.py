@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from alert_threader.threads.answers import Silence
+from alert_threader.threads.answers import NoteKind, Silence
 from alert_threader.threads.confirming import missed_at
 from alert_threader.threads.events import Batch
 from alert_threader.threads.record import AlertThread, Attempt, Shown, Step, Wait
@@ -39,6 +39,18 @@ _STEP_RANK = {
     Step.REMOVE_COPIES: 4,
     Step.COMMAND: 5,
 }
+
+#: What Alertmanager did, and nobody who pressed waits for.
+_OF_ALERTMANAGER = frozenset(
+    {
+        NoteKind.SILENCED_ELSEWHERE,
+        NoteKind.SILENCE_ENDED,
+        NoteKind.EXPIRED_ELSEWHERE,
+        NoteKind.INHIBITED,
+        NoteKind.MUTED,
+        NoteKind.LOUD_AGAIN,
+    }
+)
 
 #: How long after a lost answer a post is looked up, in seconds, and how long it is looked up in vain: being late is
 #: nearly as bad as a loss, and a copy that arrives later is found and removed.
@@ -246,6 +258,12 @@ def _only_names(thread: AlertThread) -> bool:
     return not thread.pending and bool(thread.unnamed)
 
 
+def _only_of_alertmanager(batch: Batch) -> bool:
+    """Whether a reply would only say what mutes alerts: somebody may silence hundreds of threads at once."""
+    is_more = batch.events or batch.reopened or batch.repeated
+    return not is_more and bool(batch.notes) and all(note.kind in _OF_ALERTMANAGER for note in batch.notes)
+
+
 def _what_to_post(thread: AlertThread, step: Step) -> tuple[Batch, tuple[str, ...]]:
     """What the next message delivers, and the alerts that still have to be named after it."""
     if step is Step.POST_REPLY and _only_names(thread):
@@ -356,7 +374,7 @@ def _action(thread: AlertThread, step: Step) -> Action:
         waits.append(Wait(thread.shown.at + debounce, debounce))
     last = max(waits)
     is_last = (step is Step.UPDATE_ROOT and thread.differs_in_texts_only) or (
-        step is Step.POST_REPLY and _only_names(thread)
+        step is Step.POST_REPLY and (_only_names(thread) or _only_of_alertmanager(thread.pending))
     )
     first = _AT_ONCE if answers_press else severity_rank(thread.severity_level)
     rank = (_AFTER_ALL if is_last else first, _STEP_RANK[step], thread.pending_since)

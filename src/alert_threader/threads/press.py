@@ -211,7 +211,7 @@ def _silence(thread: AlertThread, pressed: Press, now: float, policy: Policy) ->
         targets = tuple(each for each in firing if each not in own)
         if not targets:
             return _make_longer(thread, pressed, [own[each] for each in firing], until)
-    if len(targets) + len(thread.silences) > MAX_SILENCES:
+    if len(targets) + sum(silence.ours for silence in thread.silences) > MAX_SILENCES:
         return Verdict.TOO_MANY
     if not matchers.silenceable(thread, targets):
         return Verdict.NO_MATCHERS

@@ -158,8 +158,8 @@ def _without(mute: Mute, ids: Collection[str]) -> Mute | None:
 
 
 def covers(silence: Silence, fingerprint: str, alert: AlertState) -> bool:
-    """Whether a silence of the thread covers this alert. Of one that was made elsewhere, Alertmanager says so."""
-    if not silence.ours:
+    """Whether a silence of the thread covers this alert. Alertmanager says so, but for one that was just made here."""
+    if not silence.ours or silence.is_exchanged:
         return alert.mute is not None and silence.id in alert.mute.silenced_by
     return silence.alert == fingerprint or (not silence.alert and matches(dict(silence.matchers), alert))
 

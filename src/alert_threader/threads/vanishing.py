@@ -21,8 +21,8 @@ LEAST_MISSED = 3
 _CONFIRMED_EVERY = 60 * 60.0
 
 
-def confirm(thread: AlertThread, view: View, now: float, policy: Policy) -> bool:
-    """Count what a view lacks, resolve what was missing for long enough; change the given record.
+def find_gone(thread: AlertThread, view: View, now: float, policy: Policy) -> bool:
+    """Resolve what complete views have lacked for long enough; change the given record.
 
     Returns whether anything is new.
     """
@@ -42,7 +42,8 @@ def confirm(thread: AlertThread, view: View, now: float, policy: Policy) -> bool
                     fresh[name] = msgspec.structs.replace(alert, missed=0, missing_since=0.0, cluster=view.cluster)
         elif view.complete and is_of(view, thread, name, alert):
             missed = _missed(thread, name, alert, view)
-            is_over = missed.missed >= LEAST_MISSED and view.at - missed.missing_since >= view.gone_after
+            since = max(missed.missing_since, view.since)
+            is_over = missed.missed >= LEAST_MISSED and view.at - since >= view.gone_after
             (over if is_over else fresh)[name] = missed
     fresh = {name: alert for name, alert in fresh.items() if alert != thread.alerts[name]}
     if fresh:

@@ -19,11 +19,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     ``complete`` is whether all of the cluster was seen: only then does it mean something that an alert or a silence is
     not there. ``settled`` is whether all members that answered have run for a while: only then, that an alert is not
-    muted. ``gone_after`` is how long an alert must be missing until it is over, in seconds; ``last_seen`` is when each
-    alert was there last, as far as that is known.
+    muted. Views have been made without a pause ``since``. ``gone_after`` is how long an alert must be missing until it
+    is over, in seconds; ``last_seen`` is when each alert was there last, as far as that is known.
 
     ``clusters`` are all that are configured. ``by_press`` are the ids of silences of ours by the press that made them,
-    ``addresses`` the external URLs of this cluster's webhooks, ``inhibitors`` the alerts that inhibit others.
+    ``addresses`` the external URLs of this cluster's webhooks, ``other_addresses`` those of other clusters alone.
+    ``inhibitors`` are the alerts that inhibit others. ``is_only_to_locate`` is for a service that does not poll.
     """
 
     cluster: str
@@ -32,11 +33,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     silences: Mapping[str, KnownSilence]
     complete: bool = False
     settled: bool = False
+    since: float = 0
     gone_after: float = 5 * 60
     last_seen: Mapping[str, float] = {}
     clusters: frozenset[str] = frozenset()
     by_press: Mapping[str, tuple[str, ...]] = {}
     addresses: frozenset[str] = frozenset()
+    other_addresses: frozenset[str] = frozenset()
+    is_only_to_locate: bool = False
     inhibitors: Mapping[str, Inhibitor] = {}
 
 
@@ -48,9 +52,12 @@ def is_located(alert: AlertState, view: View) -> bool:
 def is_of(view: View, thread: AlertThread, fingerprint: str, alert: AlertState) -> bool:
     """Whether a thread's alert is, or was, in the view's cluster.
 
-    One that was never seen there is if its webhooks come from there. Grafana's alerts are not.
+    One that was never seen is if others of its thread are, and its webhooks come from there: it ended before anybody
+    looked. Grafana's alerts are not.
     """
     if is_located(alert, view):
         return alert.cluster == view.cluster
     is_grafana = FOLDER in alert.labels or not {"silence", "panel"}.isdisjoint(alert.links)
-    return thread.external_url in view.addresses and bool(_FINGERPRINT.fullmatch(fingerprint)) and not is_grafana
+    is_alertmanagers = bool(_FINGERPRINT.fullmatch(fingerprint)) and not is_grafana
+    is_from_here = thread.external_url in view.addresses and thread.external_url not in view.other_addresses
+    return is_from_here and is_alertmanagers and any(each.cluster == view.cluster for each in thread.alerts.values())
