@@ -43,6 +43,8 @@ LATE = 120.0
 EMPTY = 500.0
 #: Longer than all that is waited for: GONE_AFTER, three polls, a list that is empty, a member that has just started.
 SETTLED = 30 * 60.0
+#: How many silences of an alert hold at the same time.
+_MOST = 3
 #: What a thread says of a silence.
 _BEGINS = (NoteKind.SILENCED_ELSEWHERE, NoteKind.SILENCED)
 _ENDS = (NoteKind.SILENCE_ENDED, NoteKind.EXPIRED_ELSEWHERE, NoteKind.UNSILENCED)
@@ -113,7 +115,9 @@ class Polled(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), seconds=st.sampled_from([120.0, 1200.0, 2 * HOUR]))
     def somebody_silences(self, name: str, seconds: float) -> None:
-        """In Alertmanager."""
+        """In Alertmanager; more than a few at a time, nobody makes."""
+        if sum(who == name and ends > self.trial.now for who, ends in self.silenced.values()) >= _MOST:
+            return
         self.number += 1
         self.silenced[f"s{self.number}"] = (name, self.trial.now + seconds)
 

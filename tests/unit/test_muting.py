@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from alert_threader.alertmanager.model import Matcher
 from alert_threader.threads import (
     Acknowledgement,
     AlertThread,
@@ -97,13 +98,24 @@ class TestSilencedElsewhere:
 
     def test_one_of_ours(self) -> None:
         """A press made it: it is told already, and its own thread never calls it somebody else's."""
-        ours = known_silence(created_by="kim", comment="x [alert-threader op1]")
+        matchers = tuple(Matcher(name, value) for name, value in IDENTITY.items())
+        ours = known_silence(created_by="kim", comment="x [alert-threader op1]", matchers=matchers)
         thread = told(
             opened(presses=("op1",), silences=(Silence(id="s1", ours=True, cluster="am", ends_at=NOW + HOUR),))
         )
         assert kinds(seen(thread, view(held("a", silenced_by=("s1",)), ours))) == []
         lost = told(opened(presses=("op1",)))
         assert kinds(seen(lost, view(held("a", silenced_by=("s1",)), ours))) == []
+
+    def test_one_of_ours_that_was_edited(self) -> None:
+        """With other matchers it is another silence: it is shown, with who and until when, without our tag."""
+        edited = known_silence(
+            created_by="kim",
+            comment="x https://x.slack.com/archives/C1/p1 [alert-threader op1]",
+            matchers=(Matcher("alertname", ".*", is_regex=True),),
+        )
+        thread = seen(told(opened(presses=("op1",))), view(held("a", silenced_by=("s1",)), edited))
+        assert [(note.who, note.text) for note in thread.pending.notes] == [("kim", "x")]
 
     def test_the_problem_ends_first(self) -> None:
         """Then the silence is nobody's concern: the thread does not wait for its end."""

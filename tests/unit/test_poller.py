@@ -322,6 +322,15 @@ def test_a_silence_that_was_made_twice(trial: Trial) -> None:
         silence("over", "op1", SilenceState.EXPIRED),
         silence("new", "op2"),
         silence("newer", "op2"),
+        # A copy of ours that somebody made longer is his.
+        KnownSilence(
+            id="longer",
+            state=SilenceState.ACTIVE,
+            matchers=(),
+            starts_at="",
+            ends_at=NOW + 2 * HOUR,
+            comment="disk swap [alert-threader op1]",
+        ),
         KnownSilence(id="theirs", state=SilenceState.ACTIVE, matchers=(), starts_at="", ends_at=NOW + HOUR),
     )
     trial.cluster.held = {each.id: each for each in silences}

@@ -60,6 +60,15 @@ class Matcher(msgspec.Struct, frozen=True, rename="camel"):
         value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         return f'{self.name}{sign}"{value}"'
 
+    def may_match(self, value: str) -> bool:
+        """Whether it can match a value; true where that is not known."""
+        if not self.is_regex:
+            return (self.value == value) is self.is_equal
+        try:
+            return bool(re.fullmatch(self.value, value)) is self.is_equal
+        except (re.error, RecursionError, OverflowError):
+            return True
+
 
 class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
     """A silence in Alertmanager. ``starts_at`` is as it was received: an extension must send it back unchanged."""
@@ -85,6 +94,13 @@ class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
         """The labels that it matches, if all of its matchers compare for equality; else None."""
         is_plain = all(matcher.is_equal and not matcher.is_regex for matcher in self.matchers)
         return {matcher.name: matcher.value for matcher in self.matchers} if is_plain else None
+
+    def may_match(self, labels: Mapping[str, str]) -> bool:
+        """Whether it can match an alert with these labels; true where that is not known.
+
+        Alertmanager's regular expressions are RE2's.
+        """
+        return all(matcher.may_match(labels.get(matcher.name, "")) for matcher in self.matchers)
 
     @property
     def holds(self) -> bool:

@@ -222,6 +222,10 @@ def _refused(member: Member, status: int, text: bytes, *, changes: bool) -> Aler
             return AlertmanagerError(AlertmanagerFailure.AUTH, f"{line}: check ALERTMANAGER_TOKEN, user and password")
         case 404 if _is_its_own(text):
             return AlertmanagerError(AlertmanagerFailure.GONE, line)
+        case 404:
+            return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, f"{line}: check ALERTMANAGER_URL")
+        case _ if 300 <= status < 400:
+            return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, f"{line} (elsewhere): check ALERTMANAGER_URL")
         case _:
             is_unknown = changes and status >= 500
             return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, line, outcome_unknown=is_unknown)

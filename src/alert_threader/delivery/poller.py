@@ -290,11 +290,15 @@ def never_arrived(count: int, name: str) -> str:
 
 
 def _same_tag(silences: Mapping[str, KnownSilence]) -> list[set[str]]:
-    """The ids of silences that hold, match the same and were made by the same press, where there are several."""
-    by_tag: defaultdict[tuple[str, frozenset[Matcher]], set[str]] = defaultdict(set)
+    """The ids of silences that hold and are the same in all that a press gives them, where there are several.
+
+    Somebody may have copied one of ours, with its comment, to make it longer.
+    """
+    by_tag: defaultdict[tuple[str, frozenset[Matcher], str, int], set[str]] = defaultdict(set)
     for silence in silences.values():
         if silence.holds and silence.tag:
-            by_tag[silence.tag, frozenset(silence.matchers)].add(silence.id)
+            given = (silence.tag, frozenset(silence.matchers), silence.created_by, round(silence.ends_at))
+            by_tag[given].add(silence.id)
     return [ids for ids in by_tag.values() if len(ids) > 1]
 
 

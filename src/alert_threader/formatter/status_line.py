@@ -1,5 +1,6 @@
 """The line of a first message on who works on the problem, and what mutes it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
@@ -22,6 +23,8 @@ _NAMED = 3
 #: The whole line, in characters as sent.
 _MAX_LINE = 1000
 _BETWEEN = " · "
+#: How many silences are not named.
+_COUNT = re.compile(r"\+[0-9]+")
 
 
 def status_line(view: ThreadView) -> str:
@@ -38,7 +41,8 @@ def _fitting(parts: Sequence[str]) -> str:
     for place, part in enumerate(parts):
         longer = f"{line}{_BETWEEN}{part}" if line else part
         if len(longer) > _MAX_LINE:
-            return f"{line}{_BETWEEN}+{len(parts) - place}"
+            left = sum(int(each) if _COUNT.fullmatch(each) else 1 for each in parts[place:])
+            return f"{line}{_BETWEEN}+{left}"
         line = longer
     return line
 
@@ -54,6 +58,8 @@ def _acknowledged(view: ThreadView) -> str:
 def _silences(view: ThreadView) -> list[str]:
     """The silences, without those that were made elsewhere and cover nothing that fires."""
     silences = [silence for silence in view.thread.silences if silence.ours or _covered(view, silence)]
+    # The one that lasts longest decides.
+    silences.sort(key=lambda silence: -silence.ends_at)
     named = [_silence(view, silence) for silence in silences[:_NAMED]]
     return [*named, f"+{len(silences) - _NAMED}"] if len(silences) > _NAMED else named
 

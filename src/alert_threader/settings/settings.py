@@ -168,7 +168,10 @@ class Settings:
             )
         if values.get("protect_metrics") and values.get("webhook_token") is None:
             faults.append("PROTECT_METRICS: needs WEBHOOK_TOKEN, the token that /metrics and /stats would ask for")
-        faults += two_way.faults(values, {setting.name for setting in parsed if raws[setting]})
+        given = {setting.name for setting in parsed if raws[setting]}
+        # Even one that is wrong is given: what needs it needs no other.
+        given |= {setting.name for setting, raw in raws.items() if raw and setting.name == "ALERTMANAGER_URL"}
+        faults += two_way.faults(values, given)
         if faults:
             raise ConfigError([*faults, *misspelt_in(environ)])
         return cls(**values)

@@ -126,6 +126,13 @@ def _found_again(thread: AlertThread, view: View) -> list[Silence]:
     return list(found.values())
 
 
+def _is_own(thread: AlertThread, silence: KnownSilence) -> bool:
+    """Whether a press on this thread made a silence, and nobody has changed what it matches since."""
+    op, _, alert = silence.tag.partition("/")
+    matchers = silence.plain_matchers
+    return op in thread.presses and matchers is not None and _is_for(thread, alert, matchers)
+
+
 def _is_for(thread: AlertThread, alert: str, matchers: dict[str, str]) -> bool:
     """Whether a silence with our comment is for what it was made for: somebody may have given it other matchers."""
     if not alert:
@@ -148,8 +155,7 @@ def _compare(thread: AlertThread, view: View, now: float, muting: Collection[str
             kept.append(_as_seen(silence, seen, view))
         else:
             ended.append(silence)
-    active = [name for name, alert in view.alerts.items() if not alert.is_muted] if ended else []
-    lift(thread, [silence.id for silence in ended], active)
+    lift(thread, [silence.id for silence in ended], _loud(thread, view) if ended else ())
     # Of one that covers nothing which fires, nobody needs to hear.
     _say_ended(thread, [silence for silence in ended if silence.ours or silence.id in muting], now)
     kept += _found_again(thread, view)
@@ -179,6 +185,13 @@ def _is_left_alone(thread: AlertThread, silence: Silence, seen: KnownSilence | N
     if seen is None:
         return not view.complete or view.at <= silence.confirmed_at + _LAG
     return view.at <= silence.confirmed_at
+
+
+def _loud(thread: AlertThread, view: View) -> list[str]:
+    """The alerts that are seen to be active, and that no other silence can be for: a member may not know that one."""
+    active = [alert for name in thread.alerts if (alert := view.alerts.get(name)) is not None and not alert.is_muted]
+    silences = [silence for silence in view.silences.values() if silence.holds]
+    return [each.fingerprint for each in active if not any(silence.may_match(each.labels) for silence in silences)]
 
 
 def _say_ended(thread: AlertThread, silences: Sequence[Silence], now: float) -> None:
@@ -211,11 +224,7 @@ def _made_elsewhere(thread: AlertThread, view: View, kept: list[Silence], now: f
         return []
     known = {silence.id for silence in (*thread.silences, *kept)}
     found = [view.silences[name] for name in _muting(thread) if name in view.silences and name not in known]
-    new = [
-        each
-        for each in found
-        if each.holds and each.ends_at > view.at and each.tag.partition("/")[0] not in thread.presses
-    ]
+    new = [each for each in found if each.holds and each.ends_at > view.at and not _is_own(thread, each)]
     silences = []
     for each in new[: max(_MAX_FOREIGN - len([each for each in kept if not each.ours]), 0)]:
         silence = _foreign(each, view)
