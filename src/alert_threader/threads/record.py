@@ -99,7 +99,7 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     mute: Mute | None = None
     #: The Alertmanager cluster that was seen to hold it.
     cluster: str = ""
-    #: How many complete views of that cluster lack it, up to ``observation.LEAST_MISSED``, and since when.
+    #: How many complete views of that cluster lack it, up to ``vanishing.LEAST_MISSED``, and since when.
     missed: int = 0
     missing_since: float = 0
     #: How it ended where Alertmanager sent no resolution (``Gone``), empty where it did.
@@ -217,7 +217,7 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: When a notification last counted (an event or a repeat), and how many only repeated that the thread fires.
     notified_at: float = 0
     repeats: int = 0
-    #: When any notification last came, counted or not.
+    #: When any notification last came, counted or not, or Alertmanager was last seen to hold an alert of it.
     seen_at: float = 0
     resolved_at: float | None = None
     closed_at: float | None = None
