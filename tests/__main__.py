@@ -13,6 +13,7 @@ BESIDE = tuple(
         "tests/install",
         "tests/container",
         "tests/deploy",
+        "tests/e2e/test_reconcile.py",
         "tests/e2e/test_socket_mode.py",
         "tests/e2e/test_two_way.py",
     )
