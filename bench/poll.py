@@ -15,7 +15,7 @@ from pathlib import Path
 from alert_threader.alertmanager.api import Alertmanager as Api
 from alert_threader.alertmanager.model import Login
 from alert_threader.alertmanager.webhook import parse
-from alert_threader.delivery.poller import Poller
+from alert_threader.delivery.reconciler import Reconciler
 from alert_threader.store import SqliteStore, Threads
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.threads import Gone, Identity, Policy, changes
@@ -97,7 +97,7 @@ def _one_poll(folder: Path, url: str, threads: int) -> float:
         identity = Identity(environment=ENVIRONMENT, channel=_CHANNEL)
         for body in _bodies(threads):
             verbs.notify(changes(parse(body), identity), time.time())
-        poller = Poller([Api([url], Login())], verbs, lambda _: None, Metrics(causes=Gone).alertmanager)
+        poller = Reconciler([Api([url], Login())], verbs, lambda _: None, Metrics(causes=Gone).alertmanager)
         took = []
         for _ in range(6):
             began = time.perf_counter()

@@ -18,7 +18,8 @@ from alert_threader.delivery.alertmanager_calls import AlertmanagerCalls, matchi
 from alert_threader.delivery.calls import Calls
 from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.pacing import Pacing
-from alert_threader.delivery.poller import Poller, Polling
+from alert_threader.delivery.poller import Poller
+from alert_threader.delivery.reconciler import Polling, Reconciler
 from alert_threader.delivery.slack_calls import KIND, METHODS, OUTCOMES, SlackCalls
 from alert_threader.delivery.sockets import Sockets
 from alert_threader.delivery.token_health import TokenHealth
@@ -164,7 +165,7 @@ def make_service(settings: Settings) -> Service:
         kinds: dict[str, Calls] = {KIND: calls, ALERTMANAGER: commands}
         deliverer = Deliverer(threads, kinds, metrics, burst=settings.slack_burst)
         token = TokenHealth(slack.identify, metrics.slack)
-        poller = Poller(
+        reconciler = Reconciler(
             clusters.values(),
             threads,
             deliverer.wake,
@@ -172,6 +173,7 @@ def make_service(settings: Settings) -> Service:
             Polling(settings.reconcile_every, settings.gone_after),
             link=lambda channel, ts: token.state.identity.permalink(channel, ts) if token.state.identity else "",
         )
+        poller = Poller(reconciler, threads.store, settings.reconcile_every)
         intake = Intake(
             threads, deliverer, metrics, identity=identity, response_wait=settings.response_wait, opened=poller.look
         )
@@ -189,7 +191,18 @@ def make_service(settings: Settings) -> Service:
         )
         sockets = _sockets(settings, threads, presses, metrics)
         return Running(
-            threads, deliverer, calls.troubles, intake, token, presses, access, afterwards, poller, commands, sockets
+            threads,
+            deliverer,
+            calls.troubles,
+            intake,
+            token,
+            presses,
+            access,
+            afterwards,
+            poller,
+            reconciler,
+            commands,
+            sockets,
         )
 
     return Service(

@@ -12,6 +12,7 @@ from alert_threader.delivery.afterwards import Afterwards
 from alert_threader.delivery.alertmanager_calls import AlertmanagerCalls
 from alert_threader.delivery.deliverer import Deliverer
 from alert_threader.delivery.poller import Poller
+from alert_threader.delivery.reconciler import Reconciler
 from alert_threader.delivery.sockets import Sockets
 from alert_threader.delivery.token_health import TokenHealth
 from alert_threader.delivery.troubles import Troubles
@@ -42,6 +43,7 @@ class Running:
     access: Access
     afterwards: Afterwards
     poller: Poller
+    reconciler: Reconciler
     commands: AlertmanagerCalls
     #: Where presses come over Socket Mode.
     sockets: Sockets | None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alert_threader.alertmanager import api, transport
+from alert_threader.alertmanager import states, transport
 from alert_threader.alertmanager.api import Alertmanager
 from alert_threader.alertmanager.model import AlertmanagerError, AlertmanagerFailure, Login, Matcher, MemberState
 from alert_threader.alertmanager.transport import Member as Asked
@@ -227,7 +227,7 @@ class TestLateness:
 
     def test_one_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The others have answered; its error says so."""
-        monkeypatch.setattr(api, "_LOOKING", 0.3)
+        monkeypatch.setattr(states, "_LOOKING", 0.3)
         with Member() as well, Listener(stands_still) as hangs:
             started = time.monotonic()
             late, state = Alertmanager([f"http://{HOST}:{hangs.port}", well.url], Login()).look()
@@ -238,7 +238,7 @@ class TestLateness:
 
     def test_one_that_stops_in_its_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is late, not broken off."""
-        monkeypatch.setattr(api, "_LOOKING", 0.3)
+        monkeypatch.setattr(states, "_LOOKING", 0.3)
         released = threading.Event()
 
         def begin(connection: socket.socket, _head: bytes) -> None:
@@ -252,8 +252,8 @@ class TestLateness:
 
     def test_one_that_drips(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each byte of its head comes in time, the head does not: it is not waited for, nor asked again meanwhile."""
-        monkeypatch.setattr(api, "_LOOKING", 0.5)
-        monkeypatch.setattr(api, "_LOOKING_IN_ALL", 1.0)
+        monkeypatch.setattr(states, "_LOOKING", 0.5)
+        monkeypatch.setattr(states, "_LOOKING_IN_ALL", 1.0)
         with Listener(drips(0.1, "HTTP/1.1 200 OK\r\nX: " + "x" * 60)) as member, Member() as well:
             cluster = Alertmanager([f"http://{HOST}:{member.port}", well.url], Login())
             started = time.monotonic()

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from alert_threader.alertmanager.api import Alertmanager
 from alert_threader.alertmanager.model import AlertmanagerError, Login, MemberState
 from alert_threader.cli.main import command_line, main
-from alert_threader.delivery import poller
+from alert_threader.delivery import reconciler
 from alert_threader.delivery.cluster_views import ClusterViews
 from alert_threader.errors import ConfigError
 from alert_threader.settings.settings import SETTINGS, Settings
@@ -95,7 +95,7 @@ def poll_lines(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         _lines(_member(started_at=NOW - 60)),
         _lines(_member(cluster_status="settling")),
     ]
-    never_arrived = poller.never_arrived(4, "alert-threader")
+    never_arrived = reconciler.never_arrived(4, "alert-threader")
     return {never_arrived}.union(*views)
 
 

@@ -32,7 +32,7 @@ from alert_threader.threads import (
     slack_lane,
 )
 from tests.build import CHANNEL, HOUR, alert, change, held, known_silence
-from tests.unit.test_poller import FROM, Member, Trial
+from tests.unit.test_reconciler import FROM, Member, Trial
 
 #: Fingerprints; the first letter is the thread.
 NAMES = ("a" * 16, "a" * 15 + "2", "b" * 16)
@@ -203,7 +203,7 @@ class Polled(RuleBasedStateMachine):
                 # A moment later it is looked for where it is.
                 self.trial.now += 1
                 self.bring_up_to_date()
-                self.trial.poller.poll([key_of(each.name)])
+                self.trial.reconciler.poll([key_of(each.name)])
 
     @rule(seconds=st.sampled_from([30.0, 120.0, 400.0, 700.0]))
     def time_passes(self, seconds: float) -> None:
@@ -213,7 +213,7 @@ class Polled(RuleBasedStateMachine):
             self.arrive()
             self.bring_up_to_date()
             before, muted = self.open_alerts(), self.muted_alerts()
-            self.trial.poller.poll()
+            self.trial.reconciler.poll()
             for name in self.firing & muted & self.open_alerts() - self.muted_alerts():
                 assert not self.is_muted(name), f"{name} is silenced, and a poll has made it loud"
             for name in before - self.open_alerts():

@@ -1,5 +1,6 @@
 """Alertmanager's side. Imports only ``errors``.
 
-``webhook``, from bytes to typed values, is pure. ``api`` asks it for what ``model`` describes, by way of ``transport``;
-``configuration`` reads what is used of its own configuration.
+``webhook``, from bytes to typed values, is pure. ``api`` asks a cluster for what ``model`` describes, ``states`` asks
+each member of it for everything, both by way of ``transport``. ``wire`` is the JSON; ``configuration`` reads what is
+used of Alertmanager's own configuration.
 """

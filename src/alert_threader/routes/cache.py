@@ -28,7 +28,7 @@ def forget() -> Response:
     require_token(service.settings.webhook_token)
     now = service.clock()
     forgotten = service.threads.forget(now)
-    service.running.poller.forget(now)
+    service.running.reconciler.forget(now)
     log.warning("%s threads forgotten on request", forgotten)
     kept = service.store.counts().threads
     return jsonify(ok=True, forgotten=forgotten, kept=kept, thread_store=service.store.name)

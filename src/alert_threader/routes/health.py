@@ -86,7 +86,7 @@ def _state(service: Service) -> dict[str, Any]:
 def _of_two_way(service: Service) -> list[str]:
     """What keeps people's answers from having an effect."""
     running = service.running
-    of_alertmanager = dict.fromkeys([*running.poller.problems, *running.commands.problems.values()])
+    of_alertmanager = dict.fromkeys([*running.reconciler.problems, *running.commands.problems.values()])
     of_sockets = running.sockets.problems if running.sockets is not None else []
     of_access = [running.access.problem] if running.access.problem else []
     return [*(f"Alertmanager: {problem}" for problem in of_alertmanager), *of_access, *of_sockets]
@@ -94,10 +94,10 @@ def _of_two_way(service: Service) -> list[str]:
 
 def _alertmanager(service: Service) -> dict[str, Any]:
     """How the Alertmanager clusters are, where any are configured."""
-    clusters = service.running.poller.names
+    clusters = service.running.reconciler.names
     if not clusters:
         return {}
-    states = {**service.running.poller.states, **service.running.commands.problems}
+    states = {**service.running.reconciler.states, **service.running.commands.problems}
     return {"alertmanager": {name: states[name] for name in clusters}}
 
 

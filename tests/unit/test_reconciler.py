@@ -15,7 +15,7 @@ from alert_threader.alertmanager.model import (
     MemberState,
     SilenceState,
 )
-from alert_threader.delivery.poller import Poller, Polling
+from alert_threader.delivery.reconciler import Polling, Reconciler
 from alert_threader.store import SqliteStore, Threads
 from alert_threader.telemetry.metrics import Metrics
 from alert_threader.telemetry.snapshot import Snapshot
@@ -85,15 +85,15 @@ class Trial:
         self.threads = Threads(self.store, Policy())
         self.woken: set[str] = set()
         self.metrics = Metrics(causes=Gone)
-        self.poller = self.restarted()
+        self.reconciler = self.restarted()
 
     def clock(self) -> float:
         """What time it is."""
         return self.now
 
-    def restarted(self, **settings: float) -> Poller:
+    def restarted(self, **settings: float) -> Reconciler:
         """A poller that knows nothing yet."""
-        self.poller = Poller(
+        self.reconciler = Reconciler(
             [self.cluster],
             self.threads,
             self.woken.update,
@@ -102,7 +102,7 @@ class Trial:
             link=lambda channel, ts: f"https://x.slack.com/archives/{channel}/p{ts}",
             clock=self.clock,
         )
-        return self.poller
+        return self.reconciler
 
     def fires(self, *names: str, status: str = "firing") -> None:
         """A webhook for each, of a thread of its own."""
@@ -119,7 +119,7 @@ class Trial:
         """Poll every 30 s for so long."""
         for _ in range(int(seconds // 30)):
             self.now += 30
-            self.poller.poll()
+            self.reconciler.poll()
             self.threads.age(self.now)
 
     def states(self) -> dict[str, str]:
@@ -148,7 +148,7 @@ def test_a_restart_with_a_thousand_open_threads(trial: Trial) -> None:
     trial.cluster.alerts = held(*names)
     trial.passes(HOUR / 4)
     assert set(trial.states().values()) == {"firing"}
-    assert trial.poller.states == {"am": "ok"}
+    assert trial.reconciler.states == {"am": "ok"}
 
 
 def test_prometheus_is_away(trial: Trial) -> None:
@@ -170,10 +170,10 @@ def test_one_of_two_members_is_down(trial: Trial) -> None:
     trial.cluster.members[1].is_down = True
     trial.passes(HOUR / 2)
     assert trial.states() == {"a": "firing"}
-    assert trial.poller.problems == ["am-1 cannot be reached; nothing is closed meanwhile"]
+    assert trial.reconciler.problems == ["am-1 cannot be reached; nothing is closed meanwhile"]
     trial.cluster.members[1].is_down = False
     trial.passes(90)
-    assert (trial.states(), trial.poller.problems) == ({"a": "resolved"}, [])
+    assert (trial.states(), trial.reconciler.problems) == ({"a": "resolved"}, [])
 
 
 def test_one_of_two_members_is_not_configured(trial: Trial) -> None:
@@ -185,7 +185,7 @@ def test_one_of_two_members_is_not_configured(trial: Trial) -> None:
     trial.cluster.alerts = held("watchdog")
     trial.passes(HOUR)
     assert trial.states() == {"a": "firing"}
-    assert trial.poller.problems == ["peer am-1:9094 is not in ALERTMANAGER_URL: nothing is closed"]
+    assert trial.reconciler.problems == ["peer am-1:9094 is not in ALERTMANAGER_URL: nothing is closed"]
 
 
 def test_a_resolution_that_is_ten_minutes_late(trial: Trial) -> None:
@@ -262,7 +262,7 @@ def test_without_polling(trial: Trial) -> None:
     trial.cluster.alerts = held("a", silenced_by=("s1",))
     trial.fires("a")
     trial.now += 1
-    trial.poller.poll(["a"])
+    trial.reconciler.poll(["a"])
     found = trial.store.read("a")
     assert found is not None
     assert (found.alerts["a"].cluster, found.alerts["a"].mute, found.pending.notes) == ("am", None, ())
@@ -301,7 +301,7 @@ def shown(trial: Trial, *names: str) -> list[float]:
 def test_looks_for_a_thread_are_counted_apart(trial: Trial) -> None:
     """Only regular polls count as such: without them nobody may miss a complete view."""
     for keys in (["api"], ["db"], None):
-        trial.poller.poll(keys)
+        trial.reconciler.poll(keys)
     counted = trial.metrics.totals()["alertmanager_calls"]
     assert isinstance(counted, dict)
     # Each of them asks two members.
@@ -336,5 +336,5 @@ def test_a_silence_that_was_made_twice(trial: Trial) -> None:
     trial.cluster.held = {each.id: each for each in silences}
     known = Silence(id="ours", ours=True, cluster="am", ends_at=NOW + HOUR)
     trial.threads.insert([thread(silences=(known,))], replace=False)
-    trial.poller.poll()
+    trial.reconciler.poll()
     assert trial.cluster.expired == ["copy"]
