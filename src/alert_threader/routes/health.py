@@ -89,7 +89,8 @@ def _of_two_way(service: Service) -> list[str]:
     of_alertmanager = dict.fromkeys([*running.reconciler.problems, *running.commands.problems.values()])
     of_sockets = running.sockets.problems if running.sockets is not None else []
     of_access = [running.access.problem] if running.access.problem else []
-    return [*(f"Alertmanager: {problem}" for problem in of_alertmanager), *of_access, *of_sockets]
+    named = [text if text.startswith("Alertmanager ") else f"Alertmanager: {text}" for text in of_alertmanager]
+    return [*named, *of_access, *of_sockets]
 
 
 def _alertmanager(service: Service) -> dict[str, Any]:
