@@ -92,6 +92,7 @@ def poll_lines(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     views = [_lines(_member(), error) for error in errors]
     views += [
         _lines(_member(peers={"self": "10.0.0.1:9094", "other": "10.0.0.2:9094"})),
+        _lines(_member(peers={"self": "10.0.0.2:9094", "former": "10.0.0.2:9094"})),
         _lines(_member(started_at=NOW - 60)),
         _lines(_member(cluster_status="settling")),
     ]
@@ -221,7 +222,7 @@ def test_troubleshooting(name: str, sayings: str) -> None:
 def test_poll_lines(name: str, poll_lines: set[str]) -> None:
     """The table of what `/health` says of Alertmanager quotes it to the letter; `…` stands for more."""
     quotes = re.findall(r"^\| `([^`]* [^`]*)` \| \S.* \|$", text(name), re.MULTILINE)
-    assert len(quotes) == 9
+    assert len(quotes) == 10
     starts = tuple(quote.removesuffix("…") for quote in quotes if quote.endswith("…"))
     assert {line for line in poll_lines if not line.startswith(starts)} == {q for q in quotes if not q.endswith("…")}
     assert all(any(line.startswith(start) for line in poll_lines) for start in starts)

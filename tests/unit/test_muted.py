@@ -378,7 +378,7 @@ class TestGone:
         place = lines.index(">*When it resolved:*")
         assert lines[place + 1 : place + 5] == [">It has room again", ">40% free", ">since 9", ">*Impact:* none"]
         assert not any("gone" in line or "while" in line for line in lines)
-        assert ">*해소 알림의 내용:*" in root(ended(Gone.CONFIRMED, late=late), "ko")
+        assert ">*해소 통지의 내용:*" in root(ended(Gone.CONFIRMED, late=late), "ko")
 
     def test_late_words_of_several(self) -> None:
         """Below the line of each."""

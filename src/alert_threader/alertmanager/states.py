@@ -31,7 +31,7 @@ from alert_threader.alertmanager.wire import (
 
 T = TypeVar("T")
 
-#: How long a member may take for one answer while all are looked at, and for all of them, in seconds.
+#: The time limits of a poll, in seconds: for one answer, and for all answers of all members.
 _LOOKING = 10.0
 _LOOKING_IN_ALL = 30.0
 #: How many configurations are kept.
@@ -50,7 +50,7 @@ class MemberStates:
         #: What is used of the members' configurations, by a hash of their text. The text can hold passwords.
         self._configurations: dict[bytes, Configuration] = {}
         self._guard = threading.Lock()
-        #: Those that still send the answer to a former look, byte by byte: they are not asked again.
+        #: Members that have not finished answering an earlier poll: they are not asked again until they have.
         self._late: dict[Member, threading.Thread] = {}
 
     def look(self) -> list[MemberState | AlertmanagerError]:

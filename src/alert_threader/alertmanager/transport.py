@@ -215,7 +215,7 @@ def _refused(member: Member, status: int, text: bytes, *, changes: bool) -> Aler
     line = f"{member.host} answers {status}" + (f": {said}" if said else "")
     match status:
         case 400 | 422:
-            # One that has ended cannot be changed: so do 0.25 and some later ones answer.
+            # 0.25 and some later versions answer like this if the silence has ended.
             is_gone = "not found" in said or "expired" in said
             return AlertmanagerError(AlertmanagerFailure.GONE if is_gone else AlertmanagerFailure.REFUSED, line)
         case 401 | 403:
@@ -225,7 +225,7 @@ def _refused(member: Member, status: int, text: bytes, *, changes: bool) -> Aler
         case 404:
             return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, f"{line}: check ALERTMANAGER_URL")
         case _ if 300 <= status < 400:
-            return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, f"{line} (elsewhere): check ALERTMANAGER_URL")
+            return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, f"{line} (a redirect): check ALERTMANAGER_URL")
         case _:
             is_unknown = changes and status >= 500
             return AlertmanagerError(AlertmanagerFailure.UNREACHABLE, line, outcome_unknown=is_unknown)

@@ -1,4 +1,4 @@
-"""From what each member of an Alertmanager cluster says to one view of the cluster, and whether that is complete.
+"""Merges what the members of an Alertmanager cluster say into one view, and decides whether it is complete.
 
 After a restart, a member has no alerts until Prometheus sends them again; a member that is not asked can have some that
 the others lack; one that has just joined does not know all silences. So absence counts only in a complete view.

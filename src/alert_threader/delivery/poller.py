@@ -13,21 +13,21 @@ from alert_threader.store.tokens import Budget
 
 log = logging.getLogger(__name__)
 
-#: How often the clusters are looked at again for threads that none of them was seen to hold, in seconds, if nothing is
-#: polled: none of them answered.
+#: How long to wait after an unexpected fault, and with RECONCILE_EVERY=0 before trying again when no cluster answered,
+#: in seconds.
 _IDLE = 60.0
-#: The least time from one look to the next, however many threads have just opened, in seconds, and by how much it is
-#: longer than the look took.
+#: The shortest pause between two polls, in seconds, however many threads have just opened. A poll for new threads
+#: waits _PAUSE_FACTOR times as long as the last poll took.
 _LEAST = 1.0
-_PAUSE = 10
-#: For how long whoever did not make the last poll leaves the next one to whoever did, in seconds: that process knows
-#: when each alert was there last.
+_PAUSE_FACTOR = 10
+#: How much longer the other processes wait than the one that made the last poll, in seconds: only that one knows when
+#: each alert was last seen.
 _HEAD_START = 3.0
 _LANE = "poll"
 
 
 class Poller:
-    """Looks as long as it runs. ``start`` and ``stop`` it once; without clusters it does nothing."""
+    """Polls until it is stopped. ``start`` and ``stop`` it once; without clusters it does nothing."""
 
     def __init__(self, reconciler: Reconciler, store: Store, every: float) -> None:
         """Take what polls, and RECONCILE_EVERY in seconds, 0 for never."""
@@ -42,17 +42,17 @@ class Poller:
         self._is_mine = False
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to poll."""
         if self._reconciler.names:
             self._watcher.start()
 
     def begin_stop(self) -> None:
-        """Look no more; return at once."""
+        """Stop polling; return at once."""
         self._stopping.set()
         self._wanted.set()
 
     def stop(self, timeout: float) -> None:
-        """Look no more; wait up to ``timeout`` seconds for a look under way."""
+        """Stop polling; wait up to ``timeout`` seconds for a poll under way."""
         self.begin_stop()
         if self._watcher.ident is not None:
             self._watcher.join(timeout)
@@ -75,12 +75,12 @@ class Poller:
             try:
                 wait = self._poll_alone(is_wanted=is_wanted)
             except StoreError as error:
-                log.warning("Alertmanager was not looked at: %s", error)
+                log.warning("Alertmanager was not polled: %s", error)
                 wait = _LEAST
             except Exception:
-                log.exception("looking at Alertmanager failed and goes on")
+                log.exception("polling Alertmanager failed; trying again in a minute")
                 wait = _IDLE
-            rested_at = time.monotonic() + _PAUSE * (time.monotonic() - began)
+            rested_at = time.monotonic() + _PAUSE_FACTOR * (time.monotonic() - began)
             self._stopping.wait(_LEAST)
             wait = max(wait - _LEAST, 0)
 
@@ -113,7 +113,7 @@ class Poller:
             self._keys.update(keys)
 
     def _leave_to_others(self, wait: float) -> float:
-        """The seconds until it is time, if another process made the last poll; its numbers count, and not ours."""
+        """The seconds until this process may poll. If another one made the last poll, its numbers count, not ours."""
         if self._is_mine:
             self._is_mine = False
             return wait
@@ -128,6 +128,6 @@ class _Held:
         self._release = release
 
     def close(self) -> None:
-        """Give it back; one that cannot be given back passes on by itself."""
+        """Release it; a lease that cannot be released expires."""
         with suppress(LeaseLostError, StoreError):
             self._release()

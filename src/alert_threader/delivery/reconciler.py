@@ -104,7 +104,7 @@ class Reconciler:
         return {name: "; ".join(said.get(name, ())) or "ok" for name in self.names}
 
     def forget(self, now: float) -> None:
-        """The threads were forgotten at ``now``: what they held is not expected to be in any."""
+        """The threads were deleted at ``now``: alerts that began before are no longer expected in a thread."""
         self._undelivered.forget(now)
 
     def leave(self) -> None:
@@ -184,7 +184,7 @@ class Reconciler:
         if given is not None and given < least != before.least_gone_after:
             log.warning(_TOO_SHORT, given, cluster.name, least)
         if before.problems and not looked.problems:
-            log.warning("Alertmanager %s is seen as a whole again", cluster.name)
+            log.warning("Alertmanager %s: the problem is solved", cluster.name)
         self._looked[cluster.name] = looked
         if looked.view is not None and looked.view.complete:
             self._complete_at[cluster.name] = at

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from alert_threader.alertmanager.model import HeldAlert
 from alert_threader.threads import AlertThread, Inhibitor, cluster_of, full_name
 
-#: So many alerts are looked for that inhibit others.
+#: How many inhibiting alerts are looked up at most.
 _MAX_INHIBITORS = 1000
 #: How much of a name is kept, in characters.
 _MAX_NAME = 200
@@ -19,13 +19,13 @@ class Survey:
 
     #: The fingerprints of all alerts that fire.
     firing: set[str] = field(default_factory=set)
-    #: Since when threads were opened for a receiver, by cluster and receiver, in seconds since the epoch.
+    #: When the earliest thread of each receiver was opened, by cluster and receiver, in seconds since the epoch.
     receivers: dict[tuple[str, str], float] = field(default_factory=dict)
     #: The receivers of which some notifications do not name all alerts (``max_alerts``).
     truncated: set[str] = field(default_factory=set)
     #: The external URLs in the webhooks of each cluster.
     addresses: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    #: How many threads fire of which all alerts are muted.
+    #: How many open threads have only muted firing alerts.
     muted: int = 0
 
     def add(self, thread: AlertThread) -> None:

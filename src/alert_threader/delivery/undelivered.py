@@ -1,4 +1,4 @@
-"""The alarm for webhooks that get lost on the way: alerts that Alertmanager should have sent long ago, in no thread."""
+"""Counts alerts whose webhooks got lost: Alertmanager should have sent them long ago, and they are in no thread."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Undelivered:
         self._heard: dict[tuple[str, str], float] = {}
         #: Since when each alert is seen to be active and in no thread, by cluster, fingerprint and begin.
         self._missing: dict[_Key, float] = {}
-        #: What was in a thread once, likewise: another process may have been told to forget it.
+        #: The alerts that were once in a thread, by the same key: another process may have deleted the threads.
         self._arrived: set[_Key] = set()
         #: How many alerts never arrived, by receiver.
         self.counts: dict[str, int] = {}

@@ -17,7 +17,7 @@ class Cause(StrEnum):
 
 
 def causes(thread: AlertThread) -> dict[str, Cause]:
-    """Why each of the firing alerts is muted that is, by fingerprint."""
+    """The cause for each muted firing alert, by fingerprint."""
     alerts = thread.alerts
     # A thread can have thousands of alerts, and hardly ever one that is muted.
     if not thread.silences and [alert.mute for alert in alerts.values()].count(None) == len(alerts):

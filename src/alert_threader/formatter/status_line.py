@@ -23,12 +23,12 @@ _NAMED = 3
 #: The whole line, in characters as sent.
 _MAX_LINE = 1000
 _BETWEEN = " · "
-#: How many silences are not named.
+#: A part that only counts the silences not named, such as ``+2``.
 _COUNT = re.compile(r"\+[0-9]+")
 
 
 def status_line(view: ThreadView) -> str:
-    """Who works on a problem, and what mutes it, as long as it is one."""
+    """Who works on a problem and what mutes it; empty once nothing fires."""
     if not view.firing:
         return ""
     parts = [_acknowledged(view), *_silences(view), *_other_mutes(view), _under_way(view)]
@@ -112,7 +112,7 @@ def _other_mutes(view: ThreadView) -> Iterator[str]:
 
 
 def _silenced(view: ThreadView, mutes: Sequence[Mute]) -> str:
-    """Until the first of these silences ends."""
+    """Name the time at which the first of these alerts is no longer silenced."""
     return silenced_elsewhere(view.words, "", view.clock(min((mute.until for mute in mutes if mute.until), default=0)))
 
 

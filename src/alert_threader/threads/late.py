@@ -10,7 +10,7 @@ from alert_threader.threads.answers import Gone
 from alert_threader.threads.details import resolved
 from alert_threader.threads.record import AlertState, AlertThread
 
-#: A notification may have been made before the mute that it does not know, and sent so many seconds later.
+#: A notification may be older than a mute: it can arrive up to this long after the mute began, in seconds.
 _LAG = 60.0
 
 
@@ -20,9 +20,9 @@ class Heard(Enum):
     NOTHING = auto()
     #: An alert that was missing from Alertmanager fires on.
     FIRING = auto()
-    #: An alert that was muted is not any more: Alertmanager names no muted ones.
+    #: An alert is no longer muted: notifications never name muted alerts.
     LOUD = auto()
-    #: The resolution of an alert that was found to be gone: its words are shown, and the cause no longer.
+    #: The resolution of an alert that was found to be gone: its words replace the cause.
     RESOLUTION = auto()
 
 
@@ -31,7 +31,7 @@ def hear(thread: AlertThread, alerts: Iterable[Alert], now: float) -> Heard:
     heard = Heard.NOTHING
     for alert in alerts:
         known = thread.alerts.get(alert.fingerprint)
-        # Of most there is nothing to know.
+        # Most alerts are neither muted nor missing nor gone.
         if known is None or not (known.missed or known.gone or known.mute) or known.status is not alert.status:
             continue
         if known.mute and now > known.mute.since + _LAG:

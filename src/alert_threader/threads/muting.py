@@ -12,7 +12,7 @@ from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Inhibitor, Mute, Note, NoteKind
 from alert_threader.threads.notes import add_note, changed
 from alert_threader.threads.record import AlertState, AlertThread
-from alert_threader.threads.views import View, is_of
+from alert_threader.threads.views import View, belongs_to
 
 #: How many of the alerts that inhibit a thread are kept.
 _MAX_INHIBITORS = 4
@@ -27,7 +27,7 @@ def update_mutes(thread: AlertThread, view: View, now: float) -> bool:
         for name, alert in thread.alerts.items()
         if alert.status is Status.FIRING
         and (seen := view.alerts.get(name)) is not None
-        and is_of(view, thread, name, alert)
+        and belongs_to(view, thread, name, alert)
         and (found := _as_seen(alert, seen, view)) is not alert
     }
     if fresh:

@@ -3,14 +3,15 @@
 The rules:
 
 1.  An alert that is there fires: it never becomes stale.
-2.  What mutes alerts is shown as long as it does. A reply says so only if somebody else's silence appears, or if all
-    that fires becomes inhibited or muted by the clock, or is not any more.
+2.  A mute is shown for as long as it lasts. A reply is posted only when somebody else's silence appears, when a
+    silence ends, and when the last loud alert becomes inhibited or muted by a time interval, or the first one is loud
+    again.
 3.  An alert that complete views lack for ``gone_after`` is over, and its thread says how. A notification that comes
     later has the last word.
-4.  A view that is not complete resolves nothing. What it shows is there all the same; but that an alert is not muted
-    counts only if all members that it is from have settled: one that has just started does not know all silences.
-5.  No poll opens a thread, and none makes an alert fire, but for one that was said to be over and is not: it is seen
-    muted, or a poll had found it gone.
+4.  An incomplete view resolves nothing, but what it shows still counts. It lifts a mute only if every member that
+    answered has settled: one that has just started does not know all silences.
+5.  A poll never opens a thread. It makes an alert fire again only if the thread shows it as over, and it is seen muted
+    or a poll had found it gone.
 6.  A notification or a press wins over a view that is older.
 """
 
@@ -28,9 +29,9 @@ from alert_threader.threads.notes import add_note, changed
 from alert_threader.threads.plan import CLOCK_TOLERANCE, Policy
 from alert_threader.threads.press import cluster_of
 from alert_threader.threads.record import AlertThread
-from alert_threader.threads.returning import take_back
+from alert_threader.threads.returning import refire
 from alert_threader.threads.silencing import covers, lift
-from alert_threader.threads.vanishing import find_gone
+from alert_threader.threads.vanishing import resolve_gone
 from alert_threader.threads.views import View, is_located
 
 #: Ends of a silence that are this near to each other are the same, in seconds.
@@ -49,7 +50,7 @@ _OF_OURS = re.compile(r"\s*\S*/archives/\S+\s+\[alert-threader [^\]]+\]|\s*\[ale
 
 def observe(thread: AlertThread, view: View, now: float, policy: Policy) -> AlertThread:
     """Bring a thread up to date with a view; return the thread itself if nothing is new."""
-    # One that lies ahead is from before the clock was set back.
+    # Times in the future date from before the clock was set back.
     newest = max(at for at in (0, *_changes(thread)) if at <= now + CLOCK_TOLERANCE)
     if view.at <= newest:
         return thread
@@ -57,10 +58,10 @@ def observe(thread: AlertThread, view: View, now: float, policy: Policy) -> Aler
     news = [_locate(observed, view)]
     if not view.is_only_to_locate:
         news += [
-            take_back(observed, view, now, policy),
+            refire(observed, view, now, policy),
             update_mutes(observed, view, now),
             _compare(observed, view, now, _muting(thread)),
-            find_gone(observed, view, now, policy),
+            resolve_gone(observed, view, now, policy),
         ]
     if cluster_of(observed) != cluster_of(thread):
         changed(observed)
@@ -143,7 +144,7 @@ def _is_for(thread: AlertThread, alert: str, matchers: dict[str, str]) -> bool:
 def _compare(thread: AlertThread, view: View, now: float, muting: Collection[str]) -> bool:
     """Bring the thread's silences up to date with Alertmanager's. Returns whether anything is new.
 
-    ``muting`` are those that muted what fires until now.
+    ``muting`` are the ids of the silences that muted firing alerts before this view.
     """
     kept: list[Silence] = []
     ended: list[Silence] = []
@@ -156,7 +157,7 @@ def _compare(thread: AlertThread, view: View, now: float, muting: Collection[str
         else:
             ended.append(silence)
     lift(thread, [silence.id for silence in ended], _loud(thread, view) if ended else ())
-    # Of one that covers nothing which fires, nobody needs to hear.
+    # The end of somebody else's silence is news only if it muted a firing alert.
     _say_ended(thread, [silence for silence in ended if silence.ours or silence.id in muting], now)
     kept += _found_again(thread, view)
     kept = _without_idle(kept, _muting(thread))
@@ -179,7 +180,7 @@ def _as_seen(silence: Silence, seen: KnownSilence, view: View) -> Silence:
 
 
 def _is_left_alone(thread: AlertThread, silence: Silence, seen: KnownSilence | None, view: View) -> bool:
-    """Whether a view says nothing of a silence: it is another cluster's, or what was done since is newer."""
+    """Whether the view has no say on a silence: it is another cluster's, or a newer change may be missing here."""
     if silence.cluster != view.cluster or thread.commands:
         return True
     if seen is None:
@@ -188,31 +189,31 @@ def _is_left_alone(thread: AlertThread, silence: Silence, seen: KnownSilence | N
 
 
 def _loud(thread: AlertThread, view: View) -> list[str]:
-    """The alerts that are seen to be active, and that no other silence can be for: a member may not know that one."""
+    """The alerts seen as active that no remaining silence can match: a member may not know such a silence yet."""
     active = [alert for name in thread.alerts if (alert := view.alerts.get(name)) is not None and not alert.is_muted]
     silences = [silence for silence in view.silences.values() if silence.holds]
     return [each.fingerprint for each in active if not any(silence.may_match(each.labels) for silence in silences)]
 
 
 def _say_ended(thread: AlertThread, silences: Sequence[Silence], now: float) -> None:
-    """Say of silences that they have ended, if the problem has not. One that Alertmanager does not know has, too."""
+    """Add notes for the silences that have ended, unless the problem is over."""
     if not thread.is_open:
         return
-    # Of several alerts, a press makes a silence for each.
+    # A press can make one silence for each alert: one note is enough for them.
     for is_over, who in dict.fromkeys((silence.ends_at <= now + _SAME, silence.name) for silence in silences):
         kind = NoteKind.SILENCE_ENDED if is_over else NoteKind.EXPIRED_ELSEWHERE
         add_note(thread, Note(kind=kind, who=who, at=now))
 
 
 def _muting(thread: AlertThread) -> dict[str, None]:
-    """The silences that mute firing alerts, in order. Of an alert that is missing, nobody needs to hear."""
+    """The silences that mute firing alerts, in order. Missing alerts do not count."""
     firing = [alert for alert in thread.alerts.values() if alert.status is Status.FIRING and not alert.missed]
     mutes = [alert.mute for alert in firing if alert.mute]
     return dict.fromkeys(name for each in mutes for name in each.silenced_by)
 
 
 def _without_idle(kept: list[Silence], muting: Collection[str]) -> list[Silence]:
-    """The silences without those made elsewhere that mute nothing now, if there is no room for others."""
+    """The silences; once the list is full, without other people's that mute nothing now."""
     foreign = [silence for silence in kept if not silence.ours]
     idle = [silence for silence in foreign if silence.id not in muting] if len(foreign) >= _MAX_FOREIGN else []
     return [silence for silence in kept if silence not in idle]

@@ -12,18 +12,18 @@ from alert_threader.threads.answers import Gone
 from alert_threader.threads.notification import fire_alerts
 from alert_threader.threads.plan import Policy
 from alert_threader.threads.record import AlertState, AlertThread
-from alert_threader.threads.views import View, is_of
+from alert_threader.threads.views import View, belongs_to
 
 #: How long after the end of an alert a view that still has it is not believed, in seconds: a member may not have heard
 #: of the end yet.
 _LAG = 60.0
 
 
-def take_back(thread: AlertThread, view: View, now: float, policy: Policy) -> bool:
-    """Let alerts fire that are not over; change the given record. Returns whether there are any.
+def refire(thread: AlertThread, view: View, now: float, policy: Policy) -> bool:
+    """Fire resolved alerts again that Alertmanager holds; change the given record. Returns whether there were any.
 
-    Only such as are seen muted, or were found to be gone: what a notification resolved, a notification fires again. One
-    that is muted fires quietly.
+    This concerns alerts that are seen muted, and those that a poll found gone: what a notification resolved, only a
+    notification fires again. A muted alert fires without a reply.
     """
     if thread.closed_at is not None or view.at <= thread.changed_at + _LAG:
         return False
@@ -34,7 +34,7 @@ def take_back(thread: AlertThread, view: View, now: float, policy: Policy) -> bo
         for name, alert in thread.alerts.items()
         if alert.status is Status.RESOLVED
         and (seen := view.alerts.get(name)) is not None
-        and is_of(view, thread, name, alert)
+        and belongs_to(view, thread, name, alert)
         and (seen.is_muted or alert.gone not in ("", Gone.CONFIRMED))
     }
     if back:

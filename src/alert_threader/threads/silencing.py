@@ -124,7 +124,7 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
     lift(ended, [silence.id for silence in over])
     changed(ended)
     if thread.is_open:
-        # Of somebody else's that covers nothing which fires, nobody needs to hear.
+        # The end of somebody else's silence is news only if it muted a firing alert.
         told = [silence for silence in over if silence.ours or any(covers(silence, *each) for each in _firing(thread))]
         for who in dict.fromkeys(silence.name for silence in told):
             add_note(ended, Note(kind=NoteKind.SILENCE_ENDED, who=who, at=now))

@@ -13,7 +13,7 @@ from alert_threader.threads.notification import end_alerts
 from alert_threader.threads.plan import Policy
 from alert_threader.threads.record import AlertState, AlertThread
 from alert_threader.threads.silencing import covers
-from alert_threader.threads.views import View, is_of
+from alert_threader.threads.views import View, belongs_to
 
 #: In how many complete views an alert must be missing.
 LEAST_MISSED = 3
@@ -21,7 +21,7 @@ LEAST_MISSED = 3
 _CONFIRMED_EVERY = 60 * 60.0
 
 
-def find_gone(thread: AlertThread, view: View, now: float, policy: Policy) -> bool:
+def resolve_gone(thread: AlertThread, view: View, now: float, policy: Policy) -> bool:
     """Resolve what complete views have lacked for long enough; change the given record.
 
     Returns whether anything is new.
@@ -35,12 +35,12 @@ def find_gone(thread: AlertThread, view: View, now: float, policy: Policy) -> bo
         if alert.status is not Status.FIRING:
             continue
         if name in view.alerts:
-            if is_of(view, thread, name, alert) or alert.missed:
+            if belongs_to(view, thread, name, alert) or alert.missed:
                 is_seen = True
                 if alert.missed:
                     # Another cluster may have it.
                     fresh[name] = msgspec.structs.replace(alert, missed=0, missing_since=0.0, cluster=view.cluster)
-        elif view.complete and is_of(view, thread, name, alert):
+        elif view.complete and belongs_to(view, thread, name, alert):
             missed = _missed(thread, name, alert, view)
             since = max(missed.missing_since, view.since)
             is_over = missed.missed >= LEAST_MISSED and view.at - since >= view.gone_after
@@ -50,7 +50,7 @@ def find_gone(thread: AlertThread, view: View, now: float, policy: Policy) -> bo
         thread.alerts = thread.alerts | fresh
     if over:
         end_alerts(thread, {name: _ended(thread, name, alert) for name, alert in over.items()}, now, policy)
-    return _is_confirmed(thread, now, policy, is_seen=is_seen) or bool(fresh) or bool(over)
+    return _record_seen(thread, now, policy, is_seen=is_seen) or bool(fresh) or bool(over)
 
 
 def _missed(thread: AlertThread, name: str, alert: AlertState, view: View) -> AlertState:
@@ -81,8 +81,8 @@ def _how(thread: AlertThread, name: str, alert: AlertState) -> Gone:
     return Gone.WHILE_INHIBITED if mute.inhibited_by else Gone.WHILE_MUTED
 
 
-def _is_confirmed(thread: AlertThread, now: float, policy: Policy, *, is_seen: bool) -> bool:
-    """Note now and then that the thread's alerts are there, so that it does not become stale. Whether it was noted."""
+def _record_seen(thread: AlertThread, now: float, policy: Policy, *, is_seen: bool) -> bool:
+    """Record now and then that alerts are still there, so that the thread does not become stale. Whether it changed."""
     if is_seen and thread.unconfirmed_since is not None:
         thread.unconfirmed_since = None
         changed(thread)

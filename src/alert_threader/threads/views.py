@@ -49,11 +49,11 @@ def is_located(alert: AlertState, view: View) -> bool:
     return bool(alert.cluster) and (alert.cluster in view.clusters or not view.clusters)
 
 
-def is_of(view: View, thread: AlertThread, fingerprint: str, alert: AlertState) -> bool:
+def belongs_to(view: View, thread: AlertThread, fingerprint: str, alert: AlertState) -> bool:
     """Whether a thread's alert is, or was, in the view's cluster.
 
-    One that was never seen is if others of its thread are, and its webhooks come from there: it ended before anybody
-    looked. Grafana's alerts are not.
+    An alert that was never seen belongs there if others of its thread do and the thread's webhooks come from there: it
+    may have ended before the first poll. Grafana's alerts never belong.
     """
     if is_located(alert, view):
         return alert.cluster == view.cluster
