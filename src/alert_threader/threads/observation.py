@@ -42,8 +42,6 @@ _LAG = 60.0
 _MAX_FOREIGN = 10
 #: How much of a comment is kept, in characters.
 _MAX_COMMENT = 500
-
-
 #: What a press adds to the comment of its silence: the address of a message, and the tag.
 _OF_OURS = re.compile(r"\s*\S*/archives/\S+\s+\[alert-threader [^\]]+\]|\s*\[alert-threader [^\]]+\]")
 
