@@ -122,6 +122,7 @@ def login_of(settings: Settings) -> Login:
 
 def make_service(settings: Settings) -> Service:
     """Wire a service from its settings; nothing is opened or started."""
+    polls = bool(settings.alertmanager_url and settings.reconcile_every)
     policy = Policy(
         reopen_window=settings.reopen_window,
         stale_after=settings.stale_after,
@@ -132,8 +133,8 @@ def make_service(settings: Settings) -> Service:
         name_labels=settings.name_labels or (),
         ack_timeout=settings.ack_timeout,
         silence_max=settings.silence_max,
-        marks_unconfirmed=settings.unconfirmed == "mark"
-        and not (settings.alertmanager_url and settings.reconcile_every),
+        marks_unconfirmed=settings.unconfirmed == "mark" and not polls,
+        polls=polls,
         call_timeout=settings.slack_timeout,
     )
     identity = Identity(

@@ -174,6 +174,18 @@ class TestNotGone:
         ]
         assert [name for name, each in polled(thread, views).alerts.items() if each.gone] == ["a" * 16]
 
+    def test_nobody_could_look_when_it_fired(self) -> None:
+        """It fired and ended while no view was complete: its address says whose it was, if it fired while polled."""
+        here = frozenset({"http://am.test"})
+        opening = change(alert("a" * 16), external_url="http://am.test", identity=IDENTITY)
+        for polls, since, firing in ((True, 120, 0), (True, 30, 1), (False, 120, 1)):
+            policy = Policy(polls=polls)
+            thread = apply(None, opening, NOW, policy).thread
+            views = missing(since=NOW + since, until=NOW + since + HOUR, addresses=here)
+            assert polled(thread, views).firing == firing
+            shared = missing(since=NOW + since, until=NOW + HOUR, addresses=here, other_addresses=here)
+            assert polled(thread, shared).firing == 1
+
     def test_in_another_cluster(self) -> None:
         """Two clusters get the same alerts: one of them still has it."""
         thread = told(opened())

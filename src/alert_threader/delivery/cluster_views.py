@@ -44,8 +44,8 @@ class ClusterViews:
         """Take the cluster's name, GONE_AFTER if it is given, and how often views are made, both in seconds."""
         self._cluster = cluster
         self._gone_after = gone_after
-        #: After a longer gap, nothing is known of the time between.
-        self._gap = 3 * every
+        #: After a longer gap, nothing is known of the time between. A look takes 30 s at most.
+        self._gap = 3 * every + 30
         self._since = self._looked_at = float("-inf")
         #: When the list was last not empty.
         self._filled_at = float("-inf")

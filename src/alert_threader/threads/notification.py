@@ -190,6 +190,7 @@ def _take_alerts(thread: AlertThread, alerts: Collection[Alert], now: float, pol
             state = resolved(known, alert, now)
         else:
             state = described(alert, known, now)
+            state.sought = policy.polls and not state.cluster and alert.status is Status.FIRING
             if known is None:
                 new[alert.fingerprint] = alert.labels
         thread.alerts[alert.fingerprint] = state

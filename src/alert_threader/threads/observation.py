@@ -80,7 +80,7 @@ def _locate(thread: AlertThread, view: View) -> bool:
     if located != view.cluster:
         return False
     seen = {
-        name: msgspec.structs.replace(alert, cluster=view.cluster)
+        name: msgspec.structs.replace(alert, cluster=view.cluster, sought=False)
         for name, alert in firing.items()
         if name in view.alerts and not is_located(alert, view)
     }

@@ -84,6 +84,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     silence_max: float = 7 * 24 * 60 * 60
     #: Whether a thread that misses a repeat is marked as not confirmed.
     marks_unconfirmed: bool = False
+    #: Whether Alertmanager is polled.
+    polls: bool = False
     #: How long one call to Slack may take. Slack may be at work on an abandoned call for as long again.
     call_timeout: float = 10
 

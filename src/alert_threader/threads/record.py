@@ -97,8 +97,10 @@ class AlertState(msgspec.Struct, omit_defaults=True, kw_only=True):
     #: How many of its labels and annotations are not kept; of one without labels, how many it had.
     left_out: int = 0
     mute: Mute | None = None
-    #: The Alertmanager cluster that was seen to hold it.
+    #: The Alertmanager cluster that was seen to hold it; while there is none, whether it fired while Alertmanager was
+    #: polled, and no complete view from soon after that lacks it: then it may have been there.
     cluster: str = ""
+    sought: bool = False
     #: How many complete views of that cluster lack it, up to ``vanishing.LEAST_MISSED``, and since when.
     missed: int = 0
     missing_since: float = 0

@@ -17,6 +17,8 @@ from alert_threader.threads.views import View, belongs_to
 
 #: In how many complete views an alert must be missing.
 LEAST_MISSED = 3
+#: A view that is made so soon after an alert fired, in seconds, and lacks it, says that it is not there.
+_SOON = 90.0
 #: How often it is stored at most that the thread's alerts are still there, in seconds.
 _CONFIRMED_EVERY = 60 * 60.0
 
@@ -28,29 +30,40 @@ def resolve_gone(thread: AlertThread, view: View, now: float, policy: Policy) ->
     """
     if thread.closed_at is not None:
         return False
-    fresh: dict[str, AlertState] = {}
-    over: dict[str, AlertState] = {}
-    is_seen = False
-    for name, alert in thread.alerts.items():
-        if alert.status is not Status.FIRING:
-            continue
-        if name in view.alerts:
-            if belongs_to(view, thread, name, alert) or alert.missed:
-                is_seen = True
-                if alert.missed:
-                    # Another cluster may have it.
-                    fresh[name] = msgspec.structs.replace(alert, missed=0, missing_since=0.0, cluster=view.cluster)
-        elif view.complete and belongs_to(view, thread, name, alert):
-            missed = _missed(thread, name, alert, view)
-            since = max(missed.missing_since, view.since)
-            is_over = missed.missed >= LEAST_MISSED and view.at - since >= view.gone_after
-            (over if is_over else fresh)[name] = missed
-    fresh = {name: alert for name, alert in fresh.items() if alert != thread.alerts[name]}
+    firing = {name: alert for name, alert in thread.alerts.items() if alert.status is Status.FIRING}
+    counted = {name: _counted(thread, name, alert, view) for name, alert in firing.items()}
+    over = {name: alert for name, alert in counted.items() if _is_over(name, alert, view)}
+    fresh = {name: alert for name, alert in counted.items() if alert is not firing[name] and name not in over}
     if fresh:
         thread.alerts = thread.alerts | fresh
     if over:
         end_alerts(thread, {name: _ended(thread, name, alert) for name, alert in over.items()}, now, policy)
+    is_seen = any(name in view.alerts and belongs_to(view, thread, name, alert) for name, alert in counted.items())
     return _record_seen(thread, now, policy, is_seen=is_seen) or bool(fresh) or bool(over)
+
+
+def _counted(thread: AlertThread, name: str, alert: AlertState, view: View) -> AlertState:
+    """The alert after one view more; the alert itself if nothing is new."""
+    if name in view.alerts:
+        # Another cluster may have it.
+        back = msgspec.structs.replace(alert, missed=0, missing_since=0.0, cluster=view.cluster)
+        return back if alert.missed else alert
+    if not view.complete:
+        return alert
+    if alert.sought and 0 <= view.at - thread.changed_at <= _SOON:
+        # It is another cluster's, or has ended so soon that nobody can tell.
+        return msgspec.structs.replace(alert, sought=False)
+    if not belongs_to(view, thread, name, alert):
+        return alert
+    missed = _missed(thread, name, alert, view)
+    return alert if missed == alert else missed
+
+
+def _is_over(name: str, alert: AlertState, view: View) -> bool:
+    """Whether an alert was missing for long enough, and still is."""
+    if not view.complete or name in view.alerts or alert.missed < LEAST_MISSED:
+        return False
+    return view.at - max(alert.missing_since, view.since) >= view.gone_after
 
 
 def _missed(thread: AlertThread, name: str, alert: AlertState, view: View) -> AlertState:

@@ -52,12 +52,13 @@ def is_located(alert: AlertState, view: View) -> bool:
 def belongs_to(view: View, thread: AlertThread, fingerprint: str, alert: AlertState) -> bool:
     """Whether a thread's alert is, or was, in the view's cluster.
 
-    An alert that was never seen belongs there if others of its thread do and the thread's webhooks come from there: it
-    may have ended before the first poll. Grafana's alerts never belong.
+    An alert that was never seen belongs there if the thread's webhooks come from there, and others of its thread do or
+    it may have ended before the first complete view (``AlertState.sought``). Grafana's alerts never belong.
     """
     if is_located(alert, view):
         return alert.cluster == view.cluster
     is_grafana = FOLDER in alert.labels or not {"silence", "panel"}.isdisjoint(alert.links)
     is_alertmanagers = bool(_FINGERPRINT.fullmatch(fingerprint)) and not is_grafana
     is_from_here = thread.external_url in view.addresses and thread.external_url not in view.other_addresses
-    return is_from_here and is_alertmanagers and any(each.cluster == view.cluster for each in thread.alerts.values())
+    may_be_there = alert.sought or any(each.cluster == view.cluster for each in thread.alerts.values())
+    return is_from_here and is_alertmanagers and may_be_there
