@@ -16,6 +16,8 @@ from harness.webhooks import FIRED, RESOLVED, key, labels, print_of, webhook
 #: A group changes about so often, then the next one begins.
 _SHORTEST, _LONGEST = 2, 4
 _SENDERS = 4
+#: How long a group is left alone first, in seconds: of what ends before the first look, nobody knows whose it was.
+_SEEN = 3.0
 #: How long a silence stands before something else happens, in seconds.
 _SILENT = 5.0
 #: How late a webhook comes, in seconds: before or after the alert counts as gone.
@@ -134,7 +136,7 @@ class QuietTraffic(Traffic):
             course = kinds[sum(self.courses.values()) % len(kinds)]
             name = course.__name__.strip("_").replace("_", " ")
             self.courses[name] = self.courses.get(name, 0) + 1
-            self._step(course(group), now)
+            self._courses.append((now + _SEEN, course(group)))
 
     def _step(self, course: Course, now: float) -> None:
         wait = next(course, None)

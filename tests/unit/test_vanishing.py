@@ -178,12 +178,12 @@ class TestNotGone:
         """It fired and ended while no view was complete: its address says whose it was, if it fired while polled."""
         here = frozenset({"http://am.test"})
         opening = change(alert("a" * 16), external_url="http://am.test", identity=IDENTITY)
-        for polls, since, firing in ((True, 120, 0), (True, 30, 1), (False, 120, 1)):
+        for polls, complete_since, firing in ((True, NOW + 20, 0), (True, NOW - 60, 1), (False, NOW + 20, 1)):
             policy = Policy(polls=polls)
             thread = apply(None, opening, NOW, policy).thread
-            views = missing(since=NOW + since, until=NOW + since + HOUR, addresses=here)
+            views = missing(until=NOW + HOUR, addresses=here, complete_since=complete_since)
             assert polled(thread, views).firing == firing
-            shared = missing(since=NOW + since, until=NOW + HOUR, addresses=here, other_addresses=here)
+            shared = [msgspec.structs.replace(each, other_addresses=here) for each in views]
             assert polled(thread, shared).firing == 1
 
     def test_in_another_cluster(self) -> None:

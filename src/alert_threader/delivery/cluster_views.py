@@ -47,6 +47,7 @@ class ClusterViews:
         #: After a longer gap, nothing is known of the time between. A look takes 30 s at most.
         self._gap = 3 * every + 30
         self._since = self._looked_at = float("-inf")
+        self._complete_since: float | None = None
         #: When the list was last not empty.
         self._filled_at = float("-inf")
         self._last_seen: dict[str, float] = {}
@@ -57,6 +58,7 @@ class ClusterViews:
         errors = [state for state in states if isinstance(state, AlertmanagerError)]
         failed = tuple(f"{error}; nothing is closed meanwhile" for error in errors)
         if not members:
+            self._complete_since = None
             return Looked(None, failed)
         missing, former = _unknown(members)
         problems = failed or tuple(missing)
@@ -66,12 +68,15 @@ class ClusterViews:
         notices = (*([] if failed else former), *unsettled, *self._emptied(alerts, at))
         least = max(member.configuration.slowest_resolution for member in members)
         silences = _latest([member.silences for member in members])
+        is_complete = not problems and not notices
+        self._complete_since = (self._complete_since or at) if is_complete else None
         view = View(
             cluster=self._cluster,
             at=at,
             alerts=alerts,
             silences=silences,
-            complete=not problems and not notices,
+            complete=is_complete,
+            complete_since=self._complete_since or at,
             settled=not unsettled,
             since=self._since,
             gone_after=max(least, _GONE_AFTER) if self._gone_after is None else self._gone_after,
@@ -86,7 +91,7 @@ class ClusterViews:
     def _remember(self, alerts: Collection[str], at: float) -> None:
         if not 0 <= at - self._looked_at <= self._gap:
             self._last_seen = {}
-            self._since = at
+            self._since, self._complete_since = at, None
             # It may have been filled a moment ago.
             self._filled_at = at
         self._looked_at = at

@@ -17,8 +17,6 @@ from alert_threader.threads.views import View, belongs_to
 
 #: In how many complete views an alert must be missing.
 LEAST_MISSED = 3
-#: A view that is made so soon after an alert fired, in seconds, and lacks it, says that it is not there.
-_SOON = 90.0
 #: How often it is stored at most that the thread's alerts are still there, in seconds.
 _CONFIRMED_EVERY = 60 * 60.0
 
@@ -50,8 +48,8 @@ def _counted(thread: AlertThread, name: str, alert: AlertState, view: View) -> A
         return back if alert.missed else alert
     if not view.complete:
         return alert
-    if alert.sought and 0 <= view.at - thread.changed_at <= _SOON:
-        # It is another cluster's, or has ended so soon that nobody can tell.
+    if alert.sought and view.complete_since <= thread.changed_at:
+        # The first look after it fired would have shown it: it is another cluster's, or ended before that look.
         return msgspec.structs.replace(alert, sought=False)
     if not belongs_to(view, thread, name, alert):
         return alert

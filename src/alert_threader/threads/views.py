@@ -17,10 +17,11 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What a cluster held ``at`` a time (seconds since the epoch): its alerts by fingerprint, its silences by id.
 
-    ``complete`` is whether all of the cluster was seen: only then does it mean something that an alert or a silence is
-    not there. ``settled`` is whether all members that answered have run for a while: only then, that an alert is not
-    muted. Views have been made without a pause ``since``. ``gone_after`` is how long an alert must be missing until it
-    is over, in seconds; ``last_seen`` is when each alert was there last, as far as that is known.
+    ``complete`` is whether all of the cluster was seen: only then does a missing alert or silence mean anything.
+    ``settled`` is whether all members that answered have been up for a while: only then is an alert without a mute
+    known to be unmuted. ``since`` is when the current run of views without a gap began, ``complete_since`` the current
+    run of complete ones. ``gone_after`` is how long an alert must be missing until it is over, in seconds;
+    ``last_seen`` is when each alert was there last, as far as that is known.
 
     ``clusters`` are all that are configured. ``by_press`` are the ids of silences of ours by the press that made them,
     ``addresses`` the external URLs of this cluster's webhooks, ``other_addresses`` those of other clusters alone.
@@ -34,6 +35,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
     settled: bool = False
     since: float = 0
+    complete_since: float = 0
     gone_after: float = 5 * 60
     last_seen: Mapping[str, float] = {}
     clusters: frozenset[str] = frozenset()
