@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,8 +27,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     """The faults that tests were selected for, under way, each as a process of its own."""
     folder = tmp_path_factory.mktemp("chaos")
     names = [name for name in dict.fromkeys((*_FIRST, *FAULTS)) if _is_selected(name, request.session)]
+    # Read here: pytest changes it from test to test, and whoever reads it in another thread meanwhile can fail.
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield {name: pool.submit(let_loose, name, folder / f"{name}.json") for name in names}
+        yield {name: pool.submit(let_loose, name, folder / f"{name}.json", environ) for name in names}
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -41,10 +43,9 @@ def test_fault(runs: Runs, name: str) -> None:
     assert "sound: sent 0" not in done.stdout, "nothing was sent"
 
 
-def let_loose(name: str, file: Path) -> subprocess.CompletedProcess[str]:
+def let_loose(name: str, file: Path, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run one fault to its end."""
     command = [sys.executable, "-m", "chaos", name, "--quick", "--json", str(file)]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     return subprocess.run(command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=_LONGEST)
 
 
