@@ -17,6 +17,7 @@ from alert_threader.alertmanager.model import (
     Login,
     Matcher,
     MemberState,
+    latest,
 )
 from alert_threader.alertmanager.states import EVERY_ALERT, MemberStates
 from alert_threader.alertmanager.transport import Member, Transport
@@ -64,12 +65,8 @@ class Alertmanager:
 
     def silences(self) -> dict[str, KnownSilence]:
         """All silences by id, expired ones included, each in its latest version."""
-        found: dict[str, KnownSilence] = {}
-        for silences in self._of_all(lambda member: self._get(Member(member), "silences", list[Silence])):
-            for each in map(known, silences):
-                if each.id not in found or found[each.id].updated_at < each.updated_at:
-                    found[each.id] = each
-        return found
+        answers = self._of_all(lambda member: self._get(Member(member), "silences", list[Silence]))
+        return latest(map(known, silences) for silences in answers)
 
     def silence(self, silence_id: str) -> KnownSilence | None:
         """A silence by its id; None if no member that answers has it."""

@@ -1,4 +1,4 @@
-"""What is used of Alertmanager's own configuration: how long it may take to notify, and who is muted by the clock.
+"""What is used of Alertmanager's own configuration: how long it may take to notify, and whom time intervals mute.
 
 https://prometheus.io/docs/alerting/latest/configuration/. The text can hold passwords: it is neither kept nor logged.
 """

@@ -1,8 +1,9 @@
 """Typed values for Alertmanager's API: alerts, silences, matchers and errors."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from itertools import chain
 
 import msgspec
 
@@ -108,6 +109,15 @@ class KnownSilence(msgspec.Struct, frozen=True, kw_only=True):
         return self.state is not SilenceState.EXPIRED
 
 
+def latest(lists: Iterable[Iterable[KnownSilence]]) -> dict[str, KnownSilence]:
+    """The silences that any member has, by id, each in its latest version."""
+    found: dict[str, KnownSilence] = {}
+    for silence in chain.from_iterable(lists):
+        if silence.id not in found or found[silence.id].updated_at < silence.updated_at:
+            found[silence.id] = silence
+    return found
+
+
 class HeldAlert(msgspec.Struct, frozen=True, kw_only=True):
     """An alert in Alertmanager. ``state`` is active, suppressed or unprocessed.
 
@@ -174,6 +184,11 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     configuration: Configuration = DEFAULTS
     alerts: Mapping[str, HeldAlert]
     silences: Mapping[str, KnownSilence]
+
+    @property
+    def knows_its_peers(self) -> bool:
+        """Whether it has settled in its cluster, or is in none."""
+        return self.cluster_status in ("ready", "disabled")
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):

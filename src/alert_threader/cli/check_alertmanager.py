@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from alert_threader.alertmanager.model import AlertmanagerError, MemberState
 from alert_threader.app import login_of
 from alert_threader.cli.finding import Finding, Verdict
+from alert_threader.delivery.cluster_views import unknown_peers
 from alert_threader.formatter import ENGLISH
 from alert_threader.formatter.facts import lasting
 from alert_threader.settings.settings import Settings
@@ -32,7 +33,8 @@ def check_alertmanager(settings: Settings) -> Iterator[Finding]:
             yield from _clock(state, asked_at, answered_at)
         # An unknown peer can be the member that did not say its name.
         if settings.reconcile_every and len(states) == len(looked):
-            yield from _strangers(states)
+            missing, _ = unknown_peers(states)
+            yield from (Finding(_SUBJECT, Verdict.WARN, text) for text in missing)
         if settings.reconcile_every and settings.gone_after is not None and states:
             yield from _gone_after(settings.gone_after, states)
 
@@ -46,7 +48,7 @@ def _member(looked: MemberState | AlertmanagerError) -> Finding:
     said += "in no cluster" if status == "disabled" else f"in a cluster of {peers} (status {status})"
     said += f": {_counted(len(alerts), 'alert')}, {sum(each.is_muted for each in alerts)} of them muted"
     said += f", {_counted(sum(each.holds for each in silences), 'silence')}"
-    if status in {"ready", "disabled"}:
+    if looked.knows_its_peers:
         return Finding(_SUBJECT, Verdict.OK, said)
     return Finding(_SUBJECT, Verdict.WARN, f"{said}; nothing is closed until its cluster is ready")
 
@@ -59,15 +61,6 @@ def _clock(state: MemberState, asked_at: float, answered_at: float) -> Iterator[
         where = f"{lasting(abs(ahead), ENGLISH)} {'ahead of' if ahead > 0 else 'behind'} ours"
         text = f"the clock of {state.host} is {where}: it decides when alerts and silences end; synchronize both (NTP)"
         yield Finding(_SUBJECT, Verdict.WARN, text)
-
-
-def _strangers(states: Sequence[MemberState]) -> Iterator[Finding]:
-    names = {state.name for state in states}
-    peers = {name: address for state in states for name, address in state.peers.items()}
-    for name, address in sorted(peers.items()):
-        if name not in names:
-            text = f"peer {address or name} is not in ALERTMANAGER_URL: nothing is closed"
-            yield Finding(_SUBJECT, Verdict.WARN, text)
 
 
 def _gone_after(given: float, states: Sequence[MemberState]) -> Iterator[Finding]:

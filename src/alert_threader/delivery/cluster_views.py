@@ -8,13 +8,11 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from alert_threader.alertmanager.model import AlertmanagerError, HeldAlert, KnownSilence, MemberState
+from alert_threader.alertmanager.model import AlertmanagerError, HeldAlert, KnownSilence, MemberState, latest
 from alert_threader.threads import View
 
 #: How long ago each member must have started, and the list must have become empty, in seconds.
 _SETTLED_AFTER = 10 * 60.0
-#: What ``cluster.status`` is once a member knows its peers.
-_SETTLED = frozenset({"ready", "disabled"})
 #: The least time that an alert must be missing, in seconds, if none is given.
 _GONE_AFTER = 5 * 60.0
 #: How long it is remembered when an alert was there last, in seconds.
@@ -60,14 +58,14 @@ class ClusterViews:
         if not members:
             self._complete_since = None
             return Looked(None, failed)
-        missing, former = _unknown(members)
+        missing, former = unknown_peers(members)
         problems = failed or tuple(missing)
         alerts = _merged([member.alerts for member in members])
         self._remember(alerts, at)
         unsettled = _unsettled(members, at)
         notices = (*([] if failed else former), *unsettled, *self._emptied(alerts, at))
         least = max(member.configuration.slowest_resolution for member in members)
-        silences = _latest([member.silences for member in members])
+        silences = latest(member.silences.values() for member in members)
         is_complete = not problems and not notices
         self._complete_since = (self._complete_since or at) if is_complete else None
         view = View(
@@ -106,10 +104,10 @@ class ClusterViews:
         return [f"{self._cluster} holds no alerts: nothing is closed until it has held none for 10 minutes"]
 
 
-def _unknown(members: Sequence[MemberState]) -> tuple[list[str], list[str]]:
-    """The peers that are not asked: those that somebody must add, and the former names of members that started again.
+def unknown_peers(members: Sequence[MemberState]) -> tuple[list[str], list[str]]:
+    """The peers that are not asked, a line each: those that somebody must add, and former names of restarted members.
 
-    Their cluster remembers these for some seconds, at the same address.
+    A cluster remembers the former name of a member that was killed for some seconds, at the same address.
     """
     asked = {member.name for member in members}
     peers = {name: address for member in members for name, address in member.peers.items()}
@@ -134,7 +132,7 @@ def _unsettled(members: Sequence[MemberState], at: float) -> list[str]:
     for member in members:
         # Both by the member's own clock.
         up = (at if member.now is None else member.now) - member.started_at
-        if member.cluster_status not in _SETTLED:
+        if not member.knows_its_peers:
             said.append(f"{member.host} is {member.cluster_status or 'not ready'}: nothing is closed meanwhile")
         elif up < _SETTLED_AFTER:
             said.append(f"{member.host} started less than 10 minutes ago: nothing is closed meanwhile")
@@ -148,16 +146,6 @@ def _merged(lists: Sequence[Mapping[str, HeldAlert]]) -> dict[str, HeldAlert]:
         for name, alert in alerts.items():
             if name not in found or (found[name].is_muted and not alert.is_muted):
                 found[name] = alert
-    return found
-
-
-def _latest(lists: Sequence[Mapping[str, KnownSilence]]) -> dict[str, KnownSilence]:
-    """The silences that any member has, each in its latest version."""
-    found: dict[str, KnownSilence] = dict(lists[0])
-    for silences in lists[1:]:
-        for name, silence in silences.items():
-            if name not in found or found[name].updated_at < silence.updated_at:
-                found[name] = silence
     return found
 
 

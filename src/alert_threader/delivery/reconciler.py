@@ -20,6 +20,16 @@ from alert_threader.threads import View, observe
 log = logging.getLogger(__name__)
 
 
+#: What is said of alerts that Alertmanager has, and that no webhook brought.
+_NEVER_ARRIVED = (
+    "Alertmanager has {alerts} for receiver {name} that never arrived: look at its log, and at the URL there"
+)
+_TOO_SHORT = (
+    "GONE_AFTER is %.0f s, but a resolution from Alertmanager %s can take up to %.0f s (twice the largest "
+    "group_interval plus 1 minute): alerts that have just resolved will be shown as gone"
+)
+
+
 class Watched(Protocol):
     """What is asked of a cluster. Methods raise AlertmanagerError unless they say otherwise."""
 
@@ -32,16 +42,6 @@ class Watched(Protocol):
 
     def expire(self, silence_id: str) -> None:
         """End a silence."""
-
-
-#: What is said of alerts that Alertmanager has, and that no webhook brought.
-_NEVER_ARRIVED = (
-    "Alertmanager has {alerts} for receiver {name} that never arrived: look at its log, and at the URL there"
-)
-_TOO_SHORT = (
-    "GONE_AFTER is %.0f s, and a resolution from Alertmanager %s can take up to %.0f s (twice the largest "
-    "group_interval and a minute): alerts will be said to be gone that have just resolved"
-)
 
 
 class Polling(NamedTuple):
@@ -149,13 +149,11 @@ class Reconciler:
         """The view with what only the threads say."""
         own = self._addresses[view.cluster]
         others = set[str]().union(*(found for name, found in self._addresses.items() if name != view.cluster))
-        return msgspec.structs.replace(
-            view,
-            addresses=frozenset(own),
-            other_addresses=frozenset(others),
-            inhibitors=inhibitors(view.alerts, self._store.threads, self._link),
-            is_only_to_locate=not self._polling.every,
-        )
+        view = msgspec.structs.replace(view, addresses=frozenset(own), other_addresses=frozenset(others))
+        if not self._polling.every:
+            return msgspec.structs.replace(view, is_only_to_locate=True)
+        inhibiting = inhibitors(view.alerts, self._store.threads, self._link)
+        return msgspec.structs.replace(view, inhibitors=inhibiting)
 
     def _expire_copies(self, looked: Iterable[Looked]) -> None:
         """Expire silences that exist twice: a member that had not answered carried out the request later."""
@@ -169,7 +167,7 @@ class Reconciler:
                 for copy in ids - known if ids & known else ():
                     with suppress(AlertmanagerError):
                         cluster.expire(copy)
-                        log.warning("ended a silence that was made twice: %s", copy)
+                        log.warning("ended a duplicate silence: %s", copy)
 
     def _look(self, cluster: Watched, operation: AlertmanagerOperation) -> Looked:
         at = self._clock()

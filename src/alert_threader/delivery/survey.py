@@ -1,7 +1,7 @@
 """What is read of all threads while Alertmanager is polled: what fires here, for whom, and what inhibits what."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from alert_threader.alertmanager.model import HeldAlert
@@ -30,9 +30,9 @@ class Survey:
 
     def add(self, thread: AlertThread) -> None:
         """Take in a thread."""
-        firing = [name for name, alert in thread.alerts.items() if alert.status == "firing"]
+        firing = thread.firing_alerts
         self.firing.update(firing)
-        if thread.is_open and all(thread.alerts[name].mute for name in firing):
+        if thread.is_open and all(alert.mute for alert in firing.values()):
             self.muted += 1
         cluster = cluster_of(thread)
         if not cluster or thread.closed_at is not None:
@@ -57,15 +57,11 @@ def inhibitors(
     wanted = set(sorted(wanted)[:_MAX_INHIBITORS])
     found = {name: Inhibitor(name=_name(alerts.get(name), name)) for name in wanted}
     for thread in threads() if wanted else ():
-        for name in _firing_of(thread, wanted):
+        for name in wanted & thread.firing_alerts.keys():
             url = link(thread.channel, thread.ts) if thread.ts else ""
             title = full_name(thread.alerts[name]) if len(thread.alerts) > 1 else thread.title
             found[name] = Inhibitor(name=(title or found[name].name)[:_MAX_NAME], url=url)
     return found
-
-
-def _firing_of(thread: AlertThread, names: Collection[str]) -> list[str]:
-    return [name for name, alert in thread.alerts.items() if name in names and alert.status == "firing"]
 
 
 def _name(alert: HeldAlert | None, fingerprint: str) -> str:

@@ -147,13 +147,14 @@ class Threads:
         changed: dict[str, tuple[set[str], Counter[str]]] = {}
 
         def decide(thread: AlertThread | None) -> tuple[AlertThread | None, bool]:
+            if thread is None:
+                return None, False
             after = thread
-            for view in views if thread is not None else ():
-                after = observe(after, view, now, self.policy) if after is not None else None
-            if thread is None or after is None or after is thread:
-                return after, False
-            changed[thread.key] = lanes_of(after), _gone(after) - _gone(thread)
-            return after, True
+            for view in views:
+                after = observe(after, view, now, self.policy)
+            if after is not thread:
+                changed[thread.key] = lanes_of(after), _gone(after) - _gone(thread)
+            return after, after is not thread
 
         self._each(keys, decide)
         lanes = set[str]().union(*(lanes for lanes, _ in changed.values()))

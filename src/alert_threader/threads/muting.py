@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import msgspec
 
 from alert_threader.alertmanager.model import HeldAlert
-from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Inhibitor, Mute, Note, NoteKind
 from alert_threader.threads.notes import add_note, changed
 from alert_threader.threads.record import AlertState, AlertThread
@@ -24,14 +23,13 @@ def update_mutes(thread: AlertThread, view: View, now: float) -> bool:
         return False
     fresh = {
         name: found
-        for name, alert in thread.alerts.items()
-        if alert.status is Status.FIRING
-        and (seen := view.alerts.get(name)) is not None
+        for name, alert in thread.firing_alerts.items()
+        if (seen := view.alerts.get(name)) is not None
         and belongs_to(view, thread, name, alert)
         and (found := _as_seen(alert, seen, view)) is not alert
     }
     if fresh:
-        before = _firing(thread)
+        before = _mutes(thread)
         thread.alerts = thread.alerts | fresh
         _note(thread, view, before, now)
         changed(thread)
@@ -60,16 +58,16 @@ def _as_seen(alert: AlertState, seen: HeldAlert, view: View) -> AlertState:
     return alert if found == alert.mute else msgspec.structs.replace(alert, mute=found)
 
 
-def _firing(thread: AlertThread) -> dict[str, Mute | None]:
-    return {name: alert.mute for name, alert in thread.alerts.items() if alert.status is Status.FIRING}
+def _mutes(thread: AlertThread) -> dict[str, Mute | None]:
+    return {name: alert.mute for name, alert in thread.firing_alerts.items()}
 
 
 def _note(thread: AlertThread, view: View, before: dict[str, Mute | None], now: float) -> None:
-    """Say that all which fires became inhibited or muted by the clock, or is not any more.
+    """Add a note if every firing alert has become inhibited or muted by a time interval, or no longer is.
 
     What silences do is said with the silences (``observation``).
     """
-    after = _firing(thread)
+    after = _mutes(thread)
     was_muted, is_muted = bool(before) and all(before.values()), bool(after) and all(after.values())
     if is_muted and not was_muted:
         mutes = [each for each in after.values() if each and not each.silenced_by]
@@ -86,7 +84,7 @@ def _note(thread: AlertThread, view: View, before: dict[str, Mute | None], now: 
 
 def _inhibitors(thread: AlertThread, view: View) -> tuple[Inhibitor, ...]:
     """What inhibits the thread's alerts; as it was where the view does not know their cluster."""
-    mutes = [each for each in _firing(thread).values() if each and each.inhibited_by]
+    mutes = [each for each in _mutes(thread).values() if each and each.inhibited_by]
     names = _sorted(name for each in mutes for name in each.inhibited_by)
     if any(name not in view.inhibitors for name in names):
         return thread.inhibitors

@@ -21,7 +21,6 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from alert_threader.alertmanager.model import KnownSilence
-from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Note, NoteKind, Silence
 from alert_threader.threads.matchers import matches
 from alert_threader.threads.muting import update_mutes
@@ -75,7 +74,7 @@ def _locate(thread: AlertThread, view: View) -> bool:
     """Record which cluster has the firing alerts, so that they can be silenced there. Returns whether that is new."""
     if thread.external_url in view.other_addresses and thread.external_url not in view.addresses:
         return False
-    firing = {name: alert for name, alert in thread.alerts.items() if alert.status is Status.FIRING}
+    firing = thread.firing_alerts
     located = next((alert.cluster for alert in firing.values() if is_located(alert, view)), view.cluster)
     if located != view.cluster:
         return False
@@ -205,8 +204,7 @@ def _say_ended(thread: AlertThread, silences: Sequence[Silence], now: float) -> 
 
 def _muting(thread: AlertThread) -> dict[str, None]:
     """The silences that mute firing alerts, in order. Missing alerts do not count."""
-    firing = [alert for alert in thread.alerts.values() if alert.status is Status.FIRING and not alert.missed]
-    mutes = [alert.mute for alert in firing if alert.mute]
+    mutes = [alert.mute for alert in thread.firing_alerts.values() if alert.mute and not alert.missed]
     return dict.fromkeys(name for each in mutes for name in each.silenced_by)
 
 
@@ -254,5 +252,4 @@ def _foreign(seen: KnownSilence, view: View) -> Silence:
 
 def _covered(thread: AlertThread, silence: Silence) -> int:
     """How many firing alerts of the thread a silence covers."""
-    firing = ((name, alert) for name, alert in thread.alerts.items() if alert.status is Status.FIRING)
-    return sum(covers(silence, name, alert) for name, alert in firing)
+    return sum(covers(silence, name, alert) for name, alert in thread.firing_alerts.items())

@@ -327,6 +327,11 @@ class AlertThread(msgspec.Struct, omit_defaults=True, kw_only=True):
         return {each: state for each, state in self.alerts.items() if state.labels or state.annotations}
 
     @property
+    def firing_alerts(self) -> dict[str, AlertState]:
+        """The alerts that fire, by fingerprint."""
+        return {each: state for each, state in self.alerts.items() if state.status is Status.FIRING}
+
+    @property
     def firing(self) -> int:
         """How many alerts fire."""
         return [alert.status for alert in self.alerts.values()].count(Status.FIRING)

@@ -9,7 +9,6 @@ from typing import NamedTuple, assert_never
 
 import msgspec
 
-from alert_threader.alertmanager.webhook import Status
 from alert_threader.threads.answers import Command, CommandKind, Mute, Note, NoteKind, Silence
 from alert_threader.threads.matchers import matches
 from alert_threader.threads.notes import add_note, answer, changed
@@ -133,8 +132,7 @@ def ended_by_time(thread: AlertThread, now: float) -> AlertThread:
 
 def _firing(thread: AlertThread) -> list[tuple[str, AlertState]]:
     """The alerts that fire, without those that Alertmanager does not hold any more."""
-    alerts = thread.alerts.items()
-    return [(name, alert) for name, alert in alerts if alert.status is Status.FIRING and not alert.missed]
+    return [(name, alert) for name, alert in thread.firing_alerts.items() if not alert.missed]
 
 
 def lift(thread: AlertThread, ids: Collection[str], names: Collection[str] | None = None) -> None:

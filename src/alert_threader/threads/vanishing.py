@@ -28,7 +28,7 @@ def resolve_gone(thread: AlertThread, view: View, now: float, policy: Policy) ->
     """
     if thread.closed_at is not None:
         return False
-    firing = {name: alert for name, alert in thread.alerts.items() if alert.status is Status.FIRING}
+    firing = thread.firing_alerts
     counted = {name: _counted(thread, name, alert, view) for name, alert in firing.items()}
     over = {name: alert for name, alert in counted.items() if _is_over(name, alert, view)}
     fresh = {name: alert for name, alert in counted.items() if alert is not firing[name] and name not in over}
