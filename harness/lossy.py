@@ -5,15 +5,15 @@ import json
 import random
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
 from urllib.parse import urlsplit
 
 from harness.servers import HOST
+from harness.serving import Serving
 
 _LONG_AGO = "2026-01-01T00:00:00.000Z"
 
 
-class LossyWay:
+class LossyWay(Serving):
     """Forwards requests to a server, from ``with`` to the end of its block."""
 
     def __init__(self, target: str, losing: float = 0, seed: int = 0, *, ages: bool = False) -> None:
@@ -31,13 +31,12 @@ class LossyWay:
         self.lost = 0
         self._chance = random.Random(seed)
         self._guard = threading.Lock()
-        self._server = ThreadingHTTPServer((HOST, 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        super().__init__(ThreadingHTTPServer((HOST, 0), handler))
 
     @property
     def url(self) -> str:
         """Where it begins."""
-        return f"http://{HOST}:{self._server.server_address[1]}"
+        return f"http://{HOST}:{self.port}"
 
     def loses(self) -> bool:
         """Whether the next answer gets lost."""
@@ -45,17 +44,6 @@ class LossyWay:
             lost = self._chance.random() < self.losing
             self.lost += lost
             return lost
-
-    def __enter__(self) -> Self:
-        """Open it."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

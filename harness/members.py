@@ -2,13 +2,13 @@
 
 import json
 import ssl
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 
 from harness.servers import HOST
+from harness.serving import Serving
 
 #: What a member says of itself, unless something else is asked for.
 VERSION, STARTED = "0.28.0", "2026-11-01T08:00:00.123Z"
@@ -34,7 +34,7 @@ def status(
     }
 
 
-class Member:
+class Member(Serving):
     """A member, from ``with`` to the end of its block. Change ``says`` at any time, by path below ``/api/v2/``.
 
     A value is sent as JSON, bytes as they are; a tuple is a status and bytes.
@@ -58,7 +58,7 @@ class Member:
         self.lacking = 0
         #: The Host header and the path of each request.
         self.seen: list[tuple[str, str]] = []
-        self._server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"member": self}))
+        super().__init__(ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"member": self})))
         if context is not None:
             # The handshake is for the thread of the connection.
             self._server.socket = context.wrap_socket(
@@ -66,12 +66,6 @@ class Member:
             )
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self._scheme = "https" if context else "http"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._server.server_address[1])
 
     @property
     def host(self) -> str:
@@ -82,15 +76,6 @@ class Member:
     def url(self) -> str:
         """Its address."""
         return f"{self._scheme}://{self.host}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

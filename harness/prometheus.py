@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import subprocess
-import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Self
 
 from harness.servers import HOST, free_port, program
 from harness.service import wait_for
+from harness.serving import Serving
 from harness.webhooks import labels
 
 _CONFIG = """
@@ -58,8 +58,7 @@ class Prometheus:
         self._broken: dict[tuple[str, str], int] = {}
         self._port = free_port()
         handler = type("Handler", (_Numbers,), {"prometheus": self})
-        self._target = ThreadingHTTPServer((HOST, 0), handler)
-        self._thread = threading.Thread(target=self._target.serve_forever, kwargs={"poll_interval": 0.05})
+        self._target = Serving(ThreadingHTTPServer((HOST, 0), handler))
 
     def set(self, name: str, states: Mapping[str, bool]) -> None:
         """Say on which instances something is broken."""
@@ -81,8 +80,7 @@ class Prometheus:
     def __enter__(self) -> Self:
         """Start it, and wait until it is ready."""
         self._folder.mkdir(parents=True)
-        self._thread.start()
-        target = f"{HOST}:{self._target.server_address[1]}"
+        target = f"{HOST}:{self._target.start().port}"
         alertmanager = self._alertmanager.removeprefix("http://")
         (self._folder / "prometheus.yml").write_text(_CONFIG.format(alertmanager=alertmanager, target=target))
         (self._folder / "rules.yml").write_text(json.dumps(_RULES))
@@ -111,9 +109,7 @@ class Prometheus:
         """End it."""
         self._process.kill()
         self._process.wait(10)
-        self._target.shutdown()
-        self._thread.join()
-        self._target.server_close()
+        self._target.stop()
 
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, self.log

@@ -184,7 +184,7 @@ def test_one_member_of_two(make_service: Callable[..., Service], slack: SandboxS
         assert shows("🔕 SILENCED")
         assert any("is not in ALERTMANAGER_URL: nothing is closed" in each for each in service.health["problems"])
 
-        ways[1].__exit__()
+        ways[1].stop()
         service.settings["ALERTMANAGER_URL"] = f"{ways[0].url},{ways[1].url}"
         service.restart()
         _wait_for_polls(service, 13)
